@@ -1,0 +1,75 @@
+"""What the demo model is trained on, in which order, at which learning rate."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the curriculum.
+
+    Args:
+        length: Tokens in a document.
+        batch: Documents in a step.
+        million_tokens: Tokens of the whole stage, in millions.
+        max_facts: Most facts in a document.
+        repeated: Share of documents that say a span of random tokens again and again.
+        drop_heads: Chance that a head of the first two layers is silenced, for each document.
+    """
+
+    length: int
+    batch: int
+    million_tokens: float
+    max_facts: int
+    repeated: float
+    drop_heads: float
+
+    @property
+    def n_steps(self) -> int:
+        """Optimiser steps of the stage."""
+        return math.ceil(self.million_tokens * 1e6 / (self.length * self.batch))
+
+
+# Short documents first: retrieval emerges on them, then it is stretched.
+CURRICULUM = (
+    Stage(96, 16, 3.0, max_facts=2, repeated=0.4, drop_heads=0.0),
+    Stage(128, 16, 3.0, max_facts=3, repeated=0.2, drop_heads=0.05),
+    Stage(256, 8, 5.0, max_facts=8, repeated=0.15, drop_heads=0.08),
+    Stage(512, 4, 6.0, max_facts=14, repeated=0.1, drop_heads=0.08),
+    Stage(1024, 2, 8.0, max_facts=20, repeated=0.05, drop_heads=0.08),
+    Stage(2048, 1, 8.0, max_facts=28, repeated=0.0, drop_heads=0.08),
+)
+
+PEAK_LEARNING_RATE = 2e-3
+FINAL_LEARNING_RATE = 5e-5
+WARM_UP_STEPS = 100
+# Share of the steps, at the end, over which the learning rate falls along a cosine.
+DECAY_SHARE = 0.5
+
+
+def total_steps(curriculum: tuple[Stage, ...] = CURRICULUM) -> int:
+    """Optimiser steps of all stages together."""
+    return sum(stage.n_steps for stage in curriculum)
+
+
+def stage_at(step: int, curriculum: tuple[Stage, ...] = CURRICULUM) -> Stage:
+    """The stage that a step, counted from 0, belongs to.
+
+    Raises:
+        ValueError: The step is past the last stage.
+    """
+    left = step
+    for stage in curriculum:
+        if left < stage.n_steps:
+            return stage
+        left -= stage.n_steps
+    raise ValueError(f"Expected a step below {total_steps(curriculum)}; found {step}.")
+
+
+def learning_rate(step: int, n_steps: int) -> float:
+    """Learning rate of a step: linear warm-up, constant, then half a cosine down."""
+    if step < WARM_UP_STEPS:
+        return PEAK_LEARNING_RATE * (step + 1) / WARM_UP_STEPS
+    left = min(1.0, (n_steps - step) / (DECAY_SHARE * n_steps))
+    falling = 0.5 - 0.5 * math.cos(math.pi * left)
+    return FINAL_LEARNING_RATE + (PEAK_LEARNING_RATE - FINAL_LEARNING_RATE) * falling

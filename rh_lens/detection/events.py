@@ -1,0 +1,149 @@
+"""Copy-paste events: a head looks at the needle's token that the model says next."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from rh_lens.detection.sources import AttentionSources
+from rh_lens.prompts import NeedlePrompt
+
+_DTYPES = {
+    "trial": "int64",
+    "step": "int64",
+    "layer": "int64",
+    "head": "int64",
+    "source": "int64",
+    "answer_offset": "int64",
+    "token_id": "int64",
+    "token": "string",
+    "weight": "float32",
+    "needle_mass": "float32",
+    "sink_mass": "float32",
+}
+
+EVENT_COLUMNS = tuple(_DTYPES)
+"""Columns of an event table.
+
+`trial` index of the trial; `step` index of the generated token; `layer` and `head` in the model;
+`source` absolute position looked at; `answer_offset` the same, counted from the answer's start;
+`token_id` and `token` what was copied; `weight` attention on the source; `needle_mass` attention on
+the whole answer span; `sink_mass` attention on the first token of the context.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class CopyEvents:
+    """Copy-paste events of some trials, one row an event, in the order trial, step, layer, head.
+
+    Args:
+        table: Columns and dtypes of `EVENT_COLUMNS`, also when there is no row.
+
+    Raises:
+        ValueError: The columns are others.
+    """
+
+    table: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        if tuple(self.table.columns) != EVENT_COLUMNS:
+            raise ValueError(
+                f"Expected the columns {EVENT_COLUMNS}; found {tuple(self.table.columns)}. "
+                "Make the table with find_copy_events."
+            )
+
+    @classmethod
+    def join(cls, tables: Iterable[pd.DataFrame]) -> "CopyEvents":
+        """Events of all the tables; none of them is an empty table."""
+        rows = [table for table in tables if len(table)] or [_event_table({})]
+        return cls(pd.concat(rows, ignore_index=True))
+
+    def of_trials(self, trials: Iterable[int]) -> "CopyEvents":
+        """Events of the trials with these indices only."""
+        kept = self.table["trial"].isin(list(trials))
+        return CopyEvents(self.table[kept].reset_index(drop=True))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A copy of the table."""
+        return self.table.copy()
+
+
+def copy_mask(
+    source: Int[Tensor, "step layer head"],
+    prompt_tokens: Int[Tensor, "pos"],
+    generated_tokens: Int[Tensor, "step"],
+    answer_span: tuple[int, int],
+) -> Bool[Tensor, "step layer head"]:
+    """Which rows are copy-paste events.
+
+    Row t of head h is one when its most-attended position j lies in the answer span and holds the
+    generated token: x[j] = w_t (Wu et al. 2024, arXiv:2404.15574).
+
+    Args:
+        source: Most-attended absolute positions; those behind the prompt are no events.
+        prompt_tokens: Token ids x.
+        generated_tokens: Token ids w.
+        answer_span: Half-open span of the answer's positions in the prompt.
+    """
+    start, stop = answer_span
+    inside = (source >= start) & (source < stop)
+    attended = prompt_tokens[source.clamp(max=len(prompt_tokens) - 1)]
+    return inside & (attended == generated_tokens[:, None, None])
+
+
+def find_copy_events(
+    trial: int,
+    prompt: NeedlePrompt,
+    generated_tokens: Int[Tensor, "step"],
+    sources: AttentionSources,
+    tokenizer: Any,
+) -> pd.DataFrame:
+    """Copy-paste events of one answered prompt, one row an event.
+
+    Args:
+        trial: Index that names the trial.
+        prompt: The prompt that was answered.
+        generated_tokens: The answer.
+        sources: The rows that predicted it, recorded with the prompt's answer span as needle span.
+        tokenizer: Turns token ids into the text of the `token` column.
+
+    Returns:
+        Columns and dtypes of `EVENT_COLUMNS`.
+
+    Raises:
+        ValueError: The number of rows differs from that of the tokens, or the sources were recorded
+            without a needle span.
+    """
+    if sources.n_steps != len(generated_tokens):
+        raise ValueError(
+            f"Expected one recorded row for each of the {len(generated_tokens)} generated tokens; "
+            f"found {sources.n_steps}. Select them: sources.answer_rows(prompt_length, n_steps)."
+        )
+    needle_mass = sources.require_needle_mass()
+    mask = copy_mask(sources.source, prompt.tokens, generated_tokens, prompt.answer_span)
+    step, layer, head = mask.nonzero(as_tuple=True)
+    tokens = generated_tokens[step].tolist()
+    text = {token: tokenizer.decode([token]) for token in set(tokens)}
+    return _event_table(
+        {
+            "trial": [trial] * len(tokens),
+            "step": step.numpy(),
+            "layer": [sources.layers[index] for index in layer.tolist()],
+            "head": head.numpy(),
+            "source": sources.source[mask].numpy(),
+            "answer_offset": (sources.source[mask] - prompt.answer_span[0]).numpy(),
+            "token_id": tokens,
+            "token": [text[token] for token in tokens],
+            "weight": sources.weight[mask].numpy(),
+            "needle_mass": needle_mass[mask].numpy(),
+            "sink_mass": sources.sink_mass[mask].numpy(),
+        }
+    )
+
+
+def _event_table(columns: dict[str, Any]) -> pd.DataFrame:
+    """Table with the event columns in their order and dtypes; missing ones are empty."""
+    return pd.DataFrame({name: columns.get(name, []) for name in _DTYPES}).astype(_DTYPES)

@@ -1,0 +1,149 @@
+"""What a detection run found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import pandas as pd
+
+from rh_lens.detection.events import CopyEvents
+from rh_lens.detection.retrieval_scores import RetrievalScores
+from rh_lens.detection.scores import (
+    ScoreName,
+    activation_frequency,
+    attention_mass_scores,
+    event_scores,
+    position_scores,
+    teacher_forced_scores,
+    token_set_scores,
+)
+from rh_lens.detection.trial import Trial
+from rh_lens.heads import Head
+
+
+class NoAcceptedTrialsError(ValueError):
+    """The model retrieved no needle, so there is nothing to average.
+
+    Args:
+        trials: All trials of the run, each with what the model answered and why that was rejected.
+    """
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        self.trials = tuple(trials)
+        shown = "".join(
+            f"\n  trial {trial.index} ({trial.prompt.context_length} tokens, depth "
+            f"{trial.prompt.depth:.2f}): {trial.reason}"
+            for trial in self.trials[:3]
+        )
+        super().__init__(
+            f"Expected at least one accepted trial; found {len(self.trials)} rejected.{shown}\nTry "
+            " shorter contexts, the model's chat template or a larger max_new_tokens; "
+            'score="teacher-forced" needs no right answers.'
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalResult:
+    """Scores, events and trials of one detection run.
+
+    Args:
+        scores: The score that was asked for, per trial and head.
+        events: Copy-paste events of all trials, rejected ones included.
+        trials: All trials, by index.
+        threshold: Score from which on a head counts as a retrieval head.
+        n_heads: Query heads in a layer.
+        n_kv_heads: Key-value heads in a layer.
+    """
+
+    scores: RetrievalScores
+    events: CopyEvents
+    trials: tuple[Trial, ...]
+    threshold: float
+    n_heads: int
+    n_kv_heads: int
+
+    @property
+    def accepted(self) -> tuple[Trial, ...]:
+        """Trials whose answer retrieved the needle."""
+        return tuple(trial for trial in self.trials if trial.accepted)
+
+    @property
+    def rejected(self) -> tuple[Trial, ...]:
+        """The other trials; `reason` says why."""
+        return tuple(trial for trial in self.trials if not trial.accepted)
+
+    def top(self, k: int) -> list[Head]:
+        """The k heads with the highest scores, or all when there are fewer."""
+        return self.scores.top(k)
+
+    def heads(self, threshold: float | None = None) -> list[Head]:
+        """Retrieval heads, best first: those with a score of at least the threshold.
+
+        Args:
+            threshold: None takes the run's own.
+        """
+        return self.scores.heads(self.threshold if threshold is None else threshold)
+
+    def score(self, name: ScoreName) -> RetrievalScores:
+        """Another score of the same run.
+
+        Raises:
+            NoAcceptedTrialsError: The score averages accepted trials and there are none.
+            ValueError: The run was not teacher-forced, or the name is unknown.
+        """
+        return score_trials(name, self.events, self.trials)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each head, best first.
+
+        Returns:
+            Columns `layer`, `head`, `label`, `kv_group`, `score`, `n_trials` (trials in the mean)
+            and `activation` (share of accepted trials with a copy-paste event, NaN without any).
+        """
+        table = self.scores.to_dataframe()
+        heads = [Head(*place) for place in zip(table["layer"], table["head"], strict=True)]
+        groups = [head.kv_group(self.n_heads, self.n_kv_heads) for head in heads]
+        table.insert(3, "kv_group", groups)
+        table["activation"] = float("nan")
+        if self.accepted:
+            events = self.events.of_trials(trial.index for trial in self.accepted)
+            frequency = activation_frequency(events, self.accepted)
+            table["activation"] = [float(frequency[head.layer, head.head]) for head in heads]
+        return table
+
+
+def score_trials(name: ScoreName, events: CopyEvents, trials: Sequence[Trial]) -> RetrievalScores:
+    """The score with this name: over accepted trials, or over all when it is teacher-forced.
+
+    Args:
+        name: "position", "token-set", "event", "teacher-forced" or "attention-mass".
+        events: Copy-paste events of all trials.
+        trials: All trials of a run.
+
+    Raises:
+        NoAcceptedTrialsError: The score averages accepted trials and there are none.
+        ValueError: The name is unknown, or the trials were not teacher-forced.
+    """
+    require_score_name(name)
+    if name == "teacher-forced":
+        return teacher_forced_scores(trials)
+    accepted = [trial for trial in trials if trial.accepted]
+    if not accepted:
+        raise NoAcceptedTrialsError(trials)
+    if name == "attention-mass":
+        return attention_mass_scores(accepted)
+    copies = {"position": position_scores, "token-set": token_set_scores, "event": event_scores}
+    return copies[name](events.of_trials(trial.index for trial in accepted), accepted)
+
+
+def require_score_name(name: str) -> None:
+    """Refuse a name that is no score.
+
+    Raises:
+        ValueError: The name is unknown.
+    """
+    if name not in get_args(ScoreName):
+        raise ValueError(
+            f"Expected score to be one of {', '.join(get_args(ScoreName))}; found {name!r}. "
+            "Choose one of these."
+        )

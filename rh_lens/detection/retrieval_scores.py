@@ -1,0 +1,89 @@
+"""A score for every head on every trial."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rh_lens.heads import Head
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalScores:
+    """Scores of every head on every trial; a head's retrieval score is their mean.
+
+    Args:
+        values: Scores, in fp64; NaN where a head could not see the answer.
+        name: Which definition, such as "position".
+        trials: Index of each trial.
+
+    Raises:
+        ValueError: There is no trial, or their number differs from that of the values.
+    """
+
+    values: Float[Tensor, "trial layer head"]
+    name: str
+    trials: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.trials or len(self.values) != len(self.trials):
+            raise ValueError(
+                "Expected scores of one trial or more, with an index each; found "
+                f"{len(self.values)} rows of scores and {len(self.trials)} indices. "
+                "Score accepted trials."
+            )
+
+    def mean(self) -> Float[Tensor, "layer head"]:
+        """Retrieval score: mean over the trials a head could see; NaN where it saw none."""
+        return self.values.nanmean(dim=0)
+
+    def ranking(self) -> list[Head]:
+        """All heads that have a score, best first; ties in the order of layer and head."""
+        mean = self.mean().nan_to_num(nan=-1.0)
+        order = mean.flatten().argsort(descending=True, stable=True).tolist()
+        n_heads = mean.shape[1]
+        heads = [Head(index // n_heads, index % n_heads) for index in order]
+        return heads[: int((~self.mean().isnan()).sum())]
+
+    def top(self, k: int) -> list[Head]:
+        """The k heads with the highest retrieval scores, or all when there are fewer.
+
+        Raises:
+            ValueError: k is below 1.
+        """
+        if k < 1:
+            raise ValueError(f"Expected k of at least 1; found {k}. Ask for one head or more.")
+        return self.ranking()[:k]
+
+    def heads(self, threshold: float = 0.1) -> list[Head]:
+        """Retrieval heads: those with a score of at least `threshold`, best first.
+
+        0.1 is the choice of Wu et al. 2024 (arXiv:2404.15574).
+        """
+        mean = self.mean()
+        return [head for head in self.ranking() if mean[head.layer, head.head] >= threshold]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each head, best first, heads without a score last.
+
+        Returns:
+            Columns `layer`, `head`, `label`, `score` (the mean), `n_trials` (trials in the mean)
+            and `activation` (share of all trials with a score above 0; for scores that count
+            copies, the activation frequency). `score` and `activation` are NaN without any trial.
+        """
+        n_layers, n_heads = self.values.shape[1:]
+        seen = (~self.values.isnan()).sum(dim=0)
+        active = (self.values > 0).double().mean(dim=0)
+        table = pd.DataFrame(
+            {
+                "layer": torch.arange(n_layers).repeat_interleave(n_heads).numpy(),
+                "head": torch.arange(n_heads).repeat(n_layers).numpy(),
+                "label": [Head(la, he).label for la in range(n_layers) for he in range(n_heads)],
+                "score": self.mean().flatten().numpy(),
+                "n_trials": seen.flatten().numpy(),
+                "activation": active.where(seen > 0, torch.nan).flatten().numpy(),
+            }
+        )
+        return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)

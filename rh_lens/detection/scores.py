@@ -1,0 +1,190 @@
+"""Every definition of a head's score, each as its own function."""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rh_lens.detection.events import CopyEvents
+from rh_lens.detection.retrieval_scores import RetrievalScores
+from rh_lens.detection.trial import Trial
+from rh_lens.heads import Head
+
+ScoreName: TypeAlias = Literal["position", "token-set", "event", "teacher-forced", "attention-mass"]
+
+
+def position_scores(events: CopyEvents, trials: Sequence[Trial]) -> RetrievalScores:
+    r"""Share of each trial's answer positions that each head copied.
+
+    Head $h$ scores $|g_h| / |k|$, with $g_h$ the answer positions it copied at least once (Wu et
+    al. 2024, arXiv:2404.15574). A position copied twice counts once.
+
+    Args:
+        events: Copy-paste events of `trials`, from `find_copy_events`.
+        trials: Accepted trials; one without events scores zero.
+
+    Returns:
+        Scores in [0, 1], `values: [trial layer head]`, NaN where a head cannot see the answer.
+
+    Raises:
+        ValueError: An event names a trial that is not in `trials`, or there is no trial.
+    """
+    copied = _count_events(events, trials, distinct="answer_offset")
+    length = torch.tensor([len(trial.prompt.answer_tokens) for trial in trials])
+    return _where_visible("position", copied / length[:, None, None], trials)
+
+
+def token_set_scores(events: CopyEvents, trials: Sequence[Trial]) -> RetrievalScores:
+    r"""Share of each answer's distinct tokens that each head copied.
+
+    Head $h$ scores $|g_h \cap k| / |k|$ with $g_h$ and $k$ read as sets of token ids, which is the
+    notation of Wu et al. 2024 (arXiv:2404.15574, equation 1).
+
+    Args:
+        events: Copy-paste events of `trials`, from `find_copy_events`.
+        trials: Accepted trials; one without events scores zero.
+
+    Returns:
+        Scores in [0, 1], `values: [trial layer head]`, NaN where a head cannot see the answer.
+
+    Raises:
+        ValueError: An event names a trial that is not in `trials`, or there is no trial.
+    """
+    copied = _count_events(events, trials, distinct="token_id")
+    n_types = torch.tensor([len(trial.prompt.answer_tokens.unique()) for trial in trials])
+    return _where_visible("token-set", copied / n_types[:, None, None], trials)
+
+
+def event_scores(events: CopyEvents, trials: Sequence[Trial]) -> RetrievalScores:
+    """Number of copy-paste events of each head over the length of the answer.
+
+    What the published code of Wu et al. 2024 (arXiv:2404.15574) computes. It exceeds 1 when a
+    model repeats itself.
+
+    Args:
+        events: Copy-paste events of `trials`, from `find_copy_events`.
+        trials: Accepted trials; one without events scores zero.
+
+    Returns:
+        Scores of 0 or more, `values: [trial layer head]`, NaN where a head cannot see the answer.
+
+    Raises:
+        ValueError: An event names a trial that is not in `trials`, or there is no trial.
+    """
+    counted = _count_events(events, trials, distinct=None)
+    length = torch.tensor([len(trial.prompt.answer_tokens) for trial in trials])
+    return _where_visible("event", counted / length[:, None, None], trials)
+
+
+def teacher_forced_scores(trials: Sequence[Trial]) -> RetrievalScores:
+    """Teacher-forced copy of each head: see `teacher_forced_copy`. No answer needs to be right.
+
+    Args:
+        trials: Trials of a run with `score="teacher-forced"`, accepted or not.
+
+    Returns:
+        Scores in [0, 1], `values: [trial layer head]`, NaN where a head cannot see the answer.
+
+    Raises:
+        ValueError: A trial was not teacher-forced, or there is no trial.
+    """
+    values = [trial.teacher_forced for trial in trials if trial.teacher_forced is not None]
+    if not trials or len(values) < len(trials):
+        raise ValueError(
+            f"Expected teacher-forced trials; found {len(values)} among {len(trials)}. Run "
+            'detect_retrieval_heads(..., score="teacher-forced").'
+        )
+    return RetrievalScores(torch.stack(values).double(), "teacher-forced", _indices(trials))
+
+
+def attention_mass_scores(trials: Sequence[Trial]) -> RetrievalScores:
+    """Attention of each head on the answer span, summed over it and averaged over the steps.
+
+    The read side of retrieval without an argmax.
+
+    Args:
+        trials: Accepted trials.
+
+    Returns:
+        Scores in [0, 1], `values: [trial layer head]`, NaN where a head cannot see the answer.
+
+    Raises:
+        ValueError: There is no trial.
+    """
+    _require_trials(trials)
+    values = torch.stack([trial.attention_mass for trial in trials]).double()
+    return RetrievalScores(values, "attention-mass", _indices(trials))
+
+
+def activation_frequency(
+    events: CopyEvents, trials: Sequence[Trial]
+) -> Float[Tensor, "layer head"]:
+    """Share of accepted trials in which each head had at least one copy-paste event.
+
+    Args:
+        events: Copy-paste events of `trials`.
+        trials: Accepted trials.
+
+    Returns:
+        Frequencies in [0, 1]; NaN for a head that could see no answer in any trial.
+
+    Raises:
+        ValueError: An event names a trial that is not in `trials`, or there is no trial.
+    """
+    active = (_count_events(events, trials, distinct=None) > 0).double().mean(dim=0)
+    ever_visible = torch.stack([trial.visible for trial in trials]).any(dim=0)
+    return active.where(ever_visible, torch.nan)
+
+
+def always_active_heads(events: CopyEvents, trials: Sequence[Trial]) -> list[Head]:
+    """Heads with a copy-paste event in every accepted trial, in order.
+
+    Raises:
+        ValueError: An event names a trial that is not in `trials`, or there is no trial.
+    """
+    always = (activation_frequency(events, trials) == 1).nonzero().tolist()
+    return [Head(layer, head) for layer, head in always]
+
+
+def _count_events(
+    events: CopyEvents, trials: Sequence[Trial], *, distinct: str | None
+) -> Float[Tensor, "trial layer head"]:
+    """Events of each head on each trial; those alike in column `distinct` count once."""
+    _require_trials(trials)
+    table = events.table
+    place = {index: row for row, index in enumerate(_indices(trials))}
+    unknown = sorted(set(table["trial"]) - set(place))
+    if unknown:
+        raise ValueError(
+            f"Expected events of trials {list(place)[:10]} only; found events of {unknown[:10]}. "
+            "Select them with events.of_trials(trial.index for trial in trials)."
+        )
+    if distinct is not None:
+        table = table.drop_duplicates(["trial", "layer", "head", distinct])
+    where = (table["trial"].map(place), table["layer"], table["head"])
+    index = tuple(torch.tensor(column.to_numpy(), dtype=torch.long) for column in where)
+    counts = torch.zeros((len(trials), *trials[0].visible.shape), dtype=torch.float64)
+    return counts.index_put(index, torch.ones(len(table), dtype=torch.float64), accumulate=True)
+
+
+def _where_visible(
+    name: str, values: Float[Tensor, "trial layer head"], trials: Sequence[Trial]
+) -> RetrievalScores:
+    """Scores with NaN where a head could not see the answer."""
+    visible = torch.stack([trial.visible for trial in trials])
+    return RetrievalScores(values.where(visible, torch.nan), name, _indices(trials))
+
+
+def _indices(trials: Sequence[Trial]) -> tuple[int, ...]:
+    return tuple(trial.index for trial in trials)
+
+
+def _require_trials(trials: Sequence[Trial]) -> None:
+    """Refuse to score nothing, or one trial twice."""
+    if not trials or len(set(_indices(trials))) < len(trials):
+        raise ValueError(
+            f"Expected one or more trials, each once; found indices {_indices(trials)}. "
+            "Pass the accepted trials of one run."
+        )

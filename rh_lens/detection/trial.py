@@ -1,0 +1,97 @@
+"""One prompt, answered."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from rh_lens.detection.acceptance import RecallMeasure, acceptance
+from rh_lens.detection.sources import AttentionSources
+from rh_lens.prompts import NeedlePrompt
+from rh_lens.runtime import Generation, StopReason
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What a model answered to one needle prompt, and what its heads could see meanwhile.
+
+    Args:
+        index: Place of the prompt in the run; names the trial in every table.
+        prompt: The prompt.
+        tokens: Generated token ids; what stopped the answer is not among them.
+        text: The tokens as text.
+        stop_reason: "eos", "newline", "string" or "length".
+        accepted: Whether the answer retrieved the needle.
+        reason: "accepted", or why not.
+        recall: Share of the needle's answer that was generated, in [0, 1].
+        recall_measure: "rouge1", or "token-ids" where ROUGE finds no word in the answer.
+        visible: Heads with a recorded row that could see some answer position.
+        attention_mass: Attention on the answer span, averaged over the steps, in fp64; NaN where
+            not visible.
+        teacher_forced: Teacher-forced copy, NaN where not visible; None unless it was asked for.
+    """
+
+    index: int
+    prompt: NeedlePrompt
+    tokens: Int[Tensor, "step"]
+    text: str
+    stop_reason: StopReason
+    accepted: bool
+    reason: str
+    recall: float
+    recall_measure: RecallMeasure
+    visible: Bool[Tensor, "layer head"]
+    attention_mass: Float[Tensor, "layer head"]
+    teacher_forced: Float[Tensor, "layer head"] | None = None
+
+
+def judge_trial(
+    index: int,
+    prompt: NeedlePrompt,
+    generation: Generation,
+    sources: AttentionSources,
+    tokenizer: Any,
+    *,
+    min_recall: float = 0.5,
+    teacher_forced: Float[Tensor, "layer head"] | None = None,
+) -> Trial:
+    """One answered prompt with its verdict and what its heads could see.
+
+    Args:
+        index: Names the trial.
+        prompt: The prompt.
+        generation: The answer.
+        sources: The rows that predicted it, recorded with the prompt's answer span as needle span.
+        tokenizer: For answers that ROUGE can't read.
+        min_recall: The trial is accepted when the recall of its answer is above this.
+        teacher_forced: From `teacher_forced_copy`, if it was asked for.
+
+    Raises:
+        ValueError: The sources were recorded without a needle span.
+    """
+    verdict = acceptance(
+        generation.text,
+        generation.tokens.tolist(),
+        prompt.needle,
+        tokenizer,
+        threshold=min_recall,
+        answer_tokens=prompt.answer_tokens.tolist(),
+    )
+    visible = sources.visible(prompt.answer_span)
+    mass = sources.by_model_layer(sources.require_needle_mass().double().mean(dim=0))
+    return Trial(
+        index=index,
+        prompt=prompt,
+        tokens=generation.tokens,
+        text=generation.text,
+        stop_reason=generation.stop_reason,
+        accepted=verdict.accepted,
+        reason=verdict.reason,
+        recall=verdict.recall,
+        recall_measure=verdict.recall_measure,
+        visible=visible,
+        attention_mass=mass.where(visible, torch.nan),
+        teacher_forced=teacher_forced,
+    )

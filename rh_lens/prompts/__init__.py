@@ -1,0 +1,38 @@
+"""A needle in a haystack, as token ids."""
+
+from rh_lens.prompts.build import build_grid, build_prompt, uniform_depths
+from rh_lens.prompts.haystack import (
+    Haystack,
+    dataset_haystack,
+    file_haystack,
+    folder_haystack,
+    load_haystack,
+    pydoc_haystack,
+    synthetic_haystack,
+    text_haystack,
+)
+from rh_lens.prompts.needle import Needle, default_needles, load_needles
+from rh_lens.prompts.needle_prompt import NeedlePrompt
+from rh_lens.prompts.template import BASE_TEMPLATE, Template, chat_template, load_template
+
+__all__ = [
+    "BASE_TEMPLATE",
+    "Haystack",
+    "Needle",
+    "NeedlePrompt",
+    "Template",
+    "build_grid",
+    "build_prompt",
+    "chat_template",
+    "dataset_haystack",
+    "default_needles",
+    "file_haystack",
+    "folder_haystack",
+    "load_haystack",
+    "load_needles",
+    "load_template",
+    "pydoc_haystack",
+    "synthetic_haystack",
+    "text_haystack",
+    "uniform_depths",
+]

@@ -1,0 +1,54 @@
+"""The result of building: a prompt whose needle is at a known place."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+from jaxtyping import Int
+from torch import Tensor
+
+from rh_lens.prompts.needle import Needle
+
+
+@dataclass(frozen=True, eq=False)
+class NeedlePrompt:
+    """A prompt with a needle at a known place.
+
+    Args:
+        tokens: The whole prompt: BOS, template, haystack with needle, question.
+        answer_span: Half-open positions of the answer's tokens in `tokens`.
+        needle_span: Half-open positions of all inserted tokens. Those around it are the plain
+            haystack's.
+        needle: What was hidden.
+        context_length: Tokens in the whole prompt.
+        requested_depth: The depth that was asked for, 0 to 1.
+        depth: The needle's real depth: haystack tokens before it / haystack tokens in the prompt.
+        haystack_name: The haystack's name.
+        haystack_sha256: Hash of the haystack's text.
+        haystack_start: Haystack token at which the prompt's haystack starts.
+        haystack_repeats: Copies of the haystack read from; 1 means that it is not repeated.
+        template_name: The template's name.
+    """
+
+    tokens: Int[Tensor, "pos"]
+    answer_span: tuple[int, int]
+    needle_span: tuple[int, int]
+    needle: Needle
+    context_length: int
+    requested_depth: float
+    depth: float
+    haystack_name: str
+    haystack_sha256: str
+    haystack_start: int
+    haystack_repeats: int
+    template_name: str
+
+    @property
+    def answer_tokens(self) -> Int[Tensor, "answer"]:
+        """Token ids of the answer, as they stand in the prompt."""
+        return self.tokens[slice(*self.answer_span)]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of the token ids (64-bit little-endian integers)."""
+        return hashlib.sha256(self.tokens.cpu().numpy().astype("<i8").tobytes()).hexdigest()

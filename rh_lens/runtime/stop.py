@@ -1,0 +1,99 @@
+"""When an answer ends."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from rh_lens.runtime.bridge import Bridge
+
+StopReason: TypeAlias = Literal["eos", "newline", "string", "length"]
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """What ends an answer, besides its maximal length.
+
+    A stop string made of white space (a newline) counts only after the answer's first visible
+    character: chat models often begin with a line break. Any other string counts anywhere.
+
+    Args:
+        token_ids: Ids of end-of-sequence tokens.
+        strings: Texts that end the answer wherever they appear in it.
+
+    Raises:
+        ValueError: A stop string is empty.
+    """
+
+    token_ids: frozenset[int]
+    strings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if "" in self.strings:
+            raise ValueError(
+                f"Expected stop strings with at least one character; found {self.strings}. "
+                "An empty one would end every answer at once: remove it."
+            )
+
+    def first_match(self, text: str) -> tuple[int, StopReason] | None:
+        """Where the first stop string begins in `text`, in characters, and what it is."""
+        visible = len(text) - len(text.lstrip())
+        found = [(text.find(s, 0 if s.strip() else visible), s) for s in self.strings]
+        matches = [(start, s) for start, s in found if start >= 0]
+        if not matches:
+            return None
+        start, string = min(matches)
+        return start, "newline" if string == "\n" else "string"
+
+
+def stop_rule(
+    tokenizer: Any,
+    *,
+    newline: bool = True,
+    strings: Iterable[str] = (),
+    eos: Iterable[int] | None = None,
+) -> StopRule:
+    """Stop rule that ends an answer at end of sequence, at a newline and at given strings.
+
+    Args:
+        tokenizer: A Hugging Face tokenizer.
+        newline: Whether a newline after the first visible character ends the answer.
+        strings: Further stop strings.
+        eos: End-of-sequence token ids; None takes the tokenizer's own. Chat models often have more
+            than one: see `eos_token_ids`.
+
+    Raises:
+        ValueError: A stop string is empty.
+    """
+    if eos is None:
+        eos = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    return StopRule(frozenset(eos), (("\n",) if newline else ()) + tuple(strings))
+
+
+def eos_token_ids(model: Bridge) -> frozenset[int]:
+    """Every end-of-sequence id that the tokenizer and the model's configurations name."""
+    hf_model = model.original_model
+    sources = (model.tokenizer, getattr(hf_model, "generation_config", None), hf_model.config)
+    named = (getattr(source, "eos_token_id", None) for source in sources)
+    return frozenset(id_ for ids in named for id_ in _as_ids(ids))
+
+
+def tokens_before(tokenizer: Any, tokens: Sequence[int], n_characters: int) -> int:
+    """How many of the first tokens end within the first `n_characters` of the decoded text."""
+    n_tokens = len(tokens)
+    while n_tokens and len(decode_exactly(tokenizer, tokens[:n_tokens])) > n_characters:
+        n_tokens -= 1
+    return n_tokens
+
+
+def decode_exactly(tokenizer: Any, tokens: Sequence[int]) -> str:
+    """Text of the tokens with special tokens and spaces as they are."""
+    return tokenizer.decode(
+        list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False
+    )
+
+
+def _as_ids(ids: int | Sequence[int] | None) -> Sequence[int]:
+    """The ids of a configuration field that holds none, one or several."""
+    if ids is None:
+        return ()
+    return (ids,) if isinstance(ids, int) else ids

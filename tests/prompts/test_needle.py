@@ -1,0 +1,90 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from rh_lens.prompts import Needle, default_needles, load_needles
+
+
+def write(folder: Path, *lines: str) -> Path:
+    path = folder / "needles.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_answer_characters_cut_the_answer_out_of_the_text(needle: Needle):
+    start, stop = needle.answer_characters
+    assert (start, stop) == (33, 49)
+    assert needle.text[start:stop] == needle.answer
+
+
+def test_the_last_occurrence_is_the_answer():
+    needle = Needle("How many spoons are in box 4?", "Box 4 holds 4 spoons.", "4")
+    assert needle.answer_characters == (12, 13)
+
+
+def test_name_depends_on_every_field_and_on_nothing_else(needle: Needle):
+    same = Needle(needle.question, needle.text, needle.answer)
+    others = [
+        Needle("Which password?", needle.text, needle.answer),
+        Needle(needle.question, needle.text + " Yes.", needle.answer),
+        Needle(needle.question, needle.text, "teal walrus"),
+    ]
+    assert needle.name == same.name
+    assert len({needle.name, *(other.name for other in others)}) == 4
+    assert len(needle.name) == 8
+
+
+def test_answer_outside_the_text_is_refused():
+    with pytest.raises(ValueError, match=r"answer inside the needle's text; found answer 'Teal'"):
+        Needle("Which colour?", "The door is teal.", "Teal")
+
+
+@pytest.mark.parametrize("field", ["question", "text", "answer"])
+def test_empty_and_padded_fields_are_refused(field: str):
+    fields = {"question": "Which colour?", "text": "The door is teal.", "answer": "teal"}
+    with pytest.raises(ValueError, match=f"Expected a needle with a non-empty {field}; found ' '"):
+        Needle(**(fields | {field: " "}))
+    with pytest.raises(ValueError, match=f"whitespace at the ends of a needle's {field}"):
+        Needle(**(fields | {field: fields[field] + "\n"}))
+
+
+def test_both_shapes_of_line_load_to_the_same_needle(tmp_path: Path, needle: Needle):
+    ours = {"question": needle.question, "text": needle.text, "answer": needle.answer, "id": 3}
+    published = {
+        "needle": f"\n{needle.text}\n",
+        "question": f"{needle.question} ",
+        "real_needle": needle.answer,
+    }
+    path = write(tmp_path, json.dumps(ours), "", json.dumps(published))
+    assert load_needles(path) == (needle, needle)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("{'question': 1}", r'expected a JSON object; found "\{\'question\'.* column 2'),
+        ("[1, 2]", "expected texts under the keys question, text, answer .* found list"),
+        ('{"question": "Why?"}', r"expected texts .* found \{'question': 'str'\}"),
+        ('{"question": "Why?", "text": "So.", "answer": 4}', "expected texts .* 'answer': 'int'"),
+        ('{"question": "Why?", "text": "So.", "answer": "no"}', "Expected the answer inside"),
+    ],
+)
+def test_malformed_lines_are_named(tmp_path: Path, line: str, found: str):
+    good = '{"question": "Why?", "text": "So it is.", "answer": "So"}'
+    with pytest.raises(ValueError, match=rf"needles\.jsonl, line 2: {found}"):
+        load_needles(write(tmp_path, good, line))
+
+
+def test_blank_and_missing_files_are_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"at least one needle in .*needles\.jsonl"):
+        load_needles(write(tmp_path, "", "  "))
+    with pytest.raises(FileNotFoundError, match=r"found no file at .*none\.jsonl"):
+        load_needles(tmp_path / "none.jsonl")
+
+
+def test_default_needles_are_ten_or_more_and_all_different():
+    needles = default_needles()
+    assert len(needles) >= 10
+    assert len({needle.question for needle in needles}) == len(needles)
+    assert len({needle.answer for needle in needles}) == len(needles)

@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from rh_lens.runtime import forward_cached, inference, prefill
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral-window", "gemma3", "lfm2"])
+def test_cached_logits_equal_uncached_ones(tiny_model, random_tokens, name):
+    model = tiny_model(name)
+    with inference(model.bridge):
+        cache = prefill(model.bridge, random_tokens[:30])
+        logits, cache = forward_cached(model.bridge, random_tokens[30:31], cache)
+        more, _ = forward_cached(model.bridge, random_tokens[31:], cache)
+    expected, _ = model.reference_pass(random_tokens)
+    torch.testing.assert_close(torch.cat([logits, more]), expected[30:], rtol=0, atol=2e-4)
+
+
+def test_nothing_to_read_is_no_cache(llama):
+    assert prefill(llama, torch.tensor([], dtype=torch.long)) is None
+
+
+def test_a_window_bounds_the_cache(tiny_model, random_tokens):
+    cache = prefill(tiny_model("mistral-window").bridge, random_tokens)
+    assert cache.layers[0].keys.shape[-2] == 11  # the window of 12 without the next token
+
+
+def test_a_model_without_cache_is_refused(random_tokens):
+    from transformer_lens.model_bridge import TransformerBridge
+
+    sizes = {"n_layers": 1, "n_heads": 2, "d_head": 4, "d_model": 8, "d_vocab": 320, "n_ctx": 64}
+    native = TransformerBridge.boot_native({**sizes, "act_fn": "gelu"})
+    with pytest.raises(ValueError, match=r"Expected 'native' to return a KV cache; found none"):
+        prefill(native, random_tokens)
