@@ -105,11 +105,11 @@ class SourceRecorder:
         needle = self._needle_span is not None
         positions = [self._positions(layer) for layer in layers]
         if any(not torch.equal(position, positions[0]) for position in positions):
+            last = {layer: int(p[-1]) for layer, p in zip(layers, positions, strict=True)}
             raise ValueError(
                 "Expected all layers to agree on the length of the context; found the last row at "
-                f"{ ({layer: int(p[-1]) for layer, p in zip(layers, positions, strict=True)}) } "
-                "(layer: position). A layer's cache drops keys although the model's configuration "
-                "names no window for it: decode with a plain transformers.DynamicCache()."
+                f"{last} (layer: position). A layer's cache drops keys although the model's "
+                "configuration names no window for it: decode with a plain DynamicCache()."
             )
         return AttentionSources(
             layers=layers,
@@ -143,7 +143,7 @@ class SourceRecorder:
             _Pass(
                 context_length=context_length,
                 first_key=first_key,
-                source=source[0] + first_key,
+                source=source[0] + first_key if first_key else source[0],
                 weight=weight[0].float(),
                 needle_mass=needle_mass,
                 sink_mass=span_mass(rows, -first_key, 1 - first_key)[0],

@@ -36,8 +36,8 @@ class NoAcceptedTrialsError(ValueError):
             for trial in self.trials[:3]
         )
         super().__init__(
-            f"Expected at least one accepted trial; found {len(self.trials)} rejected.{shown}\nTry "
-            " shorter contexts, the model's chat template or a larger max_new_tokens; "
+            f"Expected at least one accepted trial; found {len(self.trials)} rejected.{shown}\n"
+            "Try shorter contexts, the model's chat template or a larger max_new_tokens; "
             'score="teacher-forced" needs no right answers.'
         )
 

@@ -10,12 +10,13 @@ from rh_lens.runtime.bridge import (
 )
 from rh_lens.runtime.decode import Generation, greedy_decode, teacher_force
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.prefill import forward_cached, prefill
+from rh_lens.runtime.prefill import Context, prefill
 from rh_lens.runtime.reach import Reach, attention_reach
 from rh_lens.runtime.stop import StopReason, StopRule, eos_token_ids, stop_rule
 
 __all__ = [
     "Bridge",
+    "Context",
     "FwdHooks",
     "Generation",
     "Reach",
@@ -25,7 +26,6 @@ __all__ = [
     "attention_layers",
     "attention_reach",
     "eos_token_ids",
-    "forward_cached",
     "greedy_decode",
     "inference",
     "input_device",

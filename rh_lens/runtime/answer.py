@@ -18,9 +18,8 @@ def answer_prompts(
 ) -> Iterator[tuple[int, Generation]]:
     """Greedy answers to needle prompts, one at a time, each with the index of its prompt.
 
-    Callers may rely on neither the order nor the number of rows in a pass: a row belongs to the
-    query position it is recorded at, and the last one recorded for a position is the one that
-    counts (`AttentionSources.answer_rows`).
+    Callers may rely on neither the order of the prompts nor the number of rows in a pass: a row
+    belongs to the query position it is recorded at, and of several the last one counts.
 
     Args:
         model: A TransformerBridge.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.prefill import forward_cached, prefill
+from rh_lens.runtime.prefill import Context, prefill
 from rh_lens.runtime.stop import StopReason, StopRule, decode_exactly, tokens_before
 
 
@@ -69,10 +69,9 @@ def greedy_decode(
             "Give the answer room: its length in tokens and a few more."
         )
     generated: list[int] = []
-    with _after_prompt(model, prompt_tokens, max_new_tokens, decode_hooks) as (token, cache):
+    with _after_prompt(model, prompt_tokens, max_new_tokens, decode_hooks) as (token, context):
         for _ in range(max_new_tokens):
-            logits, cache = forward_cached(model, token, cache)
-            token = logits[-1:].argmax(dim=-1).to(token.device)
+            token = context.read(token)[-1:].argmax(dim=-1).to(token.device)
             generated.append(int(token))
             ending = _find_ending(model.tokenizer, generated, stop)
             if ending is not None:
@@ -109,23 +108,23 @@ def teacher_force(
             "Expected an answer of at least one token to feed after the prompt; found none. "
             "Pass the needle's answer tokens."
         )
-    with _after_prompt(model, prompt_tokens, len(answer_tokens), decode_hooks) as (token, cache):
+    with _after_prompt(model, prompt_tokens, len(answer_tokens), decode_hooks) as (token, context):
         fed = torch.cat([token, answer_tokens[:-1].to(token.device)])
-        return forward_cached(model, fed, cache)[0]
+        return context.read(fed)
 
 
 @contextmanager
 def _after_prompt(
     model: Bridge, prompt_tokens: Int[Tensor, "pos"], n_answer: int, hooks: FwdHooks
-) -> Iterator[tuple[Tensor, Any]]:
-    """Context with the prompt read and `hooks` on: its last token, and the cache of the others."""
+) -> Iterator[tuple[Tensor, Context]]:
+    """Context with the prompt read and `hooks` on: its last token, and the others as context."""
     with inference(model):
         _require_room(model, len(prompt_tokens), n_answer)
         tokens = prompt_tokens.to(input_device(model))
-        cache = prefill(model, tokens[:-1])
+        context = prefill(model, tokens[:-1])
         # Entering costs milliseconds, so once for the whole answer.
         with model.hooks(fwd_hooks=list(hooks)):
-            yield tokens[-1:], cache
+            yield tokens[-1:], context
 
 
 def _require_room(model: Bridge, n_prompt: int, n_answer: int) -> None:

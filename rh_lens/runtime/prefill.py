@@ -1,15 +1,54 @@
-"""Reading a prompt into the KV cache."""
+"""Reading a prompt into the KV cache, and reading on from there."""
 
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from rh_lens.runtime.bridge import Bridge
 
 
-def prefill(model: Bridge, tokens: Int[Tensor, "pos"]) -> Any:
-    """KV cache that holds `tokens`, read in one pass through the bridge.
+@dataclass(eq=False)
+class Context:
+    """A model with the tokens it has read so far.
+
+    Args:
+        model: A TransformerBridge.
+        cache: Hugging Face KV cache of those tokens; None before the first one.
+        n_read: How many they are.
+        takes_positions: Whether the model may be told the positions of new tokens. Most models
+            derive them from the cache, but some (Bamba) count every pass from 0.
+    """
+
+    model: Bridge
+    cache: Any
+    n_read: int
+    takes_positions: bool
+
+    def read(self, tokens: Int[Tensor, "pos"]) -> Float[Tensor, "pos d_vocab"]:
+        """Logits of the next tokens, one or more, which are then part of the context.
+
+        Args:
+            tokens: Token ids on the model's input device.
+        """
+        end = self.n_read + len(tokens)
+        positions = torch.arange(self.n_read, end, device=tokens.device)
+        told = {"position_ids": positions[None]} if self.takes_positions else {}
+        logits, self.cache = self.model(
+            tokens[None],
+            return_type="logits_and_cache",
+            past_key_values=self.cache,
+            use_cache=True,
+            **told,
+        )
+        self.n_read = end
+        return logits[0]
+
+
+def prefill(model: Bridge, tokens: Int[Tensor, "pos"]) -> Context:
+    """Context of a prompt's tokens, read in one pass through the bridge.
 
     The cache is the model's own kind: on sliding-window layers it keeps only the window, in hybrid
     models it carries the convolution or recurrent state. Only the last position's logits are
@@ -19,14 +58,14 @@ def prefill(model: Bridge, tokens: Int[Tensor, "pos"]) -> Any:
         model: A TransformerBridge.
         tokens: Token ids on the model's input device; may be empty.
 
-    Returns:
-        A Hugging Face cache for `forward_cached`, or None when there is nothing to read.
-
     Raises:
         ValueError: The model returns no KV cache.
     """
+    from transformer_lens.utilities.position_ids import accepts_mask_derived_position_ids
+
+    takes_positions = accepts_mask_derived_position_ids(model.original_model)
     if len(tokens) == 0:
-        return None
+        return Context(model, None, 0, takes_positions)
     _, cache = model(tokens[None], return_type="logits_and_cache", use_cache=True, logits_to_keep=1)
     if cache is None:
         raise ValueError(
@@ -34,20 +73,4 @@ def prefill(model: Bridge, tokens: Int[Tensor, "pos"]) -> Any:
             "cache (boot_native, RWKV, Hyena ...) can't be decoded here: boot a Hugging Face "
             "transformer with TransformerBridge.boot_transformers."
         )
-    return cache
-
-
-def forward_cached(
-    model: Bridge, tokens: Int[Tensor, "pos"], cache: Any
-) -> tuple[Float[Tensor, "pos d_vocab"], Any]:
-    """Logits of `tokens` read after what `cache` holds, and the cache that now holds them too.
-
-    Args:
-        model: A TransformerBridge.
-        tokens: Token ids on the model's input device, one or more.
-        cache: From `prefill` or an earlier call; None starts a new one. It grows in place.
-    """
-    logits, cache = model(
-        tokens[None], return_type="logits_and_cache", past_key_values=cache, use_cache=True
-    )
-    return logits[0], cache
+    return Context(model, cache, len(tokens), takes_positions)

@@ -1,9 +1,9 @@
-"""Random answered prompts for comparing the vectorised definitions with plain loops."""
+"""Answered prompts made by hand or at random, to compare definitions with plain loops."""
 
 from dataclasses import dataclass
 
 import torch
-from conftest import make_prompt
+from planted import make_prompt
 from torch import Tensor
 
 from rh_lens.detection import AttentionSources, Trial, judge_trial, most_attended, span_mass
@@ -56,3 +56,19 @@ def random_case(seed: int, *, first_visible: int = 0) -> Case:
         first_visible=torch.full((N_STEPS, N_LAYERS), first_visible),
     )
     return Case(make_prompt(tokens.tolist(), SPAN), generated, rows.tolist(), sources)
+
+
+def make_sources(positions, *, layers=(0, 2), n_layers=3, first_visible=0, needle=True):
+    """Sources whose weight counts the rows, so that a row can be told from another."""
+    shape = (len(positions), len(layers), 2)
+    count = torch.arange(len(positions), dtype=torch.float32)[:, None, None].expand(shape)
+    return AttentionSources(
+        layers=layers,
+        n_layers=n_layers,
+        query_position=torch.tensor(positions, dtype=torch.long),
+        source=torch.zeros(shape, dtype=torch.long),
+        weight=count,
+        needle_mass=count if needle else None,
+        sink_mass=count,
+        first_visible=torch.full(shape[:2], first_visible),
+    )

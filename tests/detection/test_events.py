@@ -2,9 +2,8 @@ import pandas as pd
 import pytest
 import reference
 import torch
-from conftest import make_prompt
-from detection_cases import random_case
-from test_sources import make_sources
+from detection_cases import make_sources, random_case
+from planted import make_prompt
 
 from rh_lens.detection import EVENT_COLUMNS, CopyEvents, copy_mask, find_copy_events
 

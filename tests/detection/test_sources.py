@@ -1,23 +1,6 @@
 import pytest
 import torch
-
-from rh_lens.detection import AttentionSources
-
-
-def make_sources(positions, *, layers=(0, 2), n_layers=3, first_visible=0, needle=True):
-    """Sources whose weight counts the rows, so that a row can be told from another."""
-    shape = (len(positions), len(layers), 2)
-    count = torch.arange(len(positions), dtype=torch.float32)[:, None, None].expand(shape)
-    return AttentionSources(
-        layers=layers,
-        n_layers=n_layers,
-        query_position=torch.tensor(positions, dtype=torch.long),
-        source=torch.zeros(shape, dtype=torch.long),
-        weight=count,
-        needle_mass=count if needle else None,
-        sink_mass=count,
-        first_visible=torch.full(shape[:2], first_visible),
-    )
+from detection_cases import make_sources
 
 
 def rows_of(sources):
@@ -53,7 +36,8 @@ def test_visibility_is_false_without_attention_and_out_of_reach():
     sources = make_sources([9], first_visible=4)
     assert sources.visible((2, 5)).tolist() == [[True, True], [False, False], [True, True]]
     assert not sources.visible((2, 4)).any()
-    assert not sources.visible((10, 12)).any()  # behind the row
+    assert sources.visible((9, 12)).any()  # the row sees itself
+    assert not sources.visible((10, 12)).any()  # but nothing behind it
 
 
 def test_one_row_in_reach_is_enough():

@@ -1,5 +1,5 @@
 import torch
-from conftest import make_prompt
+from planted import make_prompt
 
 from rh_lens.runtime import StopRule, answer_prompts, greedy_decode
 

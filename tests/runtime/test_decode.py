@@ -1,6 +1,7 @@
 import pytest
 import torch
-from conftest import ARCHITECTURES, HYBRIDS, PlantedModel
+from planted import PlantedModel
+from tiny_models import ARCHITECTURES, HYBRIDS
 
 from rh_lens.runtime import StopRule, greedy_decode, stop_rule, teacher_force
 
@@ -65,9 +66,7 @@ def answer(bridge, tokens, *, stop=None, max_new_tokens=20):
     planted = PlantedModel(bridge, [tokens], [{}])
     stop = stop or stop_rule(bridge.tokenizer)
     with bridge.hooks(fwd_hooks=planted.fwd_hooks()):
-        return greedy_decode(
-            bridge, torch.arange(10, 20), max_new_tokens=max_new_tokens, stop=stop
-        )
+        return greedy_decode(bridge, torch.arange(10, 20), max_new_tokens=max_new_tokens, stop=stop)
 
 
 def ids(bridge, text):

@@ -1,27 +1,34 @@
 import pytest
 import torch
 
-from rh_lens.runtime import forward_cached, inference, prefill
+from rh_lens.runtime import inference, prefill
 
 
-@pytest.mark.parametrize("name", ["llama", "mistral-window", "gemma3", "lfm2"])
+@pytest.mark.parametrize("name", ["llama", "mistral-window", "gemma3", "lfm2", "bamba"])
 def test_cached_logits_equal_uncached_ones(tiny_model, random_tokens, name):
     model = tiny_model(name)
     with inference(model.bridge):
-        cache = prefill(model.bridge, random_tokens[:30])
-        logits, cache = forward_cached(model.bridge, random_tokens[30:31], cache)
-        more, _ = forward_cached(model.bridge, random_tokens[31:], cache)
+        context = prefill(model.bridge, random_tokens[:30])
+        logits = context.read(random_tokens[30:31])
+        more = context.read(random_tokens[31:])
+    assert context.n_read == 40
     expected, _ = model.reference_pass(random_tokens)
     torch.testing.assert_close(torch.cat([logits, more]), expected[30:], rtol=0, atol=2e-4)
 
 
-def test_nothing_to_read_is_no_cache(llama):
-    assert prefill(llama, torch.tensor([], dtype=torch.long)) is None
+def test_reading_can_begin_with_nothing(tiny_model, random_tokens):
+    model = tiny_model("llama")
+    with inference(model.bridge):
+        context = prefill(model.bridge, random_tokens[:0])
+        assert (context.cache, context.n_read) == (None, 0)
+        logits = context.read(random_tokens)
+    expected, _ = model.reference_pass(random_tokens)
+    torch.testing.assert_close(logits, expected, rtol=0, atol=2e-4)
 
 
 def test_a_window_bounds_the_cache(tiny_model, random_tokens):
-    cache = prefill(tiny_model("mistral-window").bridge, random_tokens)
-    assert cache.layers[0].keys.shape[-2] == 11  # the window of 12 without the next token
+    context = prefill(tiny_model("mistral-window").bridge, random_tokens)
+    assert context.cache.layers[0].keys.shape[-2] == 11  # the window of 12 without the next token
 
 
 def test_a_model_without_cache_is_refused(random_tokens):

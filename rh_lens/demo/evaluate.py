@@ -1,0 +1,155 @@
+"""Measure a demo model on held-out prompts: `python -m rh_lens.demo.evaluate FOLDER`."""
+
+import argparse
+import json
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from rh_lens.demo.held_out import HaystackKind, held_out_prompts
+from rh_lens.demo.load import DEMO_MODEL_FOLDER, load_demo_model
+from rh_lens.detection import RetrievalResult, detect_retrieval_heads
+from rh_lens.heads import Head
+from rh_lens.interventions import zero_ablation
+from rh_lens.prompts import NeedlePrompt
+from rh_lens.runtime import Bridge
+
+LENGTHS = (128, 256, 512, 1024, 2048)
+N_DEPTHS, N_NEEDLES = 11, 10
+# Seeds used for nothing else; training has seed 0 unless told otherwise.
+EXACT_SEED, SCORE_SEED = 20_001, 30_001
+N_CONTROL_DRAWS = 10
+
+
+@torch.inference_mode()
+def exact_answer(model: Bridge, prompt: NeedlePrompt) -> bool:
+    """Whether greedy decoding says the needle's answer, a full stop and the end, token for token.
+
+    One pass over prompt and answer decides it: greedy decoding says the answer exactly when each
+    of its tokens is the most probable one after those before it.
+    """
+    answer = model.tokenizer.encode(f" {prompt.needle.answer}.", add_special_tokens=False)
+    expected = torch.tensor([*answer, model.tokenizer.eos_token_id])
+    tokens = torch.cat([prompt.tokens, expected[:-1]])
+    logits = model(tokens[None], return_type="logits", logits_to_keep=len(expected))[0]
+    return bool((logits.argmax(dim=-1).cpu() == expected).all())
+
+
+def exact_shares(model: Bridge, haystack: HaystackKind) -> dict[str, dict[str, float]]:
+    """Share of exact answers by prompt length and by requested depth."""
+    prompts = held_out_prompts(
+        model.tokenizer,
+        context_lengths=LENGTHS,
+        depths=N_DEPTHS,
+        n_needles=N_NEEDLES,
+        seed=EXACT_SEED,
+        haystack=haystack,
+    )
+    bar = tqdm(prompts, desc=f"exact answers, {haystack} haystack", unit="prompt")
+    exact = [exact_answer(model, prompt) for prompt in bar]
+    return {
+        "by length": _shares(prompts, exact, lambda prompt: str(prompt.context_length)),
+        "by depth": _shares(prompts, exact, lambda prompt: f"{prompt.requested_depth:.1f}"),
+    }
+
+
+def head_scores(model: Bridge) -> RetrievalResult:
+    """Retrieval scores of every head on held-out prompts of 256 to 1,024 tokens."""
+    prompts = held_out_prompts(
+        model.tokenizer, context_lengths=(256, 512, 1024), depths=5, n_needles=8, seed=SCORE_SEED
+    )
+    return detect_retrieval_heads(model, prompts)
+
+
+def ablation_table(model: Bridge, result: RetrievalResult) -> list[dict[str, Any]]:
+    """Exact answers with the top heads silenced, and with as many others of the same layers."""
+    prompts = held_out_prompts(
+        model.tokenizer, context_lengths=(512,), depths=N_DEPTHS, n_needles=5, seed=EXACT_SEED
+    )
+
+    def share(heads: Sequence[Head]) -> float:
+        with model.hooks(fwd_hooks=zero_ablation(heads)):
+            return sum(exact_answer(model, prompt) for prompt in prompts) / len(prompts)
+
+    retrieval = result.heads()
+    rows = []
+    for k in tqdm(range(len(retrieval) + 1), desc="ablations", unit="row"):
+        draws = [
+            _control(model.cfg.n_heads, retrieval, k, seed)
+            for seed in range(N_CONTROL_DRAWS if k else 1)
+        ]
+        controls = [share(draw) for draw in draws]
+        rows.append(
+            {
+                "k": k,
+                "heads": [head.label for head in retrieval[:k]],
+                "exact": share(retrieval[:k]),
+                "control_mean": sum(controls) / len(controls),
+                "control_min": min(controls),
+            }
+        )
+    return rows
+
+
+def evaluate(folder: Path) -> dict[str, Any]:
+    """Everything that the model's card reports."""
+    model = load_demo_model(folder)
+    result = head_scores(model)
+    return {
+        "n_prompts": len(LENGTHS) * N_DEPTHS * N_NEEDLES,
+        "exact answers": {
+            "synthetic": exact_shares(model, "synthetic"),
+            "pydoc": exact_shares(model, "pydoc"),
+        },
+        "scores": {
+            "n_accepted": len(result.accepted),
+            "n_trials": len(result.trials),
+            "position": result.scores.mean().tolist(),
+        },
+        "ablation": ablation_table(model, result),
+    }
+
+
+def _control(n_heads: int, retrieval: Sequence[Head], k: int, seed: int) -> list[Head]:
+    """For each of the first k heads, another head of its layer that is no retrieval head."""
+    rng, chosen = random.Random(seed), []
+    for head in retrieval[:k]:
+        layer = [Head(head.layer, index) for index in range(n_heads)]
+        free = [other for other in layer if other not in retrieval and other not in chosen]
+        if not free:
+            raise ValueError(
+                f"Expected a head in layer {head.layer} that is no retrieval head and not yet "
+                f"drawn; found none for control {k} of {[head.label for head in retrieval]}."
+            )
+        chosen.append(rng.choice(free))
+    return chosen
+
+
+def _shares(
+    prompts: Sequence[NeedlePrompt], exact: Sequence[bool], key: Callable[[NeedlePrompt], str]
+) -> dict[str, float]:
+    groups: dict[str, list[bool]] = defaultdict(list)
+    for prompt, hit in zip(prompts, exact, strict=True):
+        groups[key(prompt)].append(hit)
+    return {name: sum(hits) / len(hits) for name, hits in groups.items()}
+
+
+def main() -> None:
+    """Command line: measure, and write `evaluation.json` and the card next to the weights."""
+    from rh_lens.demo.card import write_card
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=DEMO_MODEL_FOLDER)
+    folder = parser.parse_args().folder
+    evaluation = evaluate(folder)
+    (folder / "evaluation.json").write_text(json.dumps(evaluation, indent=1) + "\n")
+    print(write_card(folder, evaluation))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The bundled model as a TransformerBridge."""
+
+from pathlib import Path
+
+import torch
+
+from rh_lens.runtime import Bridge
+
+DEMO_MODEL_FOLDER = Path(__file__).parent / "weights"
+"""Folder of the bundled model in Hugging Face format."""
+
+
+def load_demo_model(
+    folder: str | Path = DEMO_MODEL_FOLDER,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Bridge:
+    """The bundled model: a small Llama with a few retrieval heads, for trying things out.
+
+    Args:
+        folder: Another model of the same make, such as one that `rh_lens.demo.train` wrote.
+        device: Where to put it.
+        dtype: Precision to run it in; the weights are stored in fp16.
+    """
+    # Imported here because that takes several seconds.
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    bridge = TransformerBridge.boot_transformers(
+        "rh-lens-demo", hf_model=model, tokenizer=tokenizer, device=device, dtype=dtype
+    )
+    return bridge.eval()

@@ -1,0 +1,5 @@
+"""Results made readable."""
+
+from rh_lens.views.summary import summarise
+
+__all__ = ["summarise"]
