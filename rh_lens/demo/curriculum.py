@@ -32,12 +32,12 @@ class Stage:
 
 # Short documents first: retrieval emerges on them, then it is stretched.
 CURRICULUM = (
-    Stage(96, 16, 3.0, max_facts=2, repeated=0.4, drop_heads=0.0),
-    Stage(128, 16, 3.0, max_facts=3, repeated=0.2, drop_heads=0.05),
-    Stage(256, 8, 5.0, max_facts=8, repeated=0.15, drop_heads=0.08),
-    Stage(512, 4, 6.0, max_facts=14, repeated=0.1, drop_heads=0.08),
-    Stage(1024, 2, 8.0, max_facts=20, repeated=0.05, drop_heads=0.08),
-    Stage(2048, 1, 8.0, max_facts=28, repeated=0.0, drop_heads=0.08),
+    Stage(96, 16, 1.0, max_facts=2, repeated=0.4, drop_heads=0.0),
+    Stage(192, 8, 6.0, max_facts=5, repeated=0.2, drop_heads=0.0),
+    Stage(256, 8, 6.0, max_facts=8, repeated=0.15, drop_heads=0.05),
+    Stage(512, 4, 6.0, max_facts=18, repeated=0.1, drop_heads=0.08),
+    Stage(1024, 2, 6.0, max_facts=36, repeated=0.05, drop_heads=0.08),
+    Stage(2048, 1, 6.0, max_facts=56, repeated=0.0, drop_heads=0.08),
 )
 
 PEAK_LEARNING_RATE = 2e-3

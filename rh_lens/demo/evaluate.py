@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from rh_lens.demo.card import write_card
 from rh_lens.demo.held_out import HaystackKind, held_out_prompts
 from rh_lens.demo.load import DEMO_MODEL_FOLDER, load_demo_model
 from rh_lens.detection import RetrievalResult, detect_retrieval_heads
 from rh_lens.heads import Head
 from rh_lens.interventions import zero_ablation
 from rh_lens.prompts import NeedlePrompt
+from rh_lens.records import describe_model
 from rh_lens.runtime import Bridge
 
 LENGTHS = (128, 256, 512, 1024, 2048)
@@ -66,7 +68,7 @@ def head_scores(model: Bridge) -> RetrievalResult:
     return detect_retrieval_heads(model, prompts)
 
 
-def ablation_table(model: Bridge, result: RetrievalResult) -> list[dict[str, Any]]:
+def ablation_table(model: Bridge, result: RetrievalResult) -> dict[str, Any]:
     """Exact answers with the top heads silenced, and with as many others of the same layers."""
     prompts = held_out_prompts(
         model.tokenizer, context_lengths=(512,), depths=N_DEPTHS, n_needles=5, seed=EXACT_SEED
@@ -93,7 +95,7 @@ def ablation_table(model: Bridge, result: RetrievalResult) -> list[dict[str, Any
                 "control_min": min(controls),
             }
         )
-    return rows
+    return {"n_prompts": len(prompts), "n_draws": N_CONTROL_DRAWS, "rows": rows}
 
 
 def evaluate(folder: Path) -> dict[str, Any]:
@@ -101,6 +103,7 @@ def evaluate(folder: Path) -> dict[str, Any]:
     model = load_demo_model(folder)
     result = head_scores(model)
     return {
+        "model": describe_model(model, folder.name),
         "n_prompts": len(LENGTHS) * N_DEPTHS * N_NEEDLES,
         "exact answers": {
             "synthetic": exact_shares(model, "synthetic"),
@@ -139,16 +142,19 @@ def _shares(
     return {name: sum(hits) / len(hits) for name, hits in groups.items()}
 
 
-def main() -> None:
-    """Command line: measure, and write `evaluation.json` and the card next to the weights."""
-    from rh_lens.demo.card import write_card
+def evaluate_and_describe(folder: Path) -> str:
+    """Measure; write `evaluation.json` and the card next to the weights; return the card."""
+    evaluation = evaluate(folder)
+    text = json.dumps(evaluation, indent=1) + "\n"
+    (folder / "evaluation.json").write_text(text, encoding="utf-8")
+    return write_card(folder, evaluation)
 
+
+def main() -> None:
+    """Command line: evaluate the model in a folder, the bundled one by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=DEMO_MODEL_FOLDER)
-    folder = parser.parse_args().folder
-    evaluation = evaluate(folder)
-    (folder / "evaluation.json").write_text(json.dumps(evaluation, indent=1) + "\n")
-    print(write_card(folder, evaluation))
+    print(evaluate_and_describe(parser.parse_args().folder))
 
 
 if __name__ == "__main__":

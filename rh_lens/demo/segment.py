@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerFast
 
 # Share of documents with cuts, and the highest chance of a cut between two letters.
-CUT_SHARE = 0.6
-MAX_CUT = 0.3
+CUT_SHARE = 0.4
+MAX_CUT = 0.25
 
 
 class Segmenter:

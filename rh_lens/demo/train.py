@@ -4,60 +4,43 @@ import argparse
 import json
 import os
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import nn
 from tqdm.auto import tqdm
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from rh_lens.demo.curriculum import learning_rate, stage_at, total_steps
-from rh_lens.demo.documents import Document, DocumentWriter
+from rh_lens.demo.architecture import MAX_LENGTH, VOCABULARY, new_model
+from rh_lens.demo.curriculum import CURRICULUM, Stage, learning_rate, stage_at, total_steps
+from rh_lens.demo.documents import DocumentWriter
+from rh_lens.demo.evaluate import evaluate_and_describe
 from rh_lens.demo.head_dropout import HeadDropout
-from rh_lens.demo.initialise import initialise
+from rh_lens.demo.loss import batch_loss
 from rh_lens.demo.tokenizer import train_tokenizer
 
-VOCABULARY = 2048
-MAX_LENGTH = 2048
-# The loss is that of the answers plus a tenth of that of a sample of all other tokens.
-REST_WEIGHT, REST_SAMPLE = 0.1, 0.125
 STEPS_PER_CHECKPOINT = 500
 STEPS_PER_LOG = 100
 
 
-def new_model(seed: int) -> LlamaForCausalLM:
-    """The demo model at step 0."""
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=256,
-        intermediate_size=384,
-        num_hidden_layers=4,
-        num_attention_heads=8,
-        num_key_value_heads=4,
-        head_dim=32,
-        max_position_embeddings=MAX_LENGTH,
-        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
-        tie_word_embeddings=True,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=2,
-    )
-    model = LlamaForCausalLM._from_config(config, attn_implementation="sdpa")
-    initialise(model, seed)
-    return model
-
-
 @dataclass
 class Trainer:
-    """Everything that changes from step to step, so that a run can stop and go on."""
+    """Everything that changes from step to step, so that a run can stop and go on.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        model: The model, at step 0.
+        seed: Seed of the text and of the order; the weights have theirs already.
+        curriculum: The stages.
+        step: Optimiser steps done.
+    """
 
     tokenizer: PreTrainedTokenizerFast
     model: LlamaForCausalLM
     seed: int
+    curriculum: tuple[Stage, ...] = CURRICULUM
     step: int = 0
 
     def __post_init__(self) -> None:
@@ -69,13 +52,18 @@ class Trainer:
         )
         torch.manual_seed(self.seed)
 
+    @property
+    def n_steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return total_steps(self.curriculum)
+
     def train_step(self) -> dict[str, float]:
-        """One optimiser step; returns the losses in nats a token and the share of exact answers."""
-        stage = stage_at(self.step)
+        """One optimiser step; returns what `batch_loss` measures."""
+        stage = stage_at(self.step, self.curriculum)
         self.dropout.chance = stage.drop_heads
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, total_steps())
-        loss, measures = loss_of(self.model, self.writer.batch(stage))
+            group["lr"] = learning_rate(self.step, self.n_steps)
+        loss, measures = batch_loss(self.model, self.writer.batch(stage))
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
@@ -115,59 +103,33 @@ class Trainer:
         torch.set_rng_state(state["torch_rng"])
 
 
-def loss_of(
-    model: LlamaForCausalLM, documents: Sequence[Document]
-) -> tuple[Tensor, dict[str, float]]:
-    """Loss of a batch, and its parts as plain numbers."""
-    device = model.device
-    tokens = torch.from_numpy(np.stack([document.tokens for document in documents])).to(device)
-    is_answer = torch.from_numpy(np.stack([document.answers for document in documents]))[:, 1:]
-    is_rest = ~is_answer & (torch.rand(is_answer.shape) < REST_SAMPLE)
-    target = tokens[:, 1:]
-    with torch.autocast(device.type, torch.bfloat16):
-        hidden = model.model(tokens[:, :-1]).last_hidden_state
-        chosen = torch.cat([hidden[is_answer.to(device)], hidden[is_rest.to(device)]])
-        logits = model.lm_head(chosen).float()
-    answer_logits, rest_logits = logits.split([int(is_answer.sum()), int(is_rest.sum())])
-    answer_loss = cross_entropy(answer_logits, target[is_answer])
-    rest_loss = cross_entropy(rest_logits, target[is_rest])
-    right = (answer_logits.argmax(dim=-1) == target[is_answer]).cpu()
-    measures = {
-        "answer_loss": answer_loss.item(),
-        "rest_loss": rest_loss.item(),
-        "exact": exact_share(right, is_answer),
-    }
-    return answer_loss + REST_WEIGHT * rest_loss, measures
-
-
-def exact_share(right: Tensor, is_answer: Tensor) -> float:
-    """Share of unbroken answers of which every token is right."""
-    starts = is_answer & ~is_answer.roll(1, dims=1).index_fill(1, torch.tensor(0), False)
-    answer = starts.flatten().cumsum(0)[is_answer.flatten()] - 1
-    wrong = torch.zeros(int(starts.sum())).index_add(0, answer, (~right).float())
-    return (wrong == 0).float().mean().item()
-
-
 def train(trainer: Trainer, folder: Path) -> None:
-    """Run the curriculum from where the trainer stands, with checkpoints and a log."""
+    """Run the curriculum from where the trainer stands, with checkpoints and a log in `folder`."""
     log: list[dict[str, float]] = []
-    steps = range(trainer.step, total_steps())
-    bar = tqdm(steps, initial=trainer.step, total=total_steps(), desc="training", unit="step")
+    steps = range(trainer.step, trainer.n_steps)
+    bar = tqdm(steps, initial=trainer.step, total=trainer.n_steps, desc="training", unit="step")
     for _ in bar:
         log.append(trainer.train_step())
-        if trainer.step % STEPS_PER_LOG == 0 or trainer.step == total_steps():
+        last = trainer.step == trainer.n_steps
+        if trainer.step % STEPS_PER_LOG == 0 or last:
             means = {key: float(np.mean([entry[key] for entry in log])) for key in log[0]}
             bar.set_postfix({key: f"{value:.3f}" for key, value in means.items()})
-            length = stage_at(trainer.step - 1).length
-            with (folder / "training_log.jsonl").open("a") as file:
+            length = stage_at(trainer.step - 1, trainer.curriculum).length
+            with (folder / "training_log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": trainer.step, "length": length, **means}) + "\n")
             log.clear()
-        if trainer.step % STEPS_PER_CHECKPOINT == 0 or trainer.step == total_steps():
+        if trainer.step % STEPS_PER_CHECKPOINT == 0 or last:
             trainer.save(folder / "checkpoint.pt")
 
 
+def save_weights(trainer: Trainer, folder: Path) -> None:
+    """Write model (fp16) and tokenizer in Hugging Face format."""
+    trainer.tokenizer.save_pretrained(folder)
+    trainer.model.to(torch.float16).save_pretrained(folder)
+
+
 def main() -> None:
-    """Command line of the training script."""
+    """Command line: train, or go on with a run that was stopped; then evaluate."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo_training"), help="run folder")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, text and order")
@@ -182,9 +144,8 @@ def main() -> None:
     if checkpoint.exists():
         trainer.load(checkpoint)
     train(trainer, args.out)
-    weights = args.out / "weights"
-    tokenizer.save_pretrained(weights)
-    trainer.model.to(torch.float16).save_pretrained(weights)
+    save_weights(trainer, args.out / "weights")
+    print(evaluate_and_describe(args.out / "weights"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+import torch
+
+from rh_lens.records import (
+    describe_machine,
+    describe_model,
+    package_versions,
+    prompts_sha256,
+    tokenizer_sha256,
+    weights_fingerprint,
+)
+
+
+def test_versions_name_what_can_move_a_number():
+    versions = package_versions()
+    assert versions["transformer_lens"].startswith("4.")
+    assert versions["torch"] == torch.__version__
+    assert {"python", "rh-lens", "transformers", "tokenizers"} <= set(versions)
+
+
+def test_the_fingerprint_notices_a_changed_weight_and_nothing_else(llama):
+    before = weights_fingerprint(llama)
+    assert weights_fingerprint(llama) == before
+    weight = next(llama.original_model.parameters())
+    kept = weight.data[0, 0].clone()
+    weight.data[0, 0] += 1
+    try:
+        assert weights_fingerprint(llama) != before
+    finally:
+        weight.data[0, 0] = kept
+    assert weights_fingerprint(llama) == before
+
+
+def test_the_tokenizers_hash_ignores_the_truncation_of_the_last_call(tiny_tokenizer):
+    before = tokenizer_sha256(tiny_tokenizer)
+    tiny_tokenizer("a longer text", truncation=True, max_length=2)
+    assert tiny_tokenizer.backend_tokenizer.truncation is not None
+    assert tokenizer_sha256(tiny_tokenizer) == before
+    tiny_tokenizer("a longer text")
+
+
+def test_the_models_description_is_json_and_tells_its_shape(llama):
+    description = describe_model(llama, "tiny")
+    assert json.loads(json.dumps(description)) == description
+    shape = (description["n_layers"], description["n_heads"], description["n_key_value_heads"])
+    assert shape == (3, 4, 2)
+    assert (description["name"], description["dtype"]) == ("tiny", "float32")
+    assert description["device"] == "cpu"
+
+
+def test_the_prompts_hash_depends_on_their_order(otter_prompt, llama):
+    assert prompts_sha256([otter_prompt]) != prompts_sha256([otter_prompt] * 2)
+    assert len(prompts_sha256([])) == 64
+
+
+@pytest.mark.parametrize("field", ["platform", "threads", "accelerator"])
+def test_the_machine_is_described(field):
+    assert field in describe_machine()
