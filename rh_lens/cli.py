@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 done, 1 no result, 2 bad input, 130 stopped."""
     args = _parser().parse_args(arguments)
     try:
-        return _detect(args)
+        return int(args.run(args))
     except (ValueError, TypeError, OSError) as error:
         print(f"rh-lens: error: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="rh-lens", description="Find the retrieval heads of a language model.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_detect(commands.add_parser("detect", help="score every head of a model"))
+    _add_bench(commands.add_parser("bench", help="time detection against plain generation"))
     return parser
 
 
@@ -51,6 +52,7 @@ def _add_detect(parser: argparse.ArgumentParser) -> None:
         "Ask a model about needles in a haystack, find which heads copy the answers, and write "
         "scores, events and trials to a folder. Without arguments: the bundled model."
     )
+    parser.set_defaults(run=_detect)
     add = parser.add_argument
     add("--model", default=DEMO, help="demo (bundled, the default), a hub name or a folder")
     add("--revision", help="commit, tag or branch of a hub model")
@@ -72,6 +74,19 @@ def _add_detect(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="DIR", help="run folder; default: a new one in rh_lens_runs")
     add("--save-prompts", action="store_true", help="keep the prompts' token ids in trials.jsonl")
     add("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Time five ways to answer the same needle prompts: (a) Hugging Face generate, nothing "
+        "recorded; (b) run_with_cache on patterns; (c) generation with pattern hooks; (d) eager "
+        "steps as published; (e) detection with rh_lens. Each at ten depths, on the bundled model "
+        "and on Llamas with random weights."
+    )
+    parser.set_defaults(run=_bench)
+    parser.add_argument("--quick", action="store_true", help="the bundled model only")
+    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda, ...")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="save the table as CSV")
 
 
 def _lengths(text: str) -> list[int]:
@@ -166,7 +181,9 @@ def _description(
     )
 
     values = {
-        key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in vars(args).items()
+        if key != "run"
     }
     return {
         "command": "detect",
@@ -179,6 +196,20 @@ def _description(
         "versions": package_versions(),
         "machine": describe_machine(),
     }
+
+
+def _bench(args: argparse.Namespace) -> int:
+    import torch
+
+    from rh_lens.bench import run_benchmark, to_dataframe
+    from rh_lens.records import describe_machine
+
+    table = to_dataframe(run_benchmark(torch.device(args.device), quick=args.quick))
+    print(f"{describe_machine()}\n\n{table.to_string(index=False)}")
+    if args.out:
+        table.to_csv(args.out, index=False)
+        print(f"\nSaved in {args.out}")
+    return 0
 
 
 def _run_name(model: str) -> str:

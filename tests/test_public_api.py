@@ -29,5 +29,7 @@ def test_importing_the_package_or_the_command_imports_nothing_heavy() -> None:
         "import sys, rh_lens, rh_lens.cli;"
         "print([m for m in ('torch', 'transformers', 'transformer_lens') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -7,7 +7,7 @@ import rh_lens
 
 ROOMS = (
     "heads prompts runtime detection interventions evaluation analysis circuits records views demo "
-    "cli"
+    "bench cli"
 ).split()
 PACKAGE = Path(rh_lens.__file__).parent
 

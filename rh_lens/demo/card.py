@@ -31,8 +31,8 @@ numbers.
 Share of held-out prompts that greedy decoding answers exactly: every token of the needle's
 answer, a full stop and the end of sequence. {n_prompts} prompts a haystack. Names, words and
 numbers of the needles and of the synthetic haystack occur nowhere in training; that haystack
-holds other facts of the same form (one sentence in six). The pydoc haystack is prose that ships
-with Python; no such text was seen in training.
+holds about four other facts of the same form (one or two in 128 tokens). The pydoc haystack is
+prose that ships with Python; no such text was seen in training.
 
 {exact_by_length}
 

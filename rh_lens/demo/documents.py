@@ -14,7 +14,6 @@ from rh_lens.demo.tokenizer import word_pieces
 from rh_lens.prompts.needle import Needle
 from rh_lens.prompts.template import BASE_TEMPLATE
 
-N_FILLER_SENTENCES = 40_000
 # Share of filler sentences made of random pieces, so that unknown prose is no surprise.
 SCRAMBLED_FILLER = 0.08
 # Share of filler sentences that start a paragraph.
@@ -40,9 +39,16 @@ class DocumentWriter:
     Args:
         tokenizer: The demo model's tokenizer.
         rng: Source of every draw, the filler sentences included.
+        n_filler_sentences: Filler sentences to draw from.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, rng: random.Random):
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        rng: random.Random,
+        *,
+        n_filler_sentences: int = 40_000,
+    ):
         self._rng = rng
         self._facts = FactWriter("train", word_pieces(tokenizer))
         self._segmenter = Segmenter(tokenizer)
@@ -54,7 +60,7 @@ class DocumentWriter:
         )
         self._filler = [
             self._segmenter.encode([self._filler_sentence()], rng)[0]
-            for _ in range(N_FILLER_SENTENCES)
+            for _ in range(n_filler_sentences)
         ]
 
     def batch(self, stage: Stage) -> list[Document]:

@@ -14,8 +14,9 @@ from rh_lens.prompts.needle_prompt import NeedlePrompt
 from rh_lens.prompts.synthetic import ProseWriter
 
 HaystackKind = Literal["synthetic", "pydoc"]
-# In held-out prose every sixth sentence or so is a fact of the needles' form.
-DISTRACTOR_SHARE = 0.16
+# A prompt's haystack holds about this many facts of the needle's form, fewer where it is short.
+N_DISTRACTORS = 4
+_TOKENS_PER_SENTENCE = 28
 
 
 def held_out_needles(n: int, seed: int) -> list[Needle]:
@@ -23,20 +24,20 @@ def held_out_needles(n: int, seed: int) -> list[Needle]:
     return FactWriter("held-out").facts(random.Random(seed), n)
 
 
-def distractor_haystack(needles: Sequence[Needle], seed: int, n_sentences: int = 600) -> Haystack:
-    """Held-out prose with facts in it that are about other subjects than the needles are."""
+def distractor_haystack(needles: Sequence[Needle], seed: int, context_length: int) -> Haystack:
+    """Held-out prose with facts about other things than the needles in every `gap`-th sentence."""
     rng = random.Random(seed)
     prose, facts = ProseWriter("held-out"), FactWriter("held-out")
     questions = {needle.question for needle in needles}
+    n_sentences = context_length // _TOKENS_PER_SENTENCE
+    gap = max(2, n_sentences // (N_DISTRACTORS + 1))
     sentences: list[str] = []
-    while len(sentences) < n_sentences:
-        if rng.random() < DISTRACTOR_SHARE:
-            fact = facts.fact(rng)
-            if fact.question not in questions:
-                sentences.append(fact.text)
-        else:
-            sentences.append(prose.sentence(rng))
-    paragraphs = [" ".join(sentences[i : i + 6]) for i in range(0, n_sentences, 6)]
+    # Twice the sentences: short ones must not leave the haystack too short.
+    while len(sentences) < 2 * n_sentences + gap:
+        fact = facts.fact(rng)
+        if fact.question not in questions:
+            sentences += [*(prose.sentence(rng) for _ in range(gap - 1)), fact.text]
+    paragraphs = [" ".join(sentences[i : i + 6]) for i in range(0, len(sentences), 6)]
     return text_haystack(paragraphs, name=f"held-out-seed{seed}")
 
 
@@ -53,8 +54,9 @@ def held_out_prompts(
     prompts: list[NeedlePrompt] = []
     for length in context_lengths:
         needles = held_out_needles(n_needles, seed=seed + length)
-        text = (
-            pydoc_haystack() if haystack == "pydoc" else distractor_haystack(needles, seed + length)
-        )
+        if haystack == "pydoc":
+            text = pydoc_haystack()
+        else:
+            text = distractor_haystack(needles, seed + length, length)
         prompts += build_grid(tokenizer, text, needles, context_lengths=[length], depths=depths)
     return prompts

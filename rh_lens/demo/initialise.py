@@ -9,6 +9,7 @@ every weight; nothing is edited after step 0.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +79,7 @@ class _Initialiser:
 
     def _look_back(
         self,
-        attention: nn.Module,
+        attention: Any,
         group: int,
         profile: dict[int, float],
         distances: tuple[int, int],
@@ -110,7 +111,7 @@ class _Initialiser:
         return _Written(read, written)
 
     def _match(
-        self, attention: nn.Module, group: int, queries: list[Tensor], keys: list[Tensor]
+        self, attention: Any, group: int, queries: list[Tensor], keys: list[Tensor]
     ) -> None:
         """Heads of one key-value group whose logit is what queries and keys have in common.
 

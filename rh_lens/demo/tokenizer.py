@@ -12,13 +12,16 @@ from rh_lens.prompts.template import BASE_TEMPLATE
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
 
-def train_tokenizer(*, vocabulary: int, max_length: int, seed: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    *, vocabulary: int, max_length: int, seed: int, n_lines: int = 40_000
+) -> PreTrainedTokenizerFast:
     """Byte-level BPE of `vocabulary` tokens that puts one `<s>` before every text.
 
     Args:
         vocabulary: Tokens in all, the 256 bytes and three special tokens included.
         max_length: Longest context of the model, in tokens.
         seed: Seed of the text that the merges are learnt from.
+        n_lines: Facts in that text, each with a sentence of prose and its question.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -29,7 +32,7 @@ def train_tokenizer(*, vocabulary: int, max_length: int, seed: int) -> PreTraine
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_lines(random.Random(seed)), trainer)
+    tokenizer.train_from_iterator(_lines(random.Random(seed), n_lines), trainer)
     tokenizer.post_processor = processors.Sequence(
         [
             processors.ByteLevel(trim_offsets=False),
@@ -53,7 +56,7 @@ def word_pieces(tokenizer: PreTrainedTokenizerFast) -> list[str]:
     return [text for text in texts if text.isascii() and text.strip().isalnum()]
 
 
-def _lines(rng: random.Random, n_lines: int = 40_000) -> Iterator[str]:
+def _lines(rng: random.Random, n_lines: int) -> Iterator[str]:
     writer = FactWriter()
     before, after = BASE_TEMPLATE.text.split("{context}")
     for _ in range(n_lines):

@@ -1,0 +1,136 @@
+"""What is benchmarked: the bundled model and Llamas with random weights."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from rh_lens.bench.methods import Bench, make_bench
+from rh_lens.demo import DEMO_MODEL_FOLDER
+from rh_lens.prompts import NeedlePrompt, build_grid, default_needles, synthetic_haystack
+from rh_lens.runtime import Bridge
+
+N_DEPTHS = 10
+# Tokens of every answer of a random-weight model; the bundled one ends its answers itself.
+N_NEW_TOKENS = 30
+
+
+@dataclass(frozen=True)
+class BenchModel:
+    """A model to benchmark.
+
+    Args:
+        name: For the table.
+        lengths: Prompt lengths in tokens.
+        make: Makes the bench.
+        drafts: Whether drafts are accepted or refused: whether the model copies its needles.
+    """
+
+    name: str
+    lengths: tuple[int, ...]
+    make: Callable[[], Bench]
+    drafts: str
+
+
+def bench_models(device: torch.device, *, quick: bool) -> list[BenchModel]:
+    """The models for this device; `quick` keeps the bundled one at its shorter lengths."""
+    if quick:
+        return [BenchModel("bundled", (256, 1024), lambda: bundled(device), "accepted")]
+    models = [
+        BenchModel("bundled", (256, 512, 1024, 2016), lambda: bundled(device), "accepted"),
+        BenchModel(
+            "random 27M", (1024, 2048, 4096, 8192), lambda: random_llama(SMALL, device), "refused"
+        ),
+    ]
+    if device.type == "cuda":
+        models += [
+            BenchModel(
+                "random 1B",
+                (8192, 32768, 131072),
+                lambda: random_llama(ONE_BILLION, device, torch.bfloat16),
+                "refused",
+            ),
+            BenchModel(
+                "random 8B",
+                (8192, 32768, 131072),
+                lambda: random_llama(EIGHT_BILLION, device, torch.bfloat16),
+                "refused",
+            ),
+        ]
+    return models
+
+
+SMALL = {
+    "hidden_size": 512,
+    "intermediate_size": 1376,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 16,
+}
+ONE_BILLION = {
+    "hidden_size": 2048,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 16,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+}
+EIGHT_BILLION = {
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+}
+
+
+def bundled(device: torch.device) -> Bench:
+    """The bundled model, which copies its needles and ends its answers."""
+    model = AutoModelForCausalLM.from_pretrained(DEMO_MODEL_FOLDER, dtype=torch.float32)
+    return make_bench(
+        _bridge_of, model.to(device), max_new_tokens=32, eos=model.config.eos_token_id
+    )
+
+
+def random_llama(
+    shape: dict[str, int], device: torch.device, dtype: torch.dtype = torch.float32
+) -> Bench:
+    """A Llama with random weights: right in size, wrong in every answer."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        **shape,
+        vocab_size=len(_tokenizer()),
+        max_position_embeddings=2**18,
+        rope_parameters={"rope_type": "default", "rope_theta": 5e5},
+        initializer_range=0.05,
+    )
+    with torch.device(device):
+        model = LlamaForCausalLM._from_config(config, dtype=dtype)
+    return make_bench(_bridge_of, model, max_new_tokens=N_NEW_TOKENS, eos=None)
+
+
+def bench_prompts(context_length: int) -> Sequence[NeedlePrompt]:
+    """One needle at ten depths of a synthetic haystack."""
+    return build_grid(
+        _tokenizer(),
+        synthetic_haystack(),
+        default_needles()[:1],
+        context_lengths=[context_length],
+        depths=N_DEPTHS,
+        allow_repeat=True,
+    )
+
+
+def _tokenizer() -> Any:
+    return AutoTokenizer.from_pretrained(DEMO_MODEL_FOLDER)
+
+
+def _bridge_of(model: Any) -> Bridge:
+    # Imported here because that takes several seconds.
+    from transformer_lens.model_bridge import TransformerBridge
+
+    device, dtype = next(model.parameters()).device, next(model.parameters()).dtype
+    return TransformerBridge.boot_transformers(
+        "rh-lens-bench", hf_model=model, tokenizer=_tokenizer(), device=device, dtype=dtype
+    )

@@ -1,0 +1,141 @@
+"""The benchmark's table: five methods side by side, in one run."""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from rh_lens.bench.measure import Measurement, measure
+from rh_lens.bench.methods import METHODS, Answers, Bench
+from rh_lens.bench.models import BenchModel, bench_models, bench_prompts
+from rh_lens.prompts import NeedlePrompt
+
+# Slow methods are timed on this many prompts of the ten; the table says how many.
+N_SLOW_PROMPTS = 2
+SLOW = ("b", "c", "d")
+N_REPEATS = 3
+# A whole pattern, heads x context x context in fp32, that takes more than this is not tried.
+MAX_PATTERN_BYTES = 10e9
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one model and prompt length.
+
+    Args:
+        model: Name of the model.
+        drafts: Whether the model's answers are what was guessed.
+        context_length: Tokens in a prompt.
+        method: Letter of the method.
+        n_prompts: Prompts that were answered each time.
+        seconds: Time a prompt, median of the repeats.
+        ratio: Time over method (a)'s in the same repeat: lowest, median, highest.
+        megabytes: Peak memory above the loaded model, the highest of the repeats.
+        same_tokens: Whether every answer equals method (a)'s.
+    """
+
+    model: str
+    drafts: str
+    context_length: int
+    method: str
+    n_prompts: int
+    seconds: float
+    ratio: tuple[float, float, float]
+    megabytes: float | None
+    same_tokens: bool
+
+
+def run_benchmark(device: torch.device, *, quick: bool = False, progress: bool = True) -> list[Row]:
+    """Time every method on every model and length, interleaved, with repeats.
+
+    Args:
+        device: Where to run.
+        quick: The bundled model only, two lengths.
+        progress: Whether to show a progress bar.
+    """
+    cells = [
+        (model, length) for model in bench_models(device, quick=quick) for length in model.lengths
+    ]
+    rows: list[Row] = []
+    benches: dict[str, Bench] = {}
+    bar = tqdm(cells, desc="benchmark", unit="cell", disable=not progress)
+    for model, length in bar:
+        bar.set_postfix_str(f"{model.name}, {length} tokens")
+        if model.name not in benches:
+            benches = {model.name: model.make()}
+        rows += _cell(model, benches[model.name], length, device)
+    return rows
+
+
+def _cell(model: BenchModel, bench: Bench, length: int, device: torch.device) -> Iterator[Row]:
+    prompts = bench_prompts(length)
+    methods = [name for name in METHODS if _fits(name, bench, length)]
+    for name in methods:
+        METHODS[name](bench, bench_prompts(64)[:1])
+    runs: dict[str, list[Measurement[Answers]]] = {name: [] for name in methods}
+    for _ in range(N_REPEATS):
+        for name in methods:
+            runs[name].append(_measure(name, bench, _asked(name, prompts), device))
+    expected = runs["a"][0].value
+    plain = [run.seconds / len(prompts) for run in runs["a"]]
+    for name, repeats in runs.items():
+        asked = _asked(name, prompts)
+        places = [prompts.index(prompt) for prompt in asked]
+        seconds = [run.seconds / len(asked) for run in repeats]
+        ratios = sorted(mine / other for mine, other in zip(seconds, plain, strict=True))
+        memory = [run.megabytes for run in repeats if run.megabytes is not None]
+        yield Row(
+            model=model.name,
+            drafts=model.drafts,
+            context_length=length,
+            method=name,
+            n_prompts=len(asked),
+            seconds=statistics.median(seconds),
+            ratio=(ratios[0], statistics.median(ratios), ratios[-1]),
+            megabytes=max(memory, default=None),
+            same_tokens=all(run.value == [expected[i] for i in places] for run in repeats),
+        )
+
+
+def _measure(
+    name: str, bench: Bench, prompts: Sequence[NeedlePrompt], device: torch.device
+) -> Measurement[Answers]:
+    return measure(lambda: METHODS[name](bench, prompts), device)
+
+
+def _asked(name: str, prompts: Sequence[NeedlePrompt]) -> Sequence[NeedlePrompt]:
+    """The prompts a method is timed on: of a slow one, some in the middle of the depths."""
+    if name not in SLOW:
+        return prompts
+    middle = len(prompts) // 2
+    return prompts[middle : middle + N_SLOW_PROMPTS]
+
+
+def _fits(name: str, bench: Bench, length: int) -> bool:
+    """Whether the method's patterns are small enough to be tried."""
+    pattern = 4 * bench.bridge.cfg.n_heads * length**2
+    if name == "b":
+        return pattern * bench.bridge.cfg.n_layers <= MAX_PATTERN_BYTES
+    return name != "c" or 2 * pattern <= MAX_PATTERN_BYTES
+
+
+def to_dataframe(rows: Sequence[Row]) -> pd.DataFrame:
+    """The rows as a table, one line a method, ratios written as "median (lowest-highest)"."""
+    records = [
+        {
+            "model": row.model,
+            "drafts": row.drafts,
+            "tokens": row.context_length,
+            "method": row.method,
+            "prompts": row.n_prompts,
+            "s/prompt": round(row.seconds, 3),
+            "time / (a)": f"{row.ratio[1]:.2f} ({row.ratio[0]:.2f}-{row.ratio[2]:.2f})",
+            "peak MB": None if row.megabytes is None else round(row.megabytes),
+            "same tokens": "yes" if row.same_tokens else "NO",
+        }
+        for row in rows
+    ]
+    return pd.DataFrame(records)

@@ -1,0 +1,92 @@
+"""The benchmark compares like with like, and its instruments measure."""
+
+import time
+
+import pytest
+import torch
+
+from rh_lens.bench import METHODS, bench_models, bench_prompts, measure, run_benchmark, to_dataframe
+from rh_lens.bench import models as bench_models_file
+from rh_lens.bench import table as bench_table
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return bench_models_file.bundled(CPU)
+
+
+def test_prompts_hide_one_needle_at_ten_depths():
+    prompts = bench_prompts(128)
+    assert len(prompts) == 10
+    assert {len(prompt.tokens) for prompt in prompts} == {128}
+    assert len({prompt.needle for prompt in prompts}) == 1
+
+
+def test_the_five_methods_give_the_same_answers(bundled):
+    prompts = bench_prompts(128)[3:6]
+    expected = METHODS["a"](bundled, prompts)
+    assert all(expected)
+    for name in "bcde":
+        assert METHODS[name](bundled, prompts) == expected
+
+
+def test_a_random_llama_answers_alike_with_every_method_and_never_stops():
+    shape = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    }
+    bench = bench_models_file.random_llama(shape, CPU)
+    prompts = bench_prompts(96)[:2]
+    expected = METHODS["a"](bench, prompts)
+    assert {len(answer) for answer in expected} == {30}
+    for name in "bcde":
+        assert METHODS[name](bench, prompts) == expected
+
+
+def test_memory_and_time_are_measured():
+    def hold_200_megabytes():
+        block = torch.ones(50_000_000)
+        time.sleep(0.05)
+        return float(block[0])
+
+    first = measure(hold_200_megabytes, CPU)
+    again = measure(hold_200_megabytes, CPU)
+    assert first.value == 1.0
+    assert first.seconds >= 0.05
+    for run in (first, again):
+        assert run.megabytes is None or 195 < run.megabytes < 230
+
+
+def test_the_table_has_a_row_for_each_method_with_ratios(bundled, monkeypatch):
+    model = bench_models_file.BenchModel("bundled", (128,), lambda: bundled, "accepted")
+    monkeypatch.setattr(bench_table, "bench_models", lambda device, quick: [model])
+    monkeypatch.setattr(bench_table, "N_REPEATS", 1)
+    rows = run_benchmark(CPU, progress=False)
+    assert [row.method for row in rows] == list("abcde")
+    assert rows[0].ratio == (1.0, 1.0, 1.0)
+    assert [row.n_prompts for row in rows] == [10, 2, 2, 2, 10]
+    assert all(row.same_tokens for row in rows)
+    table = to_dataframe(rows)
+    assert table["time / (a)"][0] == "1.00 (1.00-1.00)"
+    assert set(table["same tokens"]) == {"yes"}
+
+
+def test_patterns_that_fill_the_memory_are_not_tried(bundled):
+    assert bench_table._fits("b", bundled, 2048)
+    assert not bench_table._fits("b", bundled, 20_000)
+    assert not bench_table._fits("c", bundled, 20_000)
+    assert bench_table._fits("e", bundled, 1_000_000)
+
+
+def test_large_models_are_for_accelerators():
+    assert [model.name for model in bench_models(CPU, quick=True)] == ["bundled"]
+    assert [model.name for model in bench_models(CPU, quick=False)] == ["bundled", "random 27M"]
+    assert [model.name for model in bench_models(torch.device("cuda"), quick=False)][2:] == [
+        "random 1B",
+        "random 8B",
+    ]

@@ -1,0 +1,91 @@
+"""Training on a curriculum of a few steps."""
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from rh_lens.demo.architecture import new_model
+from rh_lens.demo.curriculum import Stage
+from rh_lens.demo.head_dropout import HeadDropout
+from rh_lens.demo.loss import answer_starts, exact_share
+from rh_lens.demo.tokenizer import train_tokenizer
+from rh_lens.demo.train import Trainer, train
+
+TINY = (
+    Stage(96, 2, 0.001, max_facts=1, repeated=0.5, drop_heads=0.0),
+    Stage(128, 2, 0.001, max_facts=2, repeated=0.2, drop_heads=0.2),
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer(vocabulary=2048, max_length=2048, seed=0, n_lines=3000)
+
+
+def make_trainer(tokenizer, seed=0):
+    return Trainer(tokenizer, new_model(seed), seed, curriculum=TINY)
+
+
+def weights(model):
+    return torch.cat([parameter.flatten() for parameter in model.parameters()])
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tokenizer, tmp_path):
+    whole = make_trainer(tokenizer)
+    assert whole.n_steps == 6 + 4
+    for _ in range(4):
+        whole.train_step()
+    whole.save(tmp_path / "checkpoint.pt")
+    resumed = make_trainer(tokenizer)
+    resumed.load(tmp_path / "checkpoint.pt")
+    assert resumed.step == 4
+    first = [resumed.train_step() for _ in range(4)]
+    whole.load(tmp_path / "checkpoint.pt")
+    assert [whole.train_step() for _ in range(4)] == first
+    assert torch.equal(weights(resumed.model), weights(whole.model))
+
+
+def test_a_run_writes_a_log_and_a_checkpoint(tokenizer, tmp_path):
+    trainer = make_trainer(tokenizer)
+    start = weights(trainer.model).detach().clone()
+    train(trainer, tmp_path)
+    assert (tmp_path / "training_log.jsonl").read_text().count("\n") == 1
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=False)["step"] == 10
+    assert not torch.equal(weights(trainer.model), start)
+
+
+def test_a_checkpoint_of_another_seed_is_refused(tokenizer, tmp_path):
+    make_trainer(tokenizer, seed=0).save(tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match="Expected a checkpoint of seed 1"):
+        make_trainer(tokenizer, seed=1).load(tmp_path / "checkpoint.pt")
+
+
+def test_the_seed_chooses_the_weights_and_the_heads_that_lean():
+    def leaning(model: LlamaForCausalLM) -> list[int]:
+        keys = model.model.layers[0].self_attn.k_proj.weight.reshape(4, -1)
+        return keys.norm(dim=1).argsort().tolist()
+
+    assert torch.equal(weights(new_model(3)), weights(new_model(3)))
+    assert len({tuple(leaning(new_model(seed))) for seed in range(6)}) > 1
+
+
+def test_head_dropout_silences_whole_heads_in_training_only():
+    model = new_model(0)
+    dropout = HeadDropout(model, layers=(0,))
+    attention = model.model.layers[0].self_attn
+    seen = {}
+    attention.o_proj.register_forward_pre_hook(lambda module, args: seen.update(z=args[0]))
+    tokens = torch.randint(3, 2048, (64, 5))
+    dropout.chance = 0.25
+    model.train()(tokens)
+    silent = seen["z"].unflatten(-1, (8, 32)).abs().sum(dim=(1, 3)) == 0
+    assert 0.15 < silent.float().mean() < 0.35
+    model.eval()(tokens)
+    assert not (seen["z"].unflatten(-1, (8, 32)).abs().sum(dim=(1, 3)) == 0).any()
+
+
+def test_an_answer_is_exact_when_each_of_its_tokens_is_right():
+    is_answer = torch.tensor([[0, 1, 1, 0, 1], [1, 0, 0, 1, 1]]).bool()
+    assert answer_starts(is_answer).int().tolist() == [[0, 1, 0, 0, 1], [1, 0, 0, 1, 0]]
+    right = torch.tensor([True, False, True, True, True, True])
+    assert exact_share(right, is_answer) == 0.75
