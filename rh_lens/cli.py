@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from rh_lens.prompts import Needle, NeedlePrompt
+    from rh_lens.prompts import Needle, NeedlePrompt, Template
     from rh_lens.runtime import Bridge
 
 DEMO = "demo"
@@ -102,12 +102,27 @@ def _lengths(text: str) -> list[int]:
 
 def _detect(args: argparse.Namespace) -> int:
     from rh_lens.detection import NoAcceptedTrialsError, detect_retrieval_heads
+    from rh_lens.prompts import build_grid, load_haystack, load_template
     from rh_lens.records import RunFolder
     from rh_lens.views import summarise
 
     out = args.out or Path("rh_lens_runs") / _run_name(args.model)
+    # Before the model, which may take long to load: a mistake in these shows at once.
+    haystack, needles = load_haystack(args.haystack, seed=args.seed), _needles(args)
     model = _load(args)
-    prompts = _prompts(args, model)
+    template = load_template(args.template, model.tokenizer)
+    if args.closed_book:
+        needles = _unknown(model, needles, template)
+    prompts = build_grid(
+        model.tokenizer,
+        haystack,
+        needles,
+        context_lengths=args.lengths,
+        depths=args.depths,
+        template=template,
+        max_context=model.cfg.n_ctx - (args.max_new_tokens or ROOM_FOR_ANSWER),
+        allow_repeat=args.allow_repeat,
+    )
     with RunFolder(out, _description(args, model, prompts), save_prompts=args.save_prompts) as run:
         try:
             result = detect_retrieval_heads(
@@ -140,29 +155,18 @@ def _load(args: argparse.Namespace) -> "Bridge":
     return load_model(args.model, device=args.device, dtype=dtype, revision=args.revision)
 
 
-def _prompts(args: argparse.Namespace, model: "Bridge") -> "list[NeedlePrompt]":
-    from rh_lens.prompts import build_grid, load_haystack, load_template
-
-    template = load_template(args.template, model.tokenizer)
-    return build_grid(
-        model.tokenizer,
-        load_haystack(args.haystack, seed=args.seed),
-        _needles(args, model, template),
-        context_lengths=args.lengths,
-        depths=args.depths,
-        template=template,
-        max_context=model.cfg.n_ctx - (args.max_new_tokens or ROOM_FOR_ANSWER),
-        allow_repeat=args.allow_repeat,
-    )
-
-
-def _needles(args: argparse.Namespace, model: "Bridge", template: Any) -> "Sequence[Needle]":
-    from rh_lens.detection import closed_book_check
+def _needles(args: argparse.Namespace) -> "Sequence[Needle]":
     from rh_lens.prompts import default_needles, load_needles
 
-    needles = load_needles(args.needles) if args.needles else default_needles()
-    if not args.closed_book:
-        return needles
+    return load_needles(args.needles) if args.needles else default_needles()
+
+
+def _unknown(
+    model: "Bridge", needles: "Sequence[Needle]", template: "Template"
+) -> "Sequence[Needle]":
+    """The needles that the model does not answer without the haystack; the others are named."""
+    from rh_lens.detection import closed_book_check
+
     verdicts = closed_book_check(model, needles, template=template)
     for verdict in verdicts:
         if verdict.known:

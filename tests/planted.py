@@ -34,44 +34,55 @@ def make_prompt(
 class PlantedModel:
     """Hooks that make a bridge answer given tokens and look at given positions.
 
-    Every prefill begins the next answer i. In its step t the model says `answers[i][t]`, then the
-    end-of-sequence token. A head named in `looks[i]` puts 3/4 of its attention on position
-    `looks[i][layer, head][t]` and the rest on the first token; the others put all of it there.
+    The last token of every prompt, of which `prompt_lengths` tells the place, begins the next
+    answer i. In its step t, which is the row t positions behind that token, the model says
+    `answers[i][t]`, then the end-of-sequence token. A head named in `looks[i]` puts 3/4 of its
+    attention on position `looks[i][layer, head][t]` and the rest on the first token; the others put
+    all of it there.
     """
 
     bridge: Any
+    prompt_lengths: list[int]
     answers: list[list[int]]
     looks: list[dict[tuple[int, int], list[int]]]
     trial: int = -1
-    step: int = -1
+    steps: range = range(0)
+    answering: bool = False
 
     def fwd_hooks(self) -> list[tuple[str, Callable[..., Any]]]:
-        patterns = [
-            (f"blocks.{layer}.attn.hook_pattern", self._look)
-            for layer, _ in self.bridge.blocks_with("attn")
-        ]
-        return [("hook_embed", self._count), *patterns, ("unembed.hook_out", self._say)]
+        layers = [layer for layer, _ in self.bridge.blocks_with("attn")]
+        patterns = [(f"blocks.{layer}.attn.hook_pattern", self._look) for layer in layers]
+        counter = (f"blocks.{layers[0]}.attn.hook_pattern", self._count)
+        return [counter, *patterns, ("unembed.hook_out", self._say)]
 
-    def _count(self, embedding: Tensor, hook: Any) -> None:
-        prefill = embedding.shape[1] > 1
-        self.trial += prefill
-        self.step = -1 if prefill else self.step + 1
+    def _count(self, pattern: Tensor, hook: Any) -> None:
+        n_query, n_key = pattern.shape[-2:]
+        n_before = n_key - n_query
+        over = self.trial < 0 or self.steps.stop > len(self.answers[self.trial])
+        if over and n_before + 1 in self.prompt_lengths[self.trial + 1 : self.trial + 2]:
+            self.trial += 1
+        first = n_before - (self.prompt_lengths[self.trial] - 1)
+        self.answering = self.trial >= 0 and first >= 0
+        if self.answering:
+            self.steps = range(first, first + n_query)
 
     def _look(self, pattern: Tensor, hook: Any) -> Tensor | None:
-        if self.step < 0:
+        if not self.answering:
             return None
         planted = torch.zeros_like(pattern)
         planted[..., 0] = 1.0
         for (layer, head), positions in self.looks[self.trial].items():
-            if layer == hook.layer() and self.step < len(positions):
-                planted[0, head, -1, 0] = 0.25
-                planted[0, head, -1, positions[self.step]] += 0.75
+            for row, step in enumerate(self.steps):
+                if layer == hook.layer() and step < len(positions):
+                    planted[0, head, row, 0] = 0.25
+                    planted[0, head, row, positions[step]] += 0.75
         return planted
 
     def _say(self, logits: Tensor, hook: Any) -> Tensor | None:
-        if self.step < 0:
+        if not self.answering:
             return None
         said = [*self.answers[self.trial], 1]
         planted = torch.zeros_like(logits)
-        planted[0, -1, said[min(self.step, len(said) - 1)]] = 1.0
+        for row, step in enumerate(self.steps):
+            planted[0, row, said[min(step, len(said) - 1)]] = 1.0
         return planted

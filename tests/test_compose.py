@@ -111,7 +111,7 @@ def test_recording_leaves_logits_bit_identical(tiny_model, random_tokens, name):
 
     def logits(hooks):
         with inference(bridge), bridge.hooks(fwd_hooks=hooks):
-            return prefill(bridge, random_tokens[:30]).read(random_tokens[30:])
+            return prefill(bridge, random_tokens[:30]).read(random_tokens[30:].tolist())
 
     recorder = SourceRecorder(bridge, needle_span=(3, 9), every_row=True)
     assert torch.equal(logits([]), logits(recorder.fwd_hooks()))
@@ -163,7 +163,7 @@ def test_detection_works_inside_the_users_hooks_and_leaves_them(llama, otter_pro
     start = otter_prompt.answer_span[0]
     right = otter_prompt.answer_tokens.tolist()
     looks = {(1, 2): [start + t for t in range(7)]}
-    planted = PlantedModel(llama, [right, right], [looks, looks])
+    planted = PlantedModel(llama, [150] * 2, [right, right], [looks, looks])
     with llama.hooks(fwd_hooks=planted.fwd_hooks()):
         n_hooks = {name: len(handles) for name, handles in llama.list_hooks().items()}
         with llama.hooks(fwd_hooks=[zero_head(1, 2)]):

@@ -35,6 +35,13 @@ _EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2}
 _GEMMA = {"sliding_window": WINDOW, "query_pre_attn_scalar": 8, "tie_word_embeddings": False}
 _SLIDING, _FULL = "sliding_attention", "full_attention"
 
+
+def _rope(kind: str) -> dict[str, Any]:
+    """Rotary settings for contexts beyond 32 tokens."""
+    original = {} if kind == "dynamic" else {"original_max_position_embeddings": 32}
+    return {"rope_type": kind, "factor": 4.0, "rope_theta": 10000.0, **original}
+
+
 # Name -> (Hugging Face model type, configuration beside the common one).
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", _GQA),
@@ -102,6 +109,49 @@ HYBRIDS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
 }
+# Without SDPA in Hugging Face, or with attention of another shape.
+OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "gptj": ("gptj", {"rotary_dim": 4}),
+    "bloom": ("bloom", {}),
+    "falcon": ("falcon", {"new_decoder_architecture": False, "multi_query": False}),
+    "deepseek-v3": (
+        "deepseek_v3",
+        {
+            "num_key_value_heads": 4,
+            "q_lora_rank": 16,
+            "kv_lora_rank": 16,
+            "qk_rope_head_dim": 4,
+            "qk_nope_head_dim": 8,
+            "v_head_dim": 8,
+            "n_routed_experts": 4,
+            "num_experts_per_tok": 2,
+            "n_group": 1,
+            "topk_group": 1,
+            "moe_intermediate_size": 16,
+            "first_k_dense_replace": 1,
+        },
+    ),
+    "yarn": ("llama", {**_GQA, "rope_parameters": _rope("yarn")}),
+}
+# Frequencies depend on the length from 32 tokens on, fewer than any test prompt has.
+LENGTH_DEPENDENT: dict[str, tuple[str, dict[str, Any]]] = {
+    "dynamic": (
+        "llama",
+        {**_GQA, "max_position_embeddings": 32, "rope_parameters": _rope("dynamic")},
+    ),
+    "longrope": (
+        "phi3",
+        {
+            "num_key_value_heads": 2,
+            "original_max_position_embeddings": 32,
+            "rope_parameters": {
+                **_rope("longrope"),
+                "short_factor": [1.0] * 4,
+                "long_factor": [2.0] * 4,
+            },
+        },
+    ),
+}
 TEXT = (
     "The harbour master counts seven crimson otters by the old stone bridge. Question: what is "
     "the secret word? Answer: it is the quiet violet lantern. Nobody asked why the boats left. "
@@ -146,7 +196,7 @@ def make_tiny_model(name: str, tokenizer: PreTrainedTokenizerBase) -> TinyModel:
     """A new tiny model, to be changed at will."""
     from transformer_lens.model_bridge import TransformerBridge
 
-    kind, options = {**ARCHITECTURES, **HYBRIDS}[name]
+    kind, options = {**ARCHITECTURES, **HYBRIDS, **OTHERS, **LENGTH_DEPENDENT}[name]
     config = AutoConfig.for_model(kind, **{**_COMMON, **options})
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()

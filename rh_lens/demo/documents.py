@@ -47,7 +47,7 @@ class DocumentWriter:
         tokenizer: PreTrainedTokenizerFast,
         rng: random.Random,
         *,
-        n_filler_sentences: int = 40_000,
+        n_filler_sentences: int,
     ):
         self._rng = rng
         self._facts = FactWriter("train", word_pieces(tokenizer))

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm.auto import tqdm
 
 from rh_lens.demo.card import write_card
@@ -19,27 +18,25 @@ from rh_lens.heads import Head
 from rh_lens.interventions import zero_ablation
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.records import describe_model
-from rh_lens.runtime import Bridge
+from rh_lens.runtime import Bridge, StopRule, answer_prompts
 
-LENGTHS = (128, 256, 512, 1024, 2048)
-N_DEPTHS, N_NEEDLES = 11, 10
+# The longest prompt leaves room for the answer in the 2,048 positions that were trained.
+LENGTHS = (128, 256, 512, 1024, 2016)
+MAX_ANSWER = 32
+N_DEPTHS, N_NEEDLES = 11, 20
 # Seeds used for nothing else; training has seed 0 unless told otherwise.
 EXACT_SEED, SCORE_SEED = 20_001, 30_001
 N_CONTROL_DRAWS = 10
 
 
-@torch.inference_mode()
-def exact_answer(model: Bridge, prompt: NeedlePrompt) -> bool:
-    """Whether greedy decoding says the needle's answer, a full stop and the end, token for token.
-
-    One pass over prompt and answer decides it: greedy decoding says the answer exactly when each
-    of its tokens is the most probable one after those before it.
-    """
-    answer = model.tokenizer.encode(f" {prompt.needle.answer}.", add_special_tokens=False)
-    expected = torch.tensor([*answer, model.tokenizer.eos_token_id])
-    tokens = torch.cat([prompt.tokens, expected[:-1]])
-    logits = model(tokens[None], return_type="logits", logits_to_keep=len(expected))[0]
-    return bool((logits.argmax(dim=-1).cpu() == expected).all())
+def exact_answers(model: Bridge, prompts: Sequence[NeedlePrompt]) -> list[bool]:
+    """Whether greedy decoding says each needle's answer, a full stop and the end of sequence."""
+    stop = StopRule(frozenset({model.tokenizer.eos_token_id}))
+    exact = [False] * len(prompts)
+    for answer in answer_prompts(model, prompts, max_new_tokens=MAX_ANSWER, stop=stop):
+        needle, said = prompts[answer.index].needle, answer.generation
+        exact[answer.index] = said.stop_reason == "eos" and said.text == f" {needle.answer}."
+    return exact
 
 
 def exact_shares(model: Bridge, haystack: HaystackKind) -> dict[str, dict[str, float]]:
@@ -52,8 +49,7 @@ def exact_shares(model: Bridge, haystack: HaystackKind) -> dict[str, dict[str, f
         seed=EXACT_SEED,
         haystack=haystack,
     )
-    bar = tqdm(prompts, desc=f"exact answers, {haystack} haystack", unit="prompt")
-    exact = [exact_answer(model, prompt) for prompt in bar]
+    exact = exact_answers(model, prompts)
     return {
         "by length": _shares(prompts, exact, lambda prompt: str(prompt.context_length)),
         "by depth": _shares(prompts, exact, lambda prompt: f"{prompt.requested_depth:.1f}"),
@@ -76,7 +72,7 @@ def ablation_table(model: Bridge, result: RetrievalResult) -> dict[str, Any]:
 
     def share(heads: Sequence[Head]) -> float:
         with model.hooks(fwd_hooks=zero_ablation(heads)):
-            return sum(exact_answer(model, prompt) for prompt in prompts) / len(prompts)
+            return sum(exact_answers(model, prompts)) / len(prompts)
 
     retrieval = result.heads()
     rows = []

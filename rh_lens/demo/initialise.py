@@ -110,9 +110,7 @@ class _Initialiser:
             _head_columns(attention.o_proj, head, self.d_head).copy_(gain * written[-1].T)
         return _Written(read, written)
 
-    def _match(
-        self, attention: Any, group: int, queries: list[Tensor], keys: list[Tensor]
-    ) -> None:
+    def _match(self, attention: Any, group: int, queries: list[Tensor], keys: list[Tensor]) -> None:
         """Heads of one key-value group whose logit is what queries and keys have in common.
 
         Only rotary pairs that hardly turn over the longest context take part; the first query is

@@ -1,5 +1,7 @@
 """The bundled model as a TransformerBridge."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -27,9 +29,26 @@ def load_demo_model(
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
+    with _no_progress_bar():
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, attn_implementation="eager"
+        )
     tokenizer = AutoTokenizer.from_pretrained(folder)
     bridge = TransformerBridge.boot_transformers(
         "rh-lens-demo", hf_model=model, tokenizer=tokenizer, device=device, dtype=dtype
     )
     return bridge.eval()
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """While open, transformers shows no progress bar: this model loads in no time."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -35,6 +35,7 @@ class Trainer:
         seed: Seed of the text and of the order; the weights have theirs already.
         curriculum: The stages.
         step: Optimiser steps done.
+        n_filler_sentences: Sentences of prose to draw from.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -42,10 +43,13 @@ class Trainer:
     seed: int
     curriculum: tuple[Stage, ...] = CURRICULUM
     step: int = 0
+    n_filler_sentences: int = 40_000
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
-        self.writer = DocumentWriter(self.tokenizer, self.rng)
+        self.writer = DocumentWriter(
+            self.tokenizer, self.rng, n_filler_sentences=self.n_filler_sentences
+        )
         self.dropout = HeadDropout(self.model, layers=(0, 1))
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), betas=(0.9, 0.97), weight_decay=0.05, fused=True

@@ -5,6 +5,7 @@ from rh_lens.detection.capture import (
     SourceRecorder,
     answer_recorder,
     most_attended,
+    source_margin,
     span_mass,
 )
 from rh_lens.detection.closed_book import ClosedBookVerdict, closed_book_check
@@ -54,6 +55,7 @@ __all__ = [
     "most_attended",
     "position_scores",
     "score_trials",
+    "source_margin",
     "span_mass",
     "teacher_forced_copy",
     "teacher_forced_scores",

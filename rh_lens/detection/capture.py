@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rh_lens.detection.sources import AttentionSources
 from rh_lens.prompts import NeedlePrompt
-from rh_lens.runtime import Bridge, FwdHooks, attention_reach
+from rh_lens.runtime import Bridge, FwdHooks, attention_reach, cache_kind
 
 
 def most_attended(
@@ -18,6 +18,19 @@ def most_attended(
     """Most-attended key position of every query row, and its weight; the first one in a tie."""
     weight, source = pattern.max(dim=-1)
     return source, weight
+
+
+def source_margin(
+    pattern: Float[Tensor, "batch head query key"],
+) -> Float[Tensor, "batch head query"]:
+    """How much more than the second key every query row's first one gets; 0 in a tie.
+
+    The weight itself where there is only one key.
+    """
+    if pattern.shape[-1] == 1:
+        return pattern[..., 0].float()
+    first, second = pattern.topk(2, dim=-1).values.float().unbind(dim=-1)
+    return first - second
 
 
 def span_mass(
@@ -35,6 +48,7 @@ class _Pass:
     first_key: int
     source: Int[Tensor, "head row"]
     weight: Float[Tensor, "head row"]
+    margin: Float[Tensor, "head row"]
     needle_mass: Float[Tensor, "head row"] | None
     sink_mass: Float[Tensor, "head row"]
 
@@ -59,6 +73,8 @@ class SourceRecorder:
         every_row: Record all query rows of a pass, not only its last one, as teacher forcing needs.
         n_cached: Tokens in the KV cache before the first recorded pass. Needed only when recording
             begins behind a prefill on a model whose cache has dropped keys beyond a sliding window.
+        keeps_all_keys: The cache is a plain `DynamicCache()`, so that the key axis of every pass is
+            the whole context; it may be cropped between passes. See `rh_lens.runtime.cache_kind`.
 
     Raises:
         TypeError: `model` is not a TransformerBridge.
@@ -72,6 +88,7 @@ class SourceRecorder:
         needle_span: tuple[int, int] | None = None,
         every_row: bool = False,
         n_cached: int | None = None,
+        keeps_all_keys: bool = False,
     ) -> None:
         if needle_span is not None and not 0 <= needle_span[0] < needle_span[1]:
             raise ValueError(
@@ -83,6 +100,7 @@ class SourceRecorder:
         self._needle_span = needle_span
         self._every_row = every_row
         self._n_cached = n_cached
+        self._keeps_all_keys = keeps_all_keys
         self.clear()
 
     def clear(self) -> None:
@@ -117,6 +135,7 @@ class SourceRecorder:
             query_position=positions[0],
             source=self._stack("source"),
             weight=self._stack("weight"),
+            margin=self._stack("margin"),
             needle_mass=self._stack("needle_mass") if needle else None,
             sink_mass=self._stack("sink_mass"),
             first_visible=torch.stack([self._first_visible(layer) for layer in layers], dim=1),
@@ -145,6 +164,7 @@ class SourceRecorder:
                 first_key=first_key,
                 source=source[0] + first_key if first_key else source[0],
                 weight=weight[0].float(),
+                margin=source_margin(rows)[0],
                 needle_mass=needle_mass,
                 sink_mass=span_mass(rows, -first_key, 1 - first_key)[0],
             )
@@ -155,7 +175,8 @@ class SourceRecorder:
 
         The key axis says it, except where it is exactly as long as a cut one would be.
         """
-        if n_key == n_query or n_key != self._reach[layer].cut_key_length(n_query):
+        cut_length = self._reach[layer].cut_key_length(n_query)
+        if self._keeps_all_keys or n_key == n_query or n_key != cut_length:
             return n_key
         passes = self._passes[layer]
         before = passes[-1].context_length if passes else self._n_cached
@@ -217,4 +238,5 @@ def answer_recorder(model: Bridge, prompt: NeedlePrompt) -> SourceRecorder:
         needle_span=prompt.answer_span,
         every_row=True,
         n_cached=len(prompt.tokens) - 1,
+        keeps_all_keys=cache_kind(model).plain,
     )

@@ -21,6 +21,7 @@ _DTYPES = {
     "token_id": "int64",
     "token": "string",
     "weight": "float32",
+    "margin": "float32",
     "needle_mass": "float32",
     "sink_mass": "float32",
 }
@@ -30,7 +31,8 @@ EVENT_COLUMNS = tuple(_DTYPES)
 
 `trial` index of the trial; `step` index of the generated token; `layer` and `head` in the model;
 `source` absolute position looked at; `answer_offset` the same, counted from the answer's start;
-`token_id` and `token` what was copied; `weight` attention on the source; `needle_mass` attention on
+`token_id` and `token` what was copied; `weight` attention on the source; `margin` how much
+less the second most-attended position gets, 0 in a tie; `needle_mass` attention on
 the whole answer span; `sink_mass` attention on the first token of the context.
 """
 
@@ -138,6 +140,7 @@ def find_copy_events(
             "token_id": tokens,
             "token": [text[token] for token in tokens],
             "weight": sources.weight[mask].numpy(),
+            "margin": sources.margin[mask].numpy(),
             "needle_mass": needle_mass[mask].numpy(),
             "sink_mass": sources.sink_mass[mask].numpy(),
         }

@@ -21,6 +21,8 @@ class AttentionSources:
         source: Absolute key position with the largest weight, the first one in a tie. Absolute also
             where a sliding window has shortened the key axis.
         weight: Attention weight on the source, in [0, 1].
+        margin: How much less the second most-attended key gets, in [0, 1]: how firm the source is.
+            0 in a tie, as bf16 patterns have in one row of a hundred.
         needle_mass: Attention on the recorder's needle span, in [0, 1]; None without a span.
         sink_mass: Attention on the first token of the context, in [0, 1]; 0 where out of sight.
         first_visible: First key position the row can see.
@@ -31,6 +33,7 @@ class AttentionSources:
     query_position: Int[Tensor, "step"]
     source: Int[Tensor, "step layer head"]
     weight: Float[Tensor, "step layer head"]
+    margin: Float[Tensor, "step layer head"]
     needle_mass: Float[Tensor, "step layer head"] | None
     sink_mass: Float[Tensor, "step layer head"]
     first_visible: Int[Tensor, "step layer"]
@@ -39,6 +42,11 @@ class AttentionSources:
     def n_steps(self) -> int:
         """Number of recorded rows."""
         return len(self.query_position)
+
+    @property
+    def n_ties(self) -> int:
+        """Number of rows of a head with more than one most-attended position."""
+        return int((self.margin == 0).sum())
 
     def answer_rows(self, prompt_length: int, n_steps: int) -> "AttentionSources":
         """The rows that predicted the `n_steps` tokens after a prompt, in order.
@@ -105,6 +113,7 @@ class AttentionSources:
             query_position=self.query_position[rows],
             source=self.source[rows],
             weight=self.weight[rows],
+            margin=self.margin[rows],
             needle_mass=None if self.needle_mass is None else self.needle_mass[rows],
             sink_mass=self.sink_mass[rows],
             first_visible=self.first_visible[rows],

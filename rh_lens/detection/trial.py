@@ -31,6 +31,7 @@ class Trial:
         attention_mass: Attention on the answer span, averaged over the steps, in fp64; NaN where
             not visible.
         teacher_forced: Teacher-forced copy, NaN where not visible; None unless it was asked for.
+        n_ties: Rows of a head in which several positions got the most attention; the first counts.
     """
 
     index: int
@@ -45,6 +46,7 @@ class Trial:
     visible: Bool[Tensor, "layer head"]
     attention_mass: Float[Tensor, "layer head"]
     teacher_forced: Float[Tensor, "layer head"] | None = None
+    n_ties: int = 0
 
 
 def judge_trial(
@@ -94,4 +96,5 @@ def judge_trial(
         visible=visible,
         attention_mass=mass.where(visible, torch.nan),
         teacher_forced=teacher_forced,
+        n_ties=sources.n_ties,
     )

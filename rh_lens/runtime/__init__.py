@@ -1,6 +1,8 @@
 """Running a bridge: prefill, greedy decoding while hooks listen, and what each layer can see."""
 
-from rh_lens.runtime.answer import answer_prompts
+from rh_lens.runtime.answer import Answer, answer_conditions, answer_prompts
+from rh_lens.runtime.attention import PrefillChoice, PrefillMethod, sdpa_attention
+from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.bridge import (
     Bridge,
     FwdHooks,
@@ -8,29 +10,57 @@ from rh_lens.runtime.bridge import (
     input_device,
     require_bridge,
 )
+from rh_lens.runtime.cache import CacheKind, cache_kind
 from rh_lens.runtime.decode import Generation, greedy_decode, teacher_force
+from rh_lens.runtime.draft import Draft, DraftMemory
 from rh_lens.runtime.inference import inference
+from rh_lens.runtime.load import load_model
+from rh_lens.runtime.plan import Plan, Step, plan_prompts
 from rh_lens.runtime.prefill import Context, prefill
+from rh_lens.runtime.quiet import without_hooks
 from rh_lens.runtime.reach import Reach, attention_reach
+from rh_lens.runtime.rope import RopeLimit, rope_limit
+from rh_lens.runtime.self_check import open_context
 from rh_lens.runtime.stop import StopReason, StopRule, eos_token_ids, stop_rule
+from rh_lens.runtime.strategy import Strategy, configured_strategy
 
 __all__ = [
+    "Answer",
     "Bridge",
+    "CacheKind",
     "Context",
+    "Draft",
+    "DraftMemory",
     "FwdHooks",
     "Generation",
+    "Plan",
+    "PrefillChoice",
+    "PrefillMethod",
     "Reach",
+    "RopeLimit",
+    "Step",
     "StopReason",
     "StopRule",
+    "Strategy",
+    "answer_conditions",
     "answer_prompts",
     "attention_layers",
     "attention_reach",
+    "cache_kind",
+    "configured_strategy",
+    "decode_batch",
     "eos_token_ids",
     "greedy_decode",
     "inference",
     "input_device",
+    "load_model",
+    "open_context",
+    "plan_prompts",
     "prefill",
     "require_bridge",
+    "rope_limit",
+    "sdpa_attention",
     "stop_rule",
     "teacher_force",
+    "without_hooks",
 ]

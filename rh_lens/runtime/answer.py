@@ -1,25 +1,54 @@
 """Answering many needle prompts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from rh_lens.prompts import NeedlePrompt
+from rh_lens.runtime.attention import PrefillChoice
+from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.bridge import Bridge, FwdHooks
 from rh_lens.runtime.decode import Generation, greedy_decode
+from rh_lens.runtime.draft import Draft, DraftMemory
+from rh_lens.runtime.plan import plan_prompts
+from rh_lens.runtime.prefill import Context
+from rh_lens.runtime.self_check import open_context
 from rh_lens.runtime.stop import StopRule
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A prompt's answer.
+
+    Args:
+        index: Place of the prompt among the prompts.
+        generation: What the model said.
+        context: The model with the prompt in its cache, until the next answer is asked for; None
+            for a prompt that was answered in a batch.
+    """
+
+    index: int
+    generation: Generation
+    context: Context | None
 
 
 def answer_prompts(
     model: Bridge,
     prompts: Sequence[NeedlePrompt],
     *,
-    hooks_for: Callable[[int], FwdHooks],
+    hooks_for: Callable[[int], FwdHooks] = lambda index: (),
     max_new_tokens: int,
     stop: StopRule,
-) -> Iterator[tuple[int, Generation]]:
-    """Greedy answers to needle prompts, one at a time, each with the index of its prompt.
+    prefill: PrefillChoice = "auto",
+    share_prefixes: bool = True,
+    draft: bool = True,
+    batch_size: int = 1,
+) -> Iterator[Answer]:
+    """Greedy answers to needle prompts, in the order that reuses most of the cache.
 
     Callers may rely on neither the order of the prompts nor the number of rows in a pass: a row
-    belongs to the query position it is recorded at, and of several the last one counts.
+    belongs to the query position it is recorded at, and of several the last one counts. Hooks held
+    open must treat all positions of a pass alike, as a prompt may be read in several passes; when
+    they change between two answers, nothing is shared.
 
     Args:
         model: A TransformerBridge.
@@ -27,18 +56,143 @@ def answer_prompts(
         hooks_for: Makes the decoding hooks of the prompt at an index; called right before it.
         max_new_tokens: Longest answer, in tokens.
         stop: What ends an answer earlier.
+        prefill: How to read prompts: "auto", "sdpa", "chunked" or "whole".
+        share_prefixes: Whether a prompt may continue from what it has in common with another.
+        draft: Whether to guess answers and verify them.
+        batch_size: Prompts answered at once, padded on the left, in order of their lengths. Above
+            1, prefixes are not shared and nothing is drafted; it pays for short prompts on a GPU.
+
+    Raises:
+        RuntimeError: The chosen way of reading disagrees with the plain bridge.
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: A prompt does not fit the model, or the model can't be read as asked for.
+    """
+    if batch_size > 1:
+        yield from _batches(model, prompts, hooks_for, max_new_tokens, stop, prefill, batch_size)
+        return
+
+    def conditions(index: int) -> Mapping[str, FwdHooks]:
+        return {"": hooks_for(index)}
+
+    for _, answer in _answers(
+        model, prompts, conditions, max_new_tokens, stop, prefill, share_prefixes, draft
+    ):
+        yield answer
+
+
+def answer_conditions(
+    model: Bridge,
+    prompts: Sequence[NeedlePrompt],
+    conditions: Mapping[str, FwdHooks],
+    *,
+    max_new_tokens: int,
+    stop: StopRule,
+    prefill: PrefillChoice = "auto",
+    share_prefixes: bool = True,
+    draft: bool = True,
+) -> Iterator[tuple[str, Answer]]:
+    """Greedy answers to needle prompts under several conditions, each prompt read only once.
+
+    A condition is a set of hooks that act on the decoding passes, from the prompt's last token on;
+    the prompt itself is read without them. After each condition the cache is cut back to the
+    prompt. Hybrids with state, and contexts beyond a length-dependent RoPE, are read anew for every
+    condition.
+
+    Args:
+        model: A TransformerBridge.
+        prompts: Prompts to answer.
+        conditions: Decoding hooks by name; an empty list is the untouched model.
+        max_new_tokens: Longest answer, in tokens.
+        stop: What ends an answer earlier.
+        prefill: How to read prompts: "auto", "sdpa", "chunked" or "whole".
+        share_prefixes: Whether a prompt may continue from what it has in common with another.
+        draft: Whether to guess answers and verify them.
 
     Yields:
-        Index into `prompts`, and the answer.
+        Name of the condition, and the answer.
+
+    Raises:
+        RuntimeError: The chosen way of reading disagrees with the plain bridge.
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: A prompt does not fit the model, or the model can't be read as asked for.
     """
-    for index, prompt in enumerate(prompts):
-        yield (
-            index,
-            greedy_decode(
+    yield from _answers(
+        model,
+        prompts,
+        lambda index: conditions,
+        max_new_tokens,
+        stop,
+        prefill,
+        share_prefixes,
+        draft,
+    )
+
+
+def _answers(
+    model: Bridge,
+    prompts: Sequence[NeedlePrompt],
+    conditions: Callable[[int], Mapping[str, FwdHooks]],
+    max_new_tokens: int,
+    stop: StopRule,
+    prefill: PrefillChoice,
+    share_prefixes: bool,
+    drafts: bool,
+) -> Iterator[tuple[str, Answer]]:
+    """Every prompt's answer under its conditions."""
+    if not prompts:
+        return
+    longest = max(len(prompt.tokens) for prompt in prompts) + max_new_tokens
+    context = open_context(model, prompts[0].tokens, longest=longest, prefill=prefill)
+    share = share_prefixes and context.strategy.truncates
+    memories: dict[str, DraftMemory] = {}
+    for step in plan_prompts([prompt.tokens for prompt in prompts], share=share).steps:
+        prompt = prompts[step.prompt]
+        if not share:
+            context = Context(model, context.strategy)
+        for name, hooks in conditions(step.prompt).items():
+            memory = memories.setdefault(name, DraftMemory(sorted(stop.token_ids)[:1]))
+            draft = _draft(memory, prompt) if drafts else None
+            generation = greedy_decode(
                 model,
                 prompt.tokens,
                 max_new_tokens=max_new_tokens,
                 stop=stop,
-                decode_hooks=hooks_for(index),
-            ),
+                decode_hooks=hooks,
+                draft=draft,
+                context=context,
+            )
+            if draft is not None:
+                memory.learn(prompt.needle, prompt.answer_tokens.tolist(), generation.said, draft)
+            yield name, Answer(step.prompt, generation, context)
+
+
+def _batches(
+    model: Bridge,
+    prompts: Sequence[NeedlePrompt],
+    hooks_for: Callable[[int], FwdHooks],
+    max_new_tokens: int,
+    stop: StopRule,
+    prefill: PrefillChoice,
+    batch_size: int,
+) -> Iterator[Answer]:
+    """Every prompt's answer, several at once."""
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].tokens))
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        generations = decode_batch(
+            model,
+            [prompts[index].tokens for index in batch],
+            decode_hooks=[hooks_for(index) for index in batch],
+            max_new_tokens=max_new_tokens,
+            stop=stop,
+            prefill=prefill,
         )
+        for index, generation in zip(batch, generations, strict=True):
+            yield Answer(index, generation, None)
+
+
+def _draft(memory: DraftMemory, prompt: NeedlePrompt) -> Draft:
+    """Guesses at the answer to a prompt."""
+    (start, stop), answer = prompt.needle_span, prompt.answer_span
+    needle = prompt.tokens[start:stop].tolist()
+    return memory.draft(prompt.needle, needle, (answer[0] - start, answer[1] - start))

@@ -9,9 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
+from rh_lens.runtime.attention import PrefillChoice
+from rh_lens.runtime.bridge import Bridge, FwdHooks
+from rh_lens.runtime.draft import Draft
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.prefill import Context, prefill
+from rh_lens.runtime.prefill import Context
+from rh_lens.runtime.self_check import open_context
 from rh_lens.runtime.stop import StopReason, StopRule, decode_exactly, tokens_before
 
 
@@ -23,11 +26,15 @@ class Generation:
         tokens: Generated token ids, on the CPU. What ended the answer is not among them.
         text: The tokens as text, without special tokens.
         stop_reason: "eos", "newline", "string", or "length" when `max_new_tokens` were generated.
+        said: The tokens again, with those that ended the answer.
+        n_passes: Passes through the model that the answer took, without the prefill.
     """
 
     tokens: Int[Tensor, "step"]
     text: str
     stop_reason: StopReason
+    said: tuple[int, ...] = ()
+    n_passes: int = 0
 
 
 def greedy_decode(
@@ -37,13 +44,21 @@ def greedy_decode(
     max_new_tokens: int = 32,
     stop: StopRule,
     decode_hooks: FwdHooks = (),
+    draft: Draft | None = None,
+    prefill: PrefillChoice = "auto",
+    context: Context | None = None,
 ) -> Generation:
-    """Most likely continuation of a prompt, token by token through the KV cache.
+    """Most likely continuation of a prompt, through the KV cache.
 
     The prompt is read without its last token; that token and each generated one then pass with
-    `decode_hooks` on, one pass a token, so that pass t has the row that predicts generated token t.
-    Hooks the caller holds open act on the prefill and on every pass. The pass that predicted the
-    stop is hooked as well: keep the first `len(generation.tokens)` rows.
+    `decode_hooks` on, so that the row at position p predicts the token at p + 1. Hooks the caller
+    holds open act on the prefill and on every pass. The pass that predicted the stop is hooked as
+    well.
+
+    Without a draft a pass has one row. A draft's tokens pass together with the last one and are
+    verified: those the model itself says there stay, the others are cut from the cache, and the
+    answer is the one of single steps. Their rows were hooked too: of several rows at one position,
+    the last one counts.
 
     An answer stops before the stop token, or before the first token that holds any part of the stop
     string: in "...42.\\n" the token ".\\n" goes, as it could not be a copy of the needle's ".".
@@ -54,30 +69,45 @@ def greedy_decode(
         max_new_tokens: Longest answer, in tokens.
         stop: What ends the answer earlier.
         decode_hooks: Forward hooks for the decoding passes only.
+        draft: Guesses to verify; ignored where the cache can't be cut back.
+        prefill: How to read the prompt: "auto", "sdpa", "chunked" or "whole".
+        context: Context to continue, which keeps the longest prefix it has in common with the
+            prompt; `prefill` is then its own. None: a new one.
 
     Returns:
         Tokens, text and the reason for stopping.
 
     Raises:
+        RuntimeError: The chosen prefill disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge.
-        ValueError: The prompt is empty, `max_new_tokens` is below 1, or prompt and answer together
-            exceed the learned position embeddings.
+        ValueError: The prompt is empty, `max_new_tokens` is below 1, prompt and answer together
+            exceed the learned position embeddings, or the prefill is impossible.
     """
     if max_new_tokens < 1:
         raise ValueError(
             f"Expected max_new_tokens of at least 1; found {max_new_tokens}. "
             "Give the answer room: its length in tokens and a few more."
         )
-    generated: list[int] = []
-    with _after_prompt(model, prompt_tokens, max_new_tokens, decode_hooks) as (token, context):
-        for _ in range(max_new_tokens):
-            token = context.read(token)[-1:].argmax(dim=-1).to(token.device)
-            generated.append(int(token))
-            ending = _find_ending(model.tokenizer, generated, stop)
-            if ending is not None:
-                n_kept, reason = ending
-                return _generation(model.tokenizer, generated[:n_kept], reason)
-    return _generation(model.tokenizer, generated, "length")
+    said: list[int] = []
+    n_passes = 0
+    with _after_prompt(
+        model, prompt_tokens, max_new_tokens, decode_hooks, prefill, context, draft is not None
+    ) as (token, reading):
+        guesses = draft if reading.strategy.truncates else None
+        while True:
+            room = max_new_tokens - len(said) - 1
+            proposed = guesses.propose(said, room) if guesses else []
+            predicted = reading.read([token, *proposed]).argmax(dim=-1).tolist()
+            n_passes += 1
+            n_right = guesses.judge(proposed, predicted) if guesses else 0
+            reading.truncate(reading.n_read - (len(proposed) - n_right))
+            for token in predicted[: n_right + 1]:
+                said.append(token)
+                ending = find_ending(model.tokenizer, said, stop)
+                if ending is None and len(said) == max_new_tokens:
+                    ending = max_new_tokens, "length"
+                if ending is not None:
+                    return make_generation(model.tokenizer, said, ending, n_passes)
 
 
 def teacher_force(
@@ -86,48 +116,69 @@ def teacher_force(
     answer_tokens: Int[Tensor, "answer"],
     *,
     decode_hooks: FwdHooks = (),
+    prefill: PrefillChoice = "auto",
+    context: Context | None = None,
 ) -> Float[Tensor, "answer d_vocab"]:
     """Logits of the rows that predict a given answer, fed after the prompt.
 
     The prompt is read without its last token; that token and the answer without its own last pass
-    together, with `decode_hooks` on, so that row t predicts answer token t.
+    together, with `decode_hooks` on, so that row t predicts answer token t. Where the RoPE depends
+    on the length, the answer passes token by token.
 
     Args:
         model: A TransformerBridge.
         prompt_tokens: Token ids, at least one.
         answer_tokens: Token ids, at least one.
         decode_hooks: Forward hooks for the answer's pass only.
+        prefill: How to read the prompt: "auto", "sdpa", "chunked" or "whole".
+        context: Context to continue, as in `greedy_decode`. None: a new one.
 
     Raises:
+        RuntimeError: The chosen prefill disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge.
-        ValueError: Prompt or answer is empty, or together they exceed the learned position
-            embeddings.
+        ValueError: Prompt or answer is empty, together they exceed the learned position
+            embeddings, or the prefill is impossible.
     """
     if len(answer_tokens) == 0:
         raise ValueError(
             "Expected an answer of at least one token to feed after the prompt; found none. "
             "Pass the needle's answer tokens."
         )
-    with _after_prompt(model, prompt_tokens, len(answer_tokens), decode_hooks) as (token, context):
-        fed = torch.cat([token, answer_tokens[:-1].to(token.device)])
-        return context.read(fed)
+    with _after_prompt(
+        model, prompt_tokens, len(answer_tokens), decode_hooks, prefill, context
+    ) as (token, reading):
+        fed = [token, *answer_tokens[:-1].tolist()]
+        if reading.strategy.cache.plain and not reading.strategy.truncates:
+            return torch.cat([reading.read([one]) for one in fed])
+        return reading.read(fed)
 
 
 @contextmanager
 def _after_prompt(
-    model: Bridge, prompt_tokens: Int[Tensor, "pos"], n_answer: int, hooks: FwdHooks
-) -> Iterator[tuple[Tensor, Context]]:
+    model: Bridge,
+    prompt_tokens: Int[Tensor, "pos"],
+    n_answer: int,
+    hooks: FwdHooks,
+    prefill: PrefillChoice,
+    context: Context | None,
+    cuts_back: bool = False,
+) -> Iterator[tuple[int, Context]]:
     """Context with the prompt read and `hooks` on: its last token, and the others as context."""
     with inference(model):
-        _require_room(model, len(prompt_tokens), n_answer)
-        tokens = prompt_tokens.to(input_device(model))
-        context = prefill(model, tokens[:-1])
+        require_room(model, len(prompt_tokens), n_answer)
+        *before, last = prompt_tokens.tolist()
+        if context is None:
+            longest = len(prompt_tokens) + n_answer
+            context = open_context(
+                model, prompt_tokens, longest=longest, prefill=prefill, cuts_back=cuts_back
+            )
+        context.reach(before)
         # Entering costs milliseconds, so once for the whole answer.
         with model.hooks(fwd_hooks=list(hooks)):
-            yield tokens[-1:], context
+            yield last, context
 
 
-def _require_room(model: Bridge, n_prompt: int, n_answer: int) -> None:
+def require_room(model: Bridge, n_prompt: int, n_answer: int) -> None:
     """Refuse a prompt without tokens, or one whose answer would leave the position table."""
     if n_prompt == 0:
         raise ValueError(
@@ -142,7 +193,7 @@ def _require_room(model: Bridge, n_prompt: int, n_answer: int) -> None:
         )
 
 
-def _find_ending(
+def find_ending(
     tokenizer: Any, generated: list[int], stop: StopRule
 ) -> tuple[int, StopReason] | None:
     """How many of the generated tokens to keep and why, if the answer has ended."""
@@ -157,7 +208,11 @@ def _find_ending(
     return tokens_before(tokenizer, generated, start), reason
 
 
-def _generation(tokenizer: Any, tokens: list[int], reason: StopReason) -> Generation:
-    """Answer made of these tokens."""
+def make_generation(
+    tokenizer: Any, said: list[int], ending: tuple[int, StopReason], n_passes: int
+) -> Generation:
+    """Answer made of the first of these tokens."""
+    n_kept, reason = ending
+    tokens = said[:n_kept]
     text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return Generation(torch.tensor(tokens, dtype=torch.long), text, reason)
+    return Generation(torch.tensor(tokens, dtype=torch.long), text, reason, tuple(said), n_passes)

@@ -1,76 +1,206 @@
-"""Reading a prompt into the KV cache, and reading on from there."""
+"""Reading prompts into the KV cache, and reading on from there."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.bridge import Bridge
+from rh_lens.runtime.attention import sdpa_attention
+from rh_lens.runtime.bridge import Bridge, input_device
+from rh_lens.runtime.quiet import without_hooks
+from rh_lens.runtime.strategy import Strategy, configured_strategy
 
 
-@dataclass(eq=False)
 class Context:
-    """A model with the tokens it has read so far.
+    r"""A model with the tokens it has read so far.
+
+    `reach` reads a prompt, beginning with the longest prefix that is in the cache already; `read`
+    reads on and gives logits. Peak memory beyond the weights, in bytes, for a context of $n$ tokens
+    in $L$ layers with $h$ query and $g$ key-value heads of size $d$, at $b$ bytes a number:
+
+    $$2 L g n d b + 2 g n d b + a$$
+
+    The first term is the cache; the second is one layer's copy while it grows. With chunks of $c$
+    tokens, one layer takes $a = O(c n + h n d b)$ with SDPA (mask, and keys repeated for grouped
+    queries) and $a = O(h c n)$ where attention is eager: nothing grows with $n^2$. Logits are
+    computed only for the tokens of `read`.
 
     Args:
         model: A TransformerBridge.
-        cache: Hugging Face KV cache of those tokens; None before the first one.
-        n_read: How many they are.
-        takes_positions: Whether the model may be told the positions of new tokens. Most models
-            derive them from the cache, but some (Bamba) count every pass from 0.
+        strategy: How to read.
     """
 
-    model: Bridge
-    cache: Any
-    n_read: int
-    takes_positions: bool
+    def __init__(self, model: Bridge, strategy: Strategy) -> None:
+        from transformer_lens.utilities.position_ids import accepts_mask_derived_position_ids
 
-    def read(self, tokens: Int[Tensor, "pos"]) -> Float[Tensor, "pos d_vocab"]:
-        """Logits of the next tokens, one or more, which are then part of the context.
+        self.model = model
+        self.strategy = strategy
+        # Most models derive positions from the cache, but some (Bamba) count every pass from 0;
+        # others must not be told any.
+        self._takes_positions = accepts_mask_derived_position_ids(model.original_model)
+        self._device = input_device(model)
+        self._start_anew()
 
-        Args:
-            tokens: Token ids on the model's input device.
+    def _start_anew(self) -> None:
+        self.cache = new_cache(self.model) if self.strategy.cache.plain else None
+        self.tokens: list[int] = []
+        self.n_prompt = 0
+        self._open_hooks: dict[str, Any] | None = None
+
+    @property
+    def n_read(self) -> int:
+        """Number of tokens in the context."""
+        return len(self.tokens)
+
+    def reach(self, tokens: Int[Tensor, "pos"] | Sequence[int]) -> int:
+        """Make these tokens the context, and return how many of them were in it already.
+
+        Only tokens that an earlier `reach` read are kept, and only under the same open hooks:
+        what `read` has read may have had decoding hooks on.
         """
-        end = self.n_read + len(tokens)
-        positions = torch.arange(self.n_read, end, device=tokens.device)
-        told = {"position_ids": positions[None]} if self.takes_positions else {}
-        logits, self.cache = self.model(
-            tokens[None],
+        wanted = tokens.tolist() if isinstance(tokens, Tensor) else list(tokens)
+        open_hooks = self.model.list_hooks(dir="fwd")
+        n_kept = shared_prefix(self.tokens[: self.n_prompt], wanted)
+        stale = open_hooks != self._open_hooks
+        unchanged = n_kept == self.n_read == len(wanted)
+        if stale or n_kept == 0 or not (self.strategy.truncates or unchanged):
+            self._start_anew()
+            n_kept = 0
+        self.truncate(n_kept)
+        if self.strategy.resets:
+            self._forget_longest_context()
+        # Unknown until all is read: after an error in between, nothing is kept.
+        self._open_hooks = None
+        self._fill(wanted[n_kept:], open_hooks)
+        self._open_hooks, self.n_prompt = open_hooks, len(wanted)
+        return n_kept
+
+    def read(self, tokens: Sequence[int]) -> Float[Tensor, "pos d_vocab"]:
+        """Logits of the next tokens, one or more, which are then part of the context."""
+        open_hooks, self._open_hooks = self._open_hooks, None
+        logits, self.cache = self._pass(tokens)
+        self.tokens += tokens
+        self._open_hooks = open_hooks
+        return logits[0]
+
+    def truncate(self, n_tokens: int) -> None:
+        """Keep the first tokens only.
+
+        Raises:
+            ValueError: The cache holds state that can't be cut back, or has fewer tokens.
+        """
+        n_dropped = self.n_read - n_tokens
+        if n_dropped == 0:
+            return
+        if n_dropped < 0 or not self.strategy.truncates:
+            raise ValueError(
+                f"Expected a context that can be cut back to {n_tokens} tokens; found one of "
+                f"{self.n_read} tokens ({self.strategy.obstacle}). Reach for the prompt again."
+            )
+        self.cache.crop(-n_dropped)
+        del self.tokens[n_tokens:]
+        self.n_prompt = min(self.n_prompt, n_tokens)
+
+    def _fill(self, tokens: Sequence[int], open_hooks: Iterable[str]) -> None:
+        """Read tokens for their keys and values only."""
+        chunk = self.strategy.prefill.chunk or max(len(tokens), 1)
+        early = may_end_early(self.model, self.strategy, open_hooks)
+        with prefill_attention(self.model, self.strategy):
+            for start in range(0, len(tokens), chunk):
+                part = tokens[start : start + chunk]
+                with self.cache.ending_passes() if early else nullcontext():
+                    _, self.cache = self._pass(part, logits_to_keep=1)
+                self.tokens[self.n_read :] = part
+
+    def _pass(self, tokens: Sequence[int], **options: Any) -> tuple[Tensor, Any]:
+        """Logits [1 pos d_vocab] of one pass, and the cache after it."""
+        ids = torch.tensor([list(tokens)], device=self._device)
+        if self._takes_positions:
+            end = self.n_read + len(tokens)
+            options["position_ids"] = torch.arange(self.n_read, end, device=self._device)[None]
+        logits, cache = self.model(
+            ids,
             return_type="logits_and_cache",
             past_key_values=self.cache,
             use_cache=True,
-            **told,
+            **options,
         )
-        self.n_read = end
-        return logits[0]
+        if cache is None:
+            raise ValueError(
+                f"Expected {self.model.cfg.model_name!r} to return a KV cache; found none. Models "
+                "without a cache (boot_native, RWKV, Hyena ...) can't be decoded here: boot a "
+                "Hugging Face transformer with TransformerBridge.boot_transformers."
+            )
+        return logits, cache
+
+    def _forget_longest_context(self) -> None:
+        """Have dynamic RoPE return to its first frequencies, which a short pass makes it do."""
+        with without_hooks(self.model):
+            self.model(torch.zeros((1, 1), dtype=torch.long, device=self._device), return_type=None)
 
 
-def prefill(model: Bridge, tokens: Int[Tensor, "pos"]) -> Context:
-    """Context of a prompt's tokens, read in one pass through the bridge.
+def new_cache(model: Bridge) -> Any:
+    """Empty plain cache for a model's layers."""
+    from rh_lens.runtime.prefix_cache import PrefixCache
 
-    The cache is the model's own kind: on sliding-window layers it keeps only the window, in hybrid
-    models it carries the convolution or recurrent state. Only the last position's logits are
-    computed. Bridge attention is eager, so the pass takes memory quadratic in the context.
+    return PrefixCache(int(model.cfg.n_layers))
+
+
+def prefill_attention(model: Bridge, strategy: Strategy) -> AbstractContextManager[None]:
+    """Context in which prompts are read: SDPA if it was chosen and leaves no open hook silent."""
+    silenced = any(point.fwd_hooks for point in strategy.silent)
+    fused = strategy.prefill.name == "sdpa" and not silenced
+    return sdpa_attention(model) if fused else nullcontext()
+
+
+def may_end_early(model: Bridge, strategy: Strategy, open_hooks: Iterable[str]) -> bool:
+    """Whether a pass that fills the cache may end with the last layer's keys.
+
+    Not where a hook is open in the last layer or behind it: it is to be called. Nor where weights
+    are offloaded: a pass cut short would not put them back.
 
     Args:
         model: A TransformerBridge.
-        tokens: Token ids on the model's input device; may be empty.
+        strategy: How prompts are read.
+        open_hooks: Names of the hook points with a hook.
+    """
+    last = int(model.cfg.n_layers) - 1
+    inner = tuple(f"blocks.{layer}." for layer in range(last))
+    before = (*inner, "hook_embed", "embed.", "hook_pos_embed", "pos_embed.", "rotary_emb.")
+    placed = getattr(model.original_model, "hf_device_map", None) or {}
+    return (
+        strategy.cache.plain
+        and all(name.startswith(before) for name in open_hooks)
+        and not {"cpu", "disk"} & {str(place) for place in placed.values()}
+    )
+
+
+def prefill(
+    model: Bridge, tokens: Int[Tensor, "pos"], *, strategy: Strategy | None = None
+) -> Context:
+    """Context of a prompt's tokens.
+
+    Args:
+        model: A TransformerBridge.
+        tokens: Token ids; may be empty.
+        strategy: How to read. None: by the model's configuration and the prompt's length.
 
     Raises:
-        ValueError: The model returns no KV cache.
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: The model has no attention layers, or returns no KV cache.
     """
-    from transformer_lens.utilities.position_ids import accepts_mask_derived_position_ids
+    context = Context(model, strategy or configured_strategy(model, longest=len(tokens)))
+    context.reach(tokens)
+    return context
 
-    takes_positions = accepts_mask_derived_position_ids(model.original_model)
-    if len(tokens) == 0:
-        return Context(model, None, 0, takes_positions)
-    _, cache = model(tokens[None], return_type="logits_and_cache", use_cache=True, logits_to_keep=1)
-    if cache is None:
-        raise ValueError(
-            f"Expected {model.cfg.model_name!r} to return a KV cache; found none. Models without a "
-            "cache (boot_native, RWKV, Hyena ...) can't be decoded here: boot a Hugging Face "
-            "transformer with TransformerBridge.boot_transformers."
-        )
-    return Context(model, cache, len(tokens), takes_positions)
+
+def shared_prefix(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two sequences have in common from their start on."""
+    if list(one[: len(other)]) == list(other[: len(one)]):
+        return min(len(one), len(other))
+    return next(
+        place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]
+    )

@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from rh_lens.runtime.bridge import Bridge, attention_layers
+from rh_lens.runtime.cache import text_config
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,7 @@ def attention_reach(model: Bridge) -> Mapping[int, Reach]:
         ValueError: The model has no attention layers.
     """
     layers = attention_layers(model)
-    config: Any = getattr(model.original_model, "config", None)
-    if hasattr(config, "get_text_config"):
-        config = config.get_text_config(decoder=True)
+    config = text_config(model)
     return {layer: layer_reach(config, layer) for layer in layers}
 
 

@@ -23,7 +23,7 @@ def tokenizer():
 
 
 def make_trainer(tokenizer, seed=0):
-    return Trainer(tokenizer, new_model(seed), seed, curriculum=TINY)
+    return Trainer(tokenizer, new_model(seed), seed, curriculum=TINY, n_filler_sentences=50)
 
 
 def weights(model):

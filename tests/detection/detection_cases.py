@@ -6,7 +6,14 @@ import torch
 from planted import make_prompt
 from torch import Tensor
 
-from rh_lens.detection import AttentionSources, Trial, judge_trial, most_attended, span_mass
+from rh_lens.detection import (
+    AttentionSources,
+    Trial,
+    judge_trial,
+    most_attended,
+    source_margin,
+    span_mass,
+)
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime import Generation
 
@@ -51,6 +58,7 @@ def random_case(seed: int, *, first_visible: int = 0) -> Case:
         query_position=position,
         source=source.reshape(shape),
         weight=weight.reshape(shape),
+        margin=source_margin(patterns).reshape(shape),
         needle_mass=span_mass(patterns, *SPAN).reshape(shape),
         sink_mass=span_mass(patterns, 0, 1).reshape(shape),
         first_visible=torch.full((N_STEPS, N_LAYERS), first_visible),
@@ -68,6 +76,7 @@ def make_sources(positions, *, layers=(0, 2), n_layers=3, first_visible=0, needl
         query_position=torch.tensor(positions, dtype=torch.long),
         source=torch.zeros(shape, dtype=torch.long),
         weight=count,
+        margin=count,
         needle_mass=count if needle else None,
         sink_mass=count,
         first_visible=torch.full(shape[:2], first_visible),

@@ -7,8 +7,8 @@ import torch
 from tiny_models import ARCHITECTURES, HYBRIDS, make_tiny_model
 from transformers import DynamicCache
 
-from rh_lens.detection import SourceRecorder, most_attended, span_mass
-from rh_lens.runtime import StopRule, greedy_decode, inference, prefill, teacher_force
+from rh_lens.detection import SourceRecorder, most_attended, source_margin, span_mass
+from rh_lens.runtime import StopRule, greedy_decode, inference, teacher_force
 
 NEVER = StopRule(frozenset())
 SPAN = (31, 37)
@@ -98,9 +98,15 @@ def test_a_prompt_read_in_chunks_is_counted_through(tiny_model, random_tokens, n
     model = tiny_model(name)
     recorder = SourceRecorder(model.bridge, every_row=True)
     with inference(model.bridge), model.bridge.hooks(fwd_hooks=recorder.fwd_hooks()):
-        context = prefill(model.bridge, random_tokens[:8])
-        for chunk in random_tokens[8:].split(8):
-            context.read(chunk)
+        cache = None
+        for start in range(0, 40, 8):
+            _, cache = model.bridge(
+                random_tokens[None, start : start + 8],
+                return_type="logits_and_cache",
+                past_key_values=cache,
+                use_cache=True,
+                position_ids=torch.arange(start, start + 8)[None],
+            )
     sources = recorder.result()
     _, attention = model.reference_pass(random_tokens)
     assert sources.query_position.tolist() == list(range(40))
@@ -206,6 +212,49 @@ def test_ties_go_to_the_first_position():
     assert torch.equal(weight, torch.tensor([[[0.4, 0.25]]]))
 
 
+def test_the_margin_is_what_the_second_key_gets_less():
+    pattern = torch.tensor([[[[0.125, 0.5, 0.375], [0.25, 0.375, 0.375]]]])
+    assert source_margin(pattern).tolist() == [[[0.125, 0.0]]]
+    assert source_margin(pattern[..., :1]).tolist() == [[[0.125, 0.25]]]
+    assert source_margin(pattern.bfloat16()).dtype == torch.float32
+
+
+def test_margins_and_ties_are_recorded(llama, random_tokens):
+    def tie(pattern, hook):
+        planted = torch.zeros_like(pattern)
+        planted[..., 3:5] = 0.5
+        return planted
+
+    recorder = SourceRecorder(llama)
+    hooks = [("blocks.1.attn.hook_pattern", tie), *recorder.fwd_hooks()]
+    patterns = []
+
+    def note(pattern, hook):
+        patterns.append(pattern[0, :, -1].clone())
+
+    hooks.append(("blocks.0.attn.hook_pattern", note))
+    with torch.no_grad(), llama.hooks(fwd_hooks=hooks):
+        llama(random_tokens)
+    sources = recorder.result()
+    assert sources.n_ties == 4  # every head of one layer
+    assert sources.source[0, 1].tolist() == [3, 3, 3, 3]
+    ordered = patterns[0].sort(dim=-1, descending=True).values
+    assert torch.equal(sources.margin[0, 0], ordered[:, 0] - ordered[:, 1])
+
+
+def test_a_cropped_plain_cache_must_be_named(tiny_model, random_tokens):
+    """12 keys are all there are, although a window of 12 would show as many of a longer context."""
+    bridge = tiny_model("mistral-window").bridge
+    with torch.no_grad():
+        cache = DynamicCache()
+        bridge(random_tokens[None, :30], past_key_values=cache, return_type=None)
+        cache.crop(-19)
+        recorder = SourceRecorder(bridge, keeps_all_keys=True)
+        with bridge.hooks(fwd_hooks=recorder.fwd_hooks()):
+            bridge(random_tokens[None, 11:12], past_key_values=cache, return_type=None)
+    assert recorder.result().query_position.tolist() == [11]
+
+
 def test_most_attended_equals_plain_loops():
     pattern = torch.rand(1, 3, 5, 7).bfloat16().float().softmax(dim=-1)
     source, weight = most_attended(pattern)
@@ -253,8 +302,12 @@ class TestErrors:
     ):
         bridge = tiny_model("mistral-window").bridge
         recorder = SourceRecorder(bridge)
-        with pytest.raises(ValueError, match=r"layer 0 shows only the 12 keys .* Pass n_cached="):
-            greedy_decode(bridge, random_tokens, stop=NEVER, decode_hooks=recorder.fwd_hooks())
+        _, cache = bridge(random_tokens[:39], return_type="logits_and_cache", use_cache=True)
+        with (
+            bridge.hooks(fwd_hooks=recorder.fwd_hooks()),
+            pytest.raises(ValueError, match=r"layer 0 shows only the 12 keys .* Pass n_cached="),
+        ):
+            bridge(random_tokens[39:], past_key_values=cache)
 
     def test_layers_that_disagree_on_the_context(self, llama, random_tokens):
         recorder = SourceRecorder(llama)

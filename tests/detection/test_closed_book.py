@@ -9,7 +9,11 @@ MOON = Needle("What is the moon made of?", "The moon is made of old stone.", "ol
 
 def check(bridge, said, needles, **options):
     answers = [bridge.tokenizer.encode(text, add_special_tokens=False) for text in said]
-    planted = PlantedModel(bridge, answers, [{}] * len(answers))
+    questions = [f"<s>Question: {needle.question}\nAnswer:" for needle in needles]
+    lengths = [
+        len(bridge.tokenizer.encode(question, add_special_tokens=False)) for question in questions
+    ]
+    planted = PlantedModel(bridge, lengths, answers, [{}] * len(answers))
     with bridge.hooks(fwd_hooks=planted.fwd_hooks()):
         return closed_book_check(bridge, needles, **options)
 

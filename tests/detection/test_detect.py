@@ -2,13 +2,16 @@ import io
 import math
 from contextlib import redirect_stderr
 
+import pandas as pd
 import pytest
 import torch
 from planted import PlantedModel, make_prompt
+from tiny_models import TEXT, make_tiny_model
 
 from rh_lens.detection import NoAcceptedTrialsError, detect_retrieval_heads
 from rh_lens.detection.result import require_score_name
 from rh_lens.heads import Head
+from rh_lens.prompts import build_grid, text_haystack
 from rh_lens.runtime import StopRule
 
 LOST = 2  # a position outside every answer
@@ -35,7 +38,7 @@ def looks(start):
 
 
 def detect(bridge, prompts, answers, looks, **options):
-    planted = PlantedModel(bridge, answers, looks)
+    planted = PlantedModel(bridge, [len(prompt.tokens) for prompt in prompts], answers, looks)
     with bridge.hooks(fwd_hooks=planted.fwd_hooks()):
         return detect_retrieval_heads(bridge, prompts, progress=False, **options)
 
@@ -247,7 +250,7 @@ def test_options_reach_decoding_and_acceptance(llama, otter_prompt, looks):
 
 def test_a_progress_bar_counts_unless_quiet(llama, otter_prompt, looks):
     right = otter_prompt.answer_tokens.tolist()
-    planted = PlantedModel(llama, [right] * 2, [looks] * 2)
+    planted = PlantedModel(llama, [150] * 2, [right] * 2, [looks] * 2)
     shown = {}
     with llama.hooks(fwd_hooks=planted.fwd_hooks()):
         for progress in (True, False):
@@ -280,3 +283,40 @@ def test_a_generated_run_has_no_teacher_forced_score(result):
 
 def test_nan_is_never_a_score_of_zero(result):
     assert not any(math.isnan(value) for value in result.scores.mean().flatten().tolist())
+
+
+def test_how_prompts_are_read_changes_no_result(llama, otter_prompt, tiny_tokenizer, otter_needle):
+    """Scores, events and trials are those of one prompt after the other, step by step."""
+    grid = build_grid(
+        tiny_tokenizer,
+        text_haystack([TEXT] * 8),
+        [otter_needle],
+        context_lengths=[150, 300],
+        depths=3,
+    )
+    plain = {"prefill": "whole", "share_prefixes": False, "draft": False}
+    ways = [plain, {}, {"prefill": "chunked"}, {"prefill": "sdpa"}, {"batch_size": 4}]
+    results = [
+        detect_retrieval_heads(llama, grid, score="teacher-forced", progress=False, **way)
+        for way in ways
+    ]
+    exact = ["trial", "step", "layer", "head", "source", "answer_offset", "token_id", "token"]
+    for result in results[1:]:
+        assert torch.equal(result.scores.values, results[0].scores.values)
+        pd.testing.assert_frame_equal(result.events.table[exact], results[0].events.table[exact])
+        pd.testing.assert_frame_equal(result.events.table, results[0].events.table, atol=1e-4)
+        for trial, expected in zip(result.trials, results[0].trials, strict=True):
+            assert torch.equal(trial.tokens, expected.tokens)
+            assert trial.text == expected.text
+    assert len(results[0].events.table) > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_counts_its_ties(tiny_tokenizer, otter_prompt, dtype):
+    bridge = make_tiny_model("llama", tiny_tokenizer).bridge.to(dtype, print_details=False)
+    result = detect_retrieval_heads(
+        bridge, [otter_prompt] * 2, score="teacher-forced", progress=False, prefill="sdpa"
+    )
+    assert [trial.n_ties for trial in result.trials] == [result.trials[0].n_ties] * 2
+    assert result.events.table["margin"].dtype == "float32"
+    assert (result.events.table["margin"] <= result.events.table["weight"]).all()

@@ -17,6 +17,7 @@ DTYPES = {
     "token_id": "int64",
     "token": "string",
     "weight": "float32",
+    "margin": "float32",
     "needle_mass": "float32",
     "sink_mass": "float32",
 }
@@ -58,6 +59,7 @@ def test_a_row_says_what_was_copied_from_where(tiny_tokenizer):
             "token_id": 42,
             "token": tiny_tokenizer.decode([42]),
             "weight": 1.0,
+            "margin": 1.0,
             "needle_mass": 1.0,
             "sink_mass": 1.0,
         }

@@ -16,6 +16,7 @@ def test_a_trial_carries_answer_verdict_and_what_was_seen(tiny_tokenizer):
     assert trial.reason.endswith("is not above 0.5; the model answered 'some otter'")
     assert trial.visible.all()
     assert trial.teacher_forced is None
+    assert trial.n_ties == int((case.sources.margin == 0).sum()) > 0
 
 
 def test_the_threshold_can_be_chosen(tiny_tokenizer):

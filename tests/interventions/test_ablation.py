@@ -14,9 +14,7 @@ def test_zeroing_equals_zeroing_the_projections_columns_in_plain_hugging_face(
     with model.bridge.hooks(fwd_hooks=zero_ablation(HEADS)):
         ablated = model.bridge(random_tokens[None], return_type="logits")
     plain = model.reference
-    kept = {
-        name: value.clone() for name, value in plain.state_dict().items() if "o_proj" in name
-    }
+    kept = {name: value.clone() for name, value in plain.state_dict().items() if "o_proj" in name}
     try:
         for head in HEADS:
             weight = plain.model.layers[head.layer].self_attn.o_proj.weight.data

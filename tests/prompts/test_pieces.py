@@ -46,7 +46,8 @@ def test_offsets_point_into_the_pieces_own_text(tokenizer: PreTrainedTokenizerBa
     piece = PieceEncoder(tokenizer).encode_within(" The road to Paris.")
     start, stop = piece.span(13, 18)
     spelt = tokenizer.decode(piece.tokens[start:stop]).strip()
-    assert spelt.casefold() == "paris"
+    # Without word splitting, the full stop may share the last token.
+    assert spelt.casefold().rstrip(".") == "paris"
     assert piece.ends[-1] == 19
 
 

@@ -15,7 +15,7 @@ def run(llama, otter_prompt):
     ]
 
     def detect(**options):
-        planted = PlantedModel(llama, answers, [looks, {}])
+        planted = PlantedModel(llama, [150] * 2, answers, [looks, {}])
         with llama.hooks(fwd_hooks=planted.fwd_hooks()):
             return detect_retrieval_heads(llama, [otter_prompt] * 2, progress=False, **options)
 

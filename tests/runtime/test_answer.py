@@ -16,9 +16,12 @@ def test_every_prompt_is_answered_with_its_own_hooks(llama, random_tokens):
 
         return [("hook_embed", count)]
 
-    answers = dict(
-        answer_prompts(llama, prompts, hooks_for=hooks_for, max_new_tokens=5, stop=NEVER)
-    )
+    answers = {
+        answer.index: answer.generation
+        for answer in answer_prompts(
+            llama, prompts, hooks_for=hooks_for, max_new_tokens=5, stop=NEVER, draft=False
+        )
+    }
     assert passes == {0: 5, 1: 5, 2: 5}
     for index, prompt in enumerate(prompts):
         alone = greedy_decode(llama, prompt.tokens, max_new_tokens=5, stop=NEVER)

@@ -63,7 +63,7 @@ def test_hooks_held_open_act_on_the_prefill_too(llama, random_tokens):
 
 def answer(bridge, tokens, *, stop=None, max_new_tokens=20):
     """What decoding makes of a model that says these tokens and then end of sequence."""
-    planted = PlantedModel(bridge, [tokens], [{}])
+    planted = PlantedModel(bridge, [10], [tokens], [{}])
     stop = stop or stop_rule(bridge.tokenizer)
     with bridge.hooks(fwd_hooks=planted.fwd_hooks()):
         return greedy_decode(bridge, torch.arange(10, 20), max_new_tokens=max_new_tokens, stop=stop)

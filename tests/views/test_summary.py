@@ -11,7 +11,7 @@ def result(llama, otter_prompt):
     looks = {(0, 1): [start + t for t in range(7)]}
     right = otter_prompt.answer_tokens.tolist()
     wrong = llama.tokenizer.encode("a grey boat", add_special_tokens=False)
-    planted = PlantedModel(llama, [right] + [wrong] * 7, [looks] + [{}] * 7)
+    planted = PlantedModel(llama, [150] * 8, [right] + [wrong] * 7, [looks] + [{}] * 7)
     with llama.hooks(fwd_hooks=planted.fwd_hooks()):
         return detect_retrieval_heads(llama, [otter_prompt] * 8, progress=False)
 

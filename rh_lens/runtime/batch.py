@@ -1,0 +1,184 @@
+"""Greedy decoding of several prompts at once."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from rh_lens.runtime.attention import PrefillChoice
+from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
+from rh_lens.runtime.decode import Generation, find_ending, make_generation, require_room
+from rh_lens.runtime.inference import inference
+from rh_lens.runtime.prefill import may_end_early, new_cache, prefill_attention
+from rh_lens.runtime.self_check import open_context
+from rh_lens.runtime.stop import StopReason, StopRule
+from rh_lens.runtime.strategy import Strategy
+
+
+def decode_batch(
+    model: Bridge,
+    prompts: Sequence[Int[Tensor, "_"]],
+    *,
+    decode_hooks: Sequence[FwdHooks],
+    max_new_tokens: int,
+    stop: StopRule,
+    prefill: PrefillChoice = "auto",
+) -> list[Generation]:
+    """Most likely continuation of every prompt, token by token, one pass a token for all of them.
+
+    Shorter prompts are padded on the left, masked, and count their positions from their own first
+    token. A prompt's decoding hooks are called with its own row only, without the padding, as if
+    the prompt were alone; no longer when its answer has ended.
+
+    Args:
+        model: A TransformerBridge.
+        prompts: Token ids, at least one each.
+        decode_hooks: Forward hooks for the decoding passes, for each prompt.
+        max_new_tokens: Longest answer, in tokens.
+        stop: What ends an answer earlier.
+        prefill: How to read the prompts: "auto", "sdpa", "chunked" or "whole".
+
+    Raises:
+        RuntimeError: The chosen prefill disagrees with the plain bridge.
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: A prompt is empty or does not fit the learned positions, or the model can't be
+            padded.
+    """
+    with inference(model):
+        for prompt in prompts:
+            require_room(model, len(prompt), max_new_tokens)
+        longest = max(prompts, key=len)
+        reading = open_context(
+            model, longest, longest=len(longest) + max_new_tokens, prefill=prefill
+        )
+        _require_padding(model, reading.strategy)
+        batch = _Batch(model, reading.strategy, prompts, max_new_tokens)
+        batch.fill()
+        answers: list[Generation | None] = [None] * len(prompts)
+        said: list[list[int]] = [[] for _ in prompts]
+        hooks = [
+            hook
+            for row, own in enumerate(decode_hooks)
+            for hook in row_hooks(own, row, batch.n_padding[row], lambda row=row: not answers[row])
+        ]
+        with model.hooks(fwd_hooks=hooks):
+            while not all(answers):
+                for row, token in enumerate(batch.step()):
+                    if answers[row] is None:
+                        said[row].append(token)
+                        answers[row] = _ended(model.tokenizer, said[row], stop, max_new_tokens)
+    return [answer for answer in answers if answer is not None]
+
+
+def row_hooks(
+    hooks: FwdHooks, row: int, n_padding: int, is_open: Callable[[], bool]
+) -> list[tuple[Any, Callable[..., Any]]]:
+    """Hooks that are called with one row of a batch, in decoding passes of one token.
+
+    Args:
+        hooks: Hooks for that row, as if it were alone.
+        row: Which one.
+        n_padding: Keys at the start of its key axis that are padding.
+        is_open: Whether they are to be called.
+    """
+
+    def of_row(function: Callable[..., Any]) -> Callable[..., Any]:
+        def hooked(tensor: Tensor, hook: Any) -> Tensor | None:
+            if not is_open():
+                return None
+            over_keys = str(hook.name).endswith(("hook_pattern", "hook_attn_scores"))
+            own = slice(n_padding if over_keys else 0, None)
+            edited = function(tensor[row : row + 1, ..., own], hook=hook)
+            if edited is None:
+                return None
+            whole = tensor.clone()
+            whole[row : row + 1, ..., own] = edited
+            return whole
+
+        return hooked
+
+    return [(name, of_row(function)) for name, function in hooks]
+
+
+class _Batch:
+    """Prompts side by side, their last tokens in one column, and the cache of what was read."""
+
+    def __init__(
+        self,
+        model: Bridge,
+        strategy: Strategy,
+        prompts: Sequence[Int[Tensor, "_"]],
+        max_new_tokens: int,
+    ) -> None:
+        device = input_device(model)
+        self.model, self.strategy = model, strategy
+        self.n_prompt = max(len(prompt) for prompt in prompts)
+        self.n_padding = [self.n_prompt - len(prompt) for prompt in prompts]
+        self.ids = torch.stack(
+            [
+                torch.nn.functional.pad(prompt.to(device), (n_padding, 0))
+                for prompt, n_padding in zip(prompts, self.n_padding, strict=True)
+            ]
+        )
+        columns = torch.arange(self.n_prompt + max_new_tokens, device=device)
+        positions = columns - torch.tensor(self.n_padding, device=device)[:, None]
+        self.mask = (positions >= 0).long()
+        self.positions = positions.clamp(min=0)
+        self.cache = new_cache(model)
+        self.n_read = 0
+
+    def fill(self) -> None:
+        """Read all tokens but the last of each prompt."""
+        early = may_end_early(self.model, self.strategy, self.model.list_hooks(dir="fwd"))
+        chunk = self.strategy.prefill.chunk or self.n_prompt
+        last = self.n_prompt - 1
+        with prefill_attention(self.model, self.strategy):
+            for start in range(0, last, chunk):
+                with self.cache.ending_passes() if early else nullcontext():
+                    self._pass(self.ids[:, start : min(start + chunk, last)])
+                self.n_read = min(start + chunk, last)
+        self.tokens = self.ids[:, -1:]
+
+    def step(self) -> list[int]:
+        """The token that each prompt says next."""
+        logits = self._pass(self.tokens)
+        self.n_read += 1
+        self.tokens = logits[:, -1:].argmax(dim=-1).to(self.tokens.device)
+        return self.tokens[:, 0].tolist()
+
+    def _pass(self, tokens: Int[Tensor, "row pos"]) -> Float[Tensor, "row _ d_vocab"]:
+        end = self.n_read + tokens.shape[1]
+        logits, self.cache = self.model(
+            tokens,
+            return_type="logits_and_cache",
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+            attention_mask=self.mask[:, :end],
+            position_ids=self.positions[:, self.n_read : end],
+        )
+        return logits
+
+
+def _ended(
+    tokenizer: Any, said: list[int], stop: StopRule, max_new_tokens: int
+) -> Generation | None:
+    """The answer, if it has ended."""
+    ending: tuple[int, StopReason] | None = find_ending(tokenizer, said, stop)
+    if ending is None and len(said) == max_new_tokens:
+        ending = max_new_tokens, "length"
+    return None if ending is None else make_generation(tokenizer, said, ending, len(said))
+
+
+def _require_padding(model: Bridge, strategy: Strategy) -> None:
+    """Refuse a model in which padding can't be hidden."""
+    from transformer_lens.utilities.position_ids import accepts_mask_derived_position_ids
+
+    if not strategy.truncates or not accepts_mask_derived_position_ids(model.original_model):
+        raise ValueError(
+            f"Expected a model whose prompts can be padded; found that {model.cfg.model_name!r} "
+            f"can't be ({strategy.obstacle}). Use batch_size=1."
+        )

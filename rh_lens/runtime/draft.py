@@ -1,0 +1,130 @@
+"""Guessing an answer, so that one pass can verify many of its tokens."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Tokens: TypeAlias = Sequence[int]
+
+# Tokens of a first guess: longer than the answers to needles are.
+_OPENING = 64
+# Longest run of last tokens that is looked up.
+_N_GRAM = 3
+
+
+@dataclass(eq=False)
+class Draft:
+    """Guesses at one answer.
+
+    A guess that begins like the answer so far is continued; otherwise the last tokens are looked up
+    in guesses, texts and the answer itself, and what followed them there is proposed. `allowance`
+    bounds how many tokens a pass proposes: refusals shrink it, right guesses restore it. So refused
+    rows are at most 4/3 of the first allowance, plus five for each token that was guessed right.
+
+    Args:
+        guesses: Whole answers, likeliest first, with what would end them.
+        texts: Token sequences that the answer may copy from: the needle.
+        allowance: Most tokens the next pass may propose.
+    """
+
+    guesses: Sequence[Tokens] = ()
+    texts: Sequence[Tokens] = ()
+    allowance: int = _OPENING
+    n_proposed: int = field(default=0, init=False)
+    n_accepted: int = field(default=0, init=False)
+    _foreseen: int | None = field(default=None, init=False)
+
+    def propose(self, generated: Tokens, room: int) -> list[int]:
+        """Tokens that may come next, at most `room`."""
+        guess = self._continuation(list(generated)) if room > 0 else []
+        self._foreseen = guess[0] if guess else None
+        return guess[: min(self.allowance, room)]
+
+    def judge(self, proposed: Tokens, said: Tokens) -> int:
+        """Number of proposed tokens that were right, given what the model says at each of them.
+
+        Args:
+            proposed: What `propose` gave.
+            said: The model's own token after each prefix of the proposal: one more.
+        """
+        right = 0
+        while right < len(proposed) and proposed[right] == said[right]:
+            right += 1
+        self.n_proposed += len(proposed)
+        self.n_accepted += right
+        if right < len(proposed):
+            self.allowance = max(self.allowance // 4, 2 * right)
+        elif self._foreseen == said[0]:
+            self.allowance = max(2 * self.allowance, 4)
+        return right
+
+    def _continuation(self, generated: list[int]) -> list[int]:
+        for guess in self.guesses:
+            if list(guess[: len(generated)]) == generated:
+                return list(guess[len(generated) :])
+        for n in range(min(_N_GRAM, len(generated)), 0, -1):
+            for text in (*self.guesses, *self.texts):
+                if found := _after(generated[-n:], list(text)):
+                    return found
+            # A model that repeats itself goes round and round. One token alone says little.
+            if n > 1 and (period := _after(generated[-n:], generated)):
+                return period * (self.allowance // len(period) + 1)
+        return []
+
+
+@dataclass(eq=False)
+class DraftMemory:
+    """What a run has learned about its answers.
+
+    Answers to one question are much alike wherever the needle stands, so the last one is the best
+    guess at the next; a new question is expected to be answered with its needle's answer, and to
+    end like the answers before.
+
+    Args:
+        closing: Tokens expected to end an answer before one has been seen.
+    """
+
+    closing: Tokens = ()
+    _answers: dict[Hashable, list[int]] = field(default_factory=dict, init=False)
+    _opening: int = field(default=_OPENING, init=False)
+
+    def draft(self, question: Hashable, needle: Tokens, answer_span: tuple[int, int]) -> Draft:
+        """Draft of the answer to a question.
+
+        Args:
+            question: Names the question.
+            needle: Tokens of the needle.
+            answer_span: Half-open span of the answer in them.
+        """
+        start, stop = answer_span
+        answer = list(needle[start:stop])
+        expected = [*answer, *self.closing], [*answer, *needle[stop:], *self.closing]
+        last = self._answers.get(question)
+        guesses = expected if last is None else (last, *expected)
+        return Draft(guesses=guesses, texts=(list(needle),), allowance=self._opening)
+
+    def learn(self, question: Hashable, answer: Tokens, said: Tokens, draft: Draft) -> None:
+        """Remember how a question was answered, and how well its draft did.
+
+        Args:
+            question: Names the question.
+            answer: Tokens of the needle's answer.
+            said: Everything the model said, what ended its answer included.
+            draft: The draft that was tried.
+        """
+        self._answers[question] = list(said)
+        behind = _after(list(answer), list(said))
+        if behind:
+            self.closing = behind
+        if draft.n_proposed:
+            useful = 2 * draft.n_accepted >= draft.n_proposed
+            self._opening = _OPENING if useful else max(self._opening // 2, 4)
+
+
+def _after(tokens: list[int], text: list[int]) -> list[int]:
+    """What follows the last occurrence of some tokens in a text, if anything does."""
+    n = len(tokens)
+    for end in range(len(text) - 1, n - 1, -1):
+        if text[end - n : end] == tokens:
+            return text[end:]
+    return []

@@ -1,0 +1,91 @@
+"""Prompts that share prefixes, answered every way and compared with plain Hugging Face."""
+
+from typing import Any
+
+import torch
+from planted import make_prompt
+from tiny_models import TinyModel
+
+from rh_lens.detection import AttentionSources
+from rh_lens.detection.capture import answer_recorder
+from rh_lens.prompts import Needle, NeedlePrompt
+from rh_lens.runtime import Generation, StopRule, answer_prompts
+
+NEVER = StopRule(frozenset())
+STEPS = 8
+Run = dict[int, tuple[Generation, AttentionSources]]
+
+
+def grid(seed: int = 3, *, n_haystack: int = 60) -> list[NeedlePrompt]:
+    """Two needles at three depths, and the first prompt once more; 71 tokens each."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(n: int) -> list[int]:
+        return torch.randint(2, 300, (n,), generator=generator).tolist()
+
+    haystack, question, prompts = random(n_haystack), random(4), []
+    for name in ("otter", "heron"):
+        needle, text = Needle("What is it?", f"It is {name}.", name), random(7)
+        for place in (0, n_haystack // 2, n_haystack):
+            tokens = [*haystack[:place], *text, *haystack[place:], *question]
+            prompts.append(make_prompt(tokens, (place + 2, place + 6), needle))
+    return [*prompts, prompts[0]]
+
+
+def run(bridge: Any, prompts: list[NeedlePrompt], **options: Any) -> Run:
+    """Answer and sources of each prompt, by its index."""
+    recorders: dict[int, Any] = {}
+
+    def hooks_for(index: int) -> Any:
+        recorders[index] = answer_recorder(bridge, prompts[index])
+        return recorders[index].fwd_hooks()
+
+    options = {"max_new_tokens": STEPS, "stop": NEVER, **options}
+    answers = answer_prompts(bridge, prompts, hooks_for=hooks_for, **options)
+    found = {}
+    for answer in answers:
+        rows = recorders[answer.index].result()
+        n_prompt, said = len(prompts[answer.index].tokens), answer.generation
+        found[answer.index] = said, rows.answer_rows(n_prompt, len(said.tokens))
+    return found
+
+
+def assert_equals_hugging_face(model: TinyModel, prompts: list[NeedlePrompt], found: Run) -> None:
+    """Tokens and sources equal those of one eager pass without a cache."""
+    assert sorted(found) == list(range(len(prompts)))
+    for index, (generation, sources) in found.items():
+        n_prompt = len(prompts[index].tokens)
+        fed = torch.cat([prompts[index].tokens, generation.tokens])[:-1]
+        logits, attention = model.reference_pass(fed)
+        assert torch.equal(logits[n_prompt - 1 :].argmax(dim=-1), generation.tokens)
+        rows = attention[:, :, n_prompt - 1 :].permute(2, 0, 1, 3)
+        assert torch.equal(sources.source, rows.argmax(dim=-1))
+
+
+@torch.no_grad()
+def assert_equals_stepwise_hugging_face(
+    model: TinyModel, prompts: list[NeedlePrompt], found: Run
+) -> None:
+    """Tokens and sources equal those of eager steps through Hugging Face's own cache."""
+    assert sorted(found) == list(range(len(prompts)))
+    for index, (generation, sources) in found.items():
+        tokens = prompts[index].tokens
+        model.reference(tokens[None, :1])  # a short pass: dynamic RoPE forgets other prompts
+        cache = model.reference(tokens[None, :-1], use_cache=True).past_key_values
+        token = tokens[-1]
+        for step, said in enumerate(generation.tokens):
+            output = model.reference(
+                token[None, None], past_key_values=cache, output_attentions=True
+            )
+            token = output.logits[0, -1].argmax()
+            assert token == said
+            rows = torch.cat(output.attentions)[:, :, -1]
+            assert torch.equal(sources.source[step], rows.argmax(dim=-1))
+
+
+def assert_same(one: Run, other: Run) -> None:
+    """Equal tokens and sources."""
+    assert one.keys() == other.keys()
+    for index, (generation, sources) in one.items():
+        assert torch.equal(generation.tokens, other[index][0].tokens)
+        assert torch.equal(sources.source, other[index][1].source)

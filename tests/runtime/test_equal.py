@@ -1,0 +1,96 @@
+"""However prompts are read and answers decoded: the same tokens and sources."""
+
+import pytest
+from running import (
+    STEPS,
+    assert_equals_hugging_face,
+    assert_equals_stepwise_hugging_face,
+    assert_same,
+    grid,
+    run,
+)
+from tiny_models import ARCHITECTURES, HYBRIDS, LENGTH_DEPENDENT, OTHERS
+
+from rh_lens.runtime import attention, cache_kind
+
+ALL = [*ARCHITECTURES, *HYBRIDS, *OTHERS]
+
+
+@pytest.fixture(autouse=True)
+def short_passes(monkeypatch):
+    """So short that every prompt takes several, and that "auto" decides as for long ones."""
+    monkeypatch.setattr(attention, "EAGER_CHUNK", 16)
+    monkeypatch.setattr(attention, "SDPA_CHUNK_CPU", 25)
+    monkeypatch.setattr(attention, "SHORT", 8)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_default_equals_plain_hugging_face(tiny_model, name):
+    model, prompts = tiny_model(name), grid()
+    found = run(model.bridge, prompts)
+    assert_equals_hugging_face(model, prompts, found)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_one_at_a_time_equals_plain_hugging_face(tiny_model, name):
+    model, prompts = tiny_model(name), grid()[1:3]
+    found = run(model.bridge, prompts, prefill="whole", share_prefixes=False, draft=False)
+    assert_equals_hugging_face(model, prompts, found)
+    assert all(generation.n_passes == STEPS for generation, _ in found.values())
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral-window", "gemma3", "gpt2", "opt", "phi3"])
+@pytest.mark.parametrize("prefill", ["sdpa", "chunked", "whole"])
+@pytest.mark.parametrize("share_prefixes", [False, True])
+def test_every_way_gives_the_same(tiny_model, name, prefill, share_prefixes):
+    model, prompts = tiny_model(name), grid()[:4]
+    found = run(model.bridge, prompts, prefill=prefill, share_prefixes=share_prefixes)
+    assert_equals_hugging_face(model, prompts, found)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name not in HYBRIDS])
+def test_an_answer_guessed_right_takes_one_pass(tiny_model, name):
+    """The last prompt of the grid is the first one again, so its answer is known."""
+    model, prompts = tiny_model(name), grid()
+    found = run(model.bridge, prompts)
+    stepwise = run(model.bridge, prompts, draft=False)
+    assert_same(found, stepwise)
+    n_passes = {index: generation.n_passes for index, (generation, _) in found.items()}
+    assert n_passes[6] == 1
+    assert max(n_passes.values()) > 1  # others were guessed wrong
+    assert {generation.n_passes for generation, _ in stepwise.values()} == {STEPS}
+
+
+@pytest.mark.parametrize("name", ["mistral-window", "gemma3", "llama4-chunked", "gpt-oss"])
+@pytest.mark.parametrize("n_haystack", [0, 1, 2, 3])
+def test_drafts_across_the_edge_of_a_window(tiny_model, name, n_haystack):
+    """Contexts of 10 to 21 tokens, cut back again and again, in windows of 12."""
+    model, prompts = tiny_model(name), grid(n_haystack=n_haystack)
+    assert_equals_hugging_face(model, prompts, run(model.bridge, prompts))
+
+
+@pytest.mark.parametrize("name", HYBRIDS)
+def test_hybrids_are_read_anew_and_step_by_step(tiny_model, name):
+    model, prompts = tiny_model(name), grid()[:2]
+    assert not cache_kind(model.bridge).plain
+    found = run(model.bridge, prompts)
+    assert {generation.n_passes for generation, _ in found.values()} == {STEPS}
+
+
+@pytest.mark.parametrize("name", LENGTH_DEPENDENT)
+@pytest.mark.parametrize("prefill", ["auto", "whole"])
+def test_a_rope_that_depends_on_the_length_is_read_in_one_pass(tiny_model, name, prefill):
+    """Also after a longer prompt, which dynamic RoPE would remember."""
+    model, prompts = tiny_model(name), [grid(n_haystack=90)[1], *grid()[1:3]]
+    found = run(model.bridge, prompts, prefill=prefill)
+    assert_equals_stepwise_hugging_face(model, prompts, found)
+    assert {generation.n_passes for generation, _ in found.values()} == {STEPS}
+
+
+@pytest.mark.parametrize("name", LENGTH_DEPENDENT)
+def test_below_its_limit_such_a_rope_is_read_like_any_other(tiny_model, name):
+    model, prompts = tiny_model(name), grid(n_haystack=10)
+    assert max(len(prompt.tokens) for prompt in prompts) + STEPS < 32
+    found = run(model.bridge, prompts)
+    assert_equals_hugging_face(model, prompts, found)
+    assert found[6][0].n_passes == 1
