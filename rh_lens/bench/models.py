@@ -26,22 +26,24 @@ class BenchModel:
         lengths: Prompt lengths in tokens.
         make: Makes the bench.
         drafts: Whether drafts are accepted or refused: whether the model copies its needles.
+        n_needles: Needles at each of the ten depths.
     """
 
     name: str
     lengths: tuple[int, ...]
     make: Callable[[], Bench]
     drafts: str
+    n_needles: int = 1
 
 
 def bench_models(device: torch.device, *, quick: bool) -> list[BenchModel]:
     """The models for this device; `quick` keeps the bundled one at its shorter lengths."""
     if quick:
-        return [BenchModel("bundled", (256, 1024), lambda: bundled(device), "accepted")]
+        return [BenchModel("bundled", (256, 1024), lambda: bundled(device), "accepted", 3)]
     models = [
-        BenchModel("bundled", (256, 512, 1024, 2016), lambda: bundled(device), "accepted"),
+        BenchModel("bundled", (256, 512, 1024, 2016), lambda: bundled(device), "accepted", 3),
         BenchModel(
-            "random 27M", (1024, 2048, 4096, 8192), lambda: random_llama(SMALL, device), "refused"
+            "random 27M", (1024, 4096, 8192), lambda: random_llama(SMALL, device), "refused"
         ),
     ]
     if device.type == "cuda":
@@ -110,12 +112,12 @@ def random_llama(
     return make_bench(_bridge_of, model, max_new_tokens=N_NEW_TOKENS, eos=None)
 
 
-def bench_prompts(context_length: int) -> Sequence[NeedlePrompt]:
-    """One needle at ten depths of a synthetic haystack."""
+def bench_prompts(context_length: int, n_needles: int = 1) -> Sequence[NeedlePrompt]:
+    """Needles at ten depths of a synthetic haystack."""
     return build_grid(
         _tokenizer(),
         synthetic_haystack(),
-        default_needles()[:1],
+        default_needles()[:n_needles],
         context_lengths=[context_length],
         depths=N_DEPTHS,
         allow_repeat=True,

@@ -13,7 +13,7 @@ from rh_lens.bench.methods import METHODS, Answers, Bench
 from rh_lens.bench.models import BenchModel, bench_models, bench_prompts
 from rh_lens.prompts import NeedlePrompt
 
-# Slow methods are timed on this many prompts of the ten; the table says how many.
+# Slow methods are timed on this many prompts of the grid; the table says how many.
 N_SLOW_PROMPTS = 2
 SLOW = ("b", "c", "d")
 N_REPEATS = 3
@@ -71,7 +71,7 @@ def run_benchmark(device: torch.device, *, quick: bool = False, progress: bool =
 
 
 def _cell(model: BenchModel, bench: Bench, length: int, device: torch.device) -> Iterator[Row]:
-    prompts = bench_prompts(length)
+    prompts = bench_prompts(length, model.n_needles)
     methods = [name for name in METHODS if _fits(name, bench, length)]
     for name in methods:
         METHODS[name](bench, bench_prompts(64)[:1])

@@ -59,13 +59,17 @@ def decode_batch(
         batch.fill()
         answers: list[Generation | None] = [None] * len(prompts)
         said: list[list[int]] = [[] for _ in prompts]
+
+        def is_open(row: int) -> bool:
+            return answers[row] is None
+
         hooks = [
             hook
             for row, own in enumerate(decode_hooks)
-            for hook in row_hooks(own, row, batch.n_padding[row], lambda row=row: not answers[row])
+            for hook in row_hooks(own, row, batch.n_padding[row], is_open)
         ]
         with model.hooks(fwd_hooks=hooks):
-            while not all(answers):
+            while any(answer is None for answer in answers):
                 for row, token in enumerate(batch.step()):
                     if answers[row] is None:
                         said[row].append(token)
@@ -74,7 +78,7 @@ def decode_batch(
 
 
 def row_hooks(
-    hooks: FwdHooks, row: int, n_padding: int, is_open: Callable[[], bool]
+    hooks: FwdHooks, row: int, n_padding: int, is_open: Callable[[int], bool]
 ) -> list[tuple[Any, Callable[..., Any]]]:
     """Hooks that are called with one row of a batch, in decoding passes of one token.
 
@@ -82,12 +86,12 @@ def row_hooks(
         hooks: Hooks for that row, as if it were alone.
         row: Which one.
         n_padding: Keys at the start of its key axis that are padding.
-        is_open: Whether they are to be called.
+        is_open: Whether the hooks of a row are to be called.
     """
 
     def of_row(function: Callable[..., Any]) -> Callable[..., Any]:
         def hooked(tensor: Tensor, hook: Any) -> Tensor | None:
-            if not is_open():
+            if not is_open(row):
                 return None
             over_keys = str(hook.name).endswith(("hook_pattern", "hook_attn_scores"))
             own = slice(n_padding if over_keys else 0, None)
@@ -177,8 +181,13 @@ def _require_padding(model: Bridge, strategy: Strategy) -> None:
     """Refuse a model in which padding can't be hidden."""
     from transformer_lens.utilities.position_ids import accepts_mask_derived_position_ids
 
-    if not strategy.truncates or not accepts_mask_derived_position_ids(model.original_model):
+    cause = None
+    if not strategy.truncates:
+        cause = strategy.obstacle
+    elif not accepts_mask_derived_position_ids(model.original_model):
+        cause = "it can't be told the positions of its tokens"
+    if cause is not None:
         raise ValueError(
-            f"Expected a model whose prompts can be padded; found that {model.cfg.model_name!r} "
-            f"can't be ({strategy.obstacle}). Use batch_size=1."
+            f"Expected a model whose prompts can be padded; found that those of "
+            f"{model.cfg.model_name!r} can't be: {cause}. Use batch_size=1."
         )

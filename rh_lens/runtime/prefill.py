@@ -45,7 +45,7 @@ class Context:
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self.cache = new_cache(self.model) if self.strategy.cache.plain else None
+        self.cache: Any = new_cache(self.model) if self.strategy.cache.plain else None
         self.tokens: list[int] = []
         self.n_prompt = 0
         self._open_hooks: dict[str, Any] | None = None
