@@ -85,8 +85,11 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     )
     parser.set_defaults(run=_bench)
     parser.add_argument("--quick", action="store_true", help="the bundled model only")
+    parser.add_argument("--repeats", type=int, default=3, help="times each is run (default: 3)")
     parser.add_argument("--device", default="cpu", help="cpu (the default), cuda, ...")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="save the table as CSV")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="save the table as CSV as it grows"
+    )
 
 
 def _lengths(text: str) -> list[int]:
@@ -205,14 +208,17 @@ def _description(
 def _bench(args: argparse.Namespace) -> int:
     import torch
 
-    from rh_lens.bench import run_benchmark, to_dataframe
+    from rh_lens.bench import Row, run_benchmark, to_dataframe
     from rh_lens.records import describe_machine
 
-    table = to_dataframe(run_benchmark(torch.device(args.device), quick=args.quick))
-    print(f"{describe_machine()}\n\n{table.to_string(index=False)}")
-    if args.out:
-        table.to_csv(args.out, index=False)
-        print(f"\nSaved in {args.out}")
+    rows: list[Row] = []
+    print(describe_machine())
+    cells = run_benchmark(torch.device(args.device), quick=args.quick, n_repeats=args.repeats)
+    for cell in cells:
+        rows += cell
+        if args.out:
+            to_dataframe(rows).to_csv(args.out, index=False)
+    print(to_dataframe(rows).to_string(index=False))
     return 0
 
 

@@ -16,9 +16,8 @@ from rh_lens.prompts import NeedlePrompt
 # Slow methods are timed on this many prompts of the grid; the table says how many.
 N_SLOW_PROMPTS = 2
 SLOW = ("b", "c", "d")
-N_REPEATS = 3
 # A whole pattern, heads x context x context in fp32, that takes more than this is not tried.
-MAX_PATTERN_BYTES = 10e9
+MAX_PATTERN_BYTES = 6e9
 
 
 @dataclass(frozen=True)
@@ -48,35 +47,45 @@ class Row:
     same_tokens: bool
 
 
-def run_benchmark(device: torch.device, *, quick: bool = False, progress: bool = True) -> list[Row]:
+def run_benchmark(
+    device: torch.device, *, quick: bool = False, n_repeats: int = 3, progress: bool = True
+) -> Iterator[list[Row]]:
     """Time every method on every model and length, interleaved, with repeats.
 
     Args:
         device: Where to run.
         quick: The bundled model only, two lengths.
+        n_repeats: How often each method is timed, in turn with the others.
         progress: Whether to show a progress bar.
+
+    Yields:
+        The rows of one model and length as soon as they are known, one for each method.
+
+    Raises:
+        ValueError: `n_repeats` is below 1.
     """
-    cells = [
-        (model, length) for model in bench_models(device, quick=quick) for length in model.lengths
-    ]
-    rows: list[Row] = []
-    benches: dict[str, Bench] = {}
-    bar = tqdm(cells, desc="benchmark", unit="cell", disable=not progress)
-    for model, length in bar:
-        bar.set_postfix_str(f"{model.name}, {length} tokens")
-        if model.name not in benches:
-            benches = {model.name: model.make()}
-        rows += _cell(model, benches[model.name], length, device)
-    return rows
+    if n_repeats < 1:
+        raise ValueError(f"Expected 1 or more repeats; found {n_repeats}. Ask for at least one.")
+    models = bench_models(device, quick=quick)
+    n_cells = sum(len(model.lengths) for model in models)
+    with tqdm(total=n_cells, desc="benchmark", unit="cell", disable=not progress) as bar:
+        for model in models:
+            bench = model.make()
+            for length in model.lengths:
+                bar.set_postfix_str(f"{model.name}, {length} tokens")
+                yield list(_cell(model, bench, length, n_repeats, device))
+                bar.update()
 
 
-def _cell(model: BenchModel, bench: Bench, length: int, device: torch.device) -> Iterator[Row]:
+def _cell(
+    model: BenchModel, bench: Bench, length: int, n_repeats: int, device: torch.device
+) -> Iterator[Row]:
     prompts = bench_prompts(length, model.n_needles)
     methods = [name for name in METHODS if _fits(name, bench, length)]
     for name in methods:
         METHODS[name](bench, bench_prompts(64)[:1])
     runs: dict[str, list[Measurement[Answers]]] = {name: [] for name in methods}
-    for _ in range(N_REPEATS):
+    for _ in range(n_repeats):
         for name in methods:
             runs[name].append(_measure(name, bench, _asked(name, prompts), device))
     expected = runs["a"][0].value

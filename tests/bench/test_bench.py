@@ -65,8 +65,7 @@ def test_memory_and_time_are_measured():
 def test_the_table_has_a_row_for_each_method_with_ratios(bundled, monkeypatch):
     model = bench_models_file.BenchModel("bundled", (128,), lambda: bundled, "accepted")
     monkeypatch.setattr(bench_table, "bench_models", lambda device, quick: [model])
-    monkeypatch.setattr(bench_table, "N_REPEATS", 1)
-    rows = run_benchmark(CPU, progress=False)
+    (rows,) = run_benchmark(CPU, n_repeats=1, progress=False)
     assert [row.method for row in rows] == list("abcde")
     assert rows[0].ratio == (1.0, 1.0, 1.0)
     assert [row.n_prompts for row in rows] == [10, 2, 2, 2, 10]
@@ -74,6 +73,11 @@ def test_the_table_has_a_row_for_each_method_with_ratios(bundled, monkeypatch):
     table = to_dataframe(rows)
     assert table["time / (a)"][0] == "1.00 (1.00-1.00)"
     assert set(table["same tokens"]) == {"yes"}
+
+
+def test_no_repeats_are_refused():
+    with pytest.raises(ValueError, match="Expected 1 or more repeats; found 0"):
+        next(run_benchmark(CPU, n_repeats=0))
 
 
 def test_patterns_that_fill_the_memory_are_not_tried(bundled):

@@ -122,3 +122,25 @@ def test_the_card_shows_what_was_measured():
     assert text == card(EVALUATION)
     shares = EVALUATION["exact answers"]["synthetic"]["by length"]
     assert "| synthetic | " + " | ".join(f"{share:.3f}" for share in shares.values()) in text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"share_prefixes": False},
+        {"draft": False},
+        {"prefill": "sdpa"},
+        {"prefill": "chunked"},
+        {"prefill": "whole", "share_prefixes": False, "draft": False},
+        {"batch_size": 4},
+    ],
+    ids=lambda options: ", ".join(f"{key}={value}" for key, value in options.items()),
+)
+def test_how_prompts_are_read_changes_no_token_and_no_source(model, prompts, options):
+    expected = detect_retrieval_heads(model, prompts, progress=False)
+    found = detect_retrieval_heads(model, prompts, progress=False, **options)
+    for trial, other in zip(expected.trials, found.trials, strict=True):
+        assert trial.tokens.tolist() == other.tokens.tolist()
+    same = ["trial", "step", "layer", "head", "source", "token_id"]
+    assert expected.events.table[same].equals(found.events.table[same])
+    assert torch.equal(expected.scores.mean(), found.scores.mean())
