@@ -45,6 +45,12 @@ def bench_models(device: torch.device, *, quick: bool) -> list[BenchModel]:
         BenchModel(
             "random 27M", (1024, 4096, 8192), lambda: random_llama(SMALL, device), "refused"
         ),
+        BenchModel(
+            "random 27M, repeats itself",
+            (1024, 4096, 8192),
+            lambda: random_llama(SMALL, device, spread=REPETITIVE),
+            "accepted",
+        ),
     ]
     if device.type == "cuda":
         models += [
@@ -95,17 +101,26 @@ def bundled(device: torch.device) -> Bench:
     )
 
 
+# Standard deviation of random weights: a model with small ones says one thing again and again,
+# which drafts foresee; one with large ones never says what was expected.
+REPETITIVE, ERRATIC = 0.02, 0.05
+
+
 def random_llama(
-    shape: dict[str, int], device: torch.device, dtype: torch.dtype = torch.float32
+    shape: dict[str, int],
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    *,
+    spread: float = ERRATIC,
 ) -> Bench:
-    """A Llama with random weights: right in size, wrong in every answer."""
+    """A Llama with random weights of a standard deviation: right in size, wrong in its answers."""
     torch.manual_seed(0)
     config = LlamaConfig(
         **shape,
         vocab_size=len(_tokenizer()),
         max_position_embeddings=2**18,
         rope_parameters={"rope_type": "default", "rope_theta": 5e5},
-        initializer_range=0.05,
+        initializer_range=spread,
     )
     with torch.device(device):
         model = LlamaForCausalLM._from_config(config, dtype=dtype)

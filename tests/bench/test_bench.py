@@ -89,8 +89,8 @@ def test_patterns_that_fill_the_memory_are_not_tried(bundled):
 
 def test_large_models_are_for_accelerators():
     assert [model.name for model in bench_models(CPU, quick=True)] == ["bundled"]
-    assert [model.name for model in bench_models(CPU, quick=False)] == ["bundled", "random 27M"]
-    assert [model.name for model in bench_models(torch.device("cuda"), quick=False)][2:] == [
+    assert len(bench_models(CPU, quick=False)) == 3
+    assert [model.name for model in bench_models(torch.device("cuda"), quick=False)][3:] == [
         "random 1B",
         "random 8B",
     ]
