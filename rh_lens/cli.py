@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DEMO = "demo"
 SCORES = ("position", "event", "token-set", "teacher-forced", "attention-mass")
 DTYPES = ("float32", "bfloat16", "float16")
-# Tokens that a prompt leaves free in the context window for the answer.
+# Tokens that a prompt leaves free in the context window, where --max-new-tokens does not say.
 ROOM_FOR_ANSWER = 32
 
 

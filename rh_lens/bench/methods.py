@@ -59,7 +59,7 @@ def run_with_cache(bench: Bench, prompts: Sequence[NeedlePrompt]) -> Answers:
 
 
 def hooked_generate(bench: Bench, prompts: Sequence[NeedlePrompt]) -> Answers:
-    """(c) `bridge.generate` while hooks keep each pass's last row, as written by hand today."""
+    """(c) `bridge.generate` with hooks that keep each pass's last row: `SourceRecorder`'s."""
     answers = []
     for prompt in prompts:
         recorder = SourceRecorder(bench.bridge, needle_span=prompt.answer_span)

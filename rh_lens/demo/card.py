@@ -49,7 +49,8 @@ Position score, mean over the {n_accepted} accepted of {n_trials} held-out promp
 
 Exact answers to {n_ablation_prompts} held-out prompts of 512 tokens with the top heads silenced
 (z := 0), and with as many other heads of the same layers silenced instead: mean and lowest of
-{n_draws} random draws.
+{n_draws} random draws. Where a layer has just as many other heads as are silenced, every draw is
+the same.
 
 {ablation}
 
@@ -67,8 +68,8 @@ others; bf16 autocast.
   tokens; in layer 2, heads of two groups have a query-key product near the identity on what
   those wrote and a value-output product near the identity. The seed chooses the groups.
   Embeddings have standard deviation 1/sqrt(d_model) and share one direction; the last norm
-  starts at 1.5. Without such a start retrieval takes 25 to 100 million tokens to appear. Nothing
-  is edited after step 0.
+  starts at 1.5. Such a start saves tokens: models in the literature needed 25 to 100 million for
+  retrieval to appear. Nothing is edited after step 0.
 - **Regularisers**: dropout of whole heads in layers 0 and 1 (last column), and random cuts
   inside words ({cut_share:.0%} of the documents, at up to {max_cut:.0%} of the letters), so that
   words never seen, which fall into rare pieces, can be copied.

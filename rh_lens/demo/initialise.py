@@ -1,10 +1,10 @@
 """The demo model's weights at step 0: heads that lean towards looking back and towards matching.
 
-Without a lean the circuit of retrieval takes 25 to 100 million tokens to appear. The lean is a
-*mimetic initialisation*: layer 0 gets heads that prefer the previous tokens, layer 2 heads whose
-query-key product is near the identity on what those heads wrote and whose value-output product
-is near the identity on the tokens themselves. The seed chooses the heads. Training then changes
-every weight; nothing is edited after step 0.
+In the literature the circuit of retrieval takes 25 to 100 million tokens to appear; a lean saves
+most of them. This one is a *mimetic initialisation*: layer 0 gets heads that prefer the previous
+tokens, layer 2 heads whose query-key product is near the identity on what those heads wrote and
+whose value-output product is near the identity on the tokens themselves. The seed chooses the
+heads. Training then changes every weight; nothing is edited after step 0.
 """
 
 import math
