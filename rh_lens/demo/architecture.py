@@ -2,14 +2,14 @@
 
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from rh_lens.demo.initialise import initialise
+from rh_lens.demo.initialise import MATCHING_LAYER, initialise
 
 VOCABULARY = 2048
 MAX_LENGTH = 2048
 
 
-def new_model(seed: int) -> LlamaForCausalLM:
-    """The demo model at step 0."""
+def new_model(seed: int, matching_layer: int = MATCHING_LAYER) -> LlamaForCausalLM:
+    """A demo model at step 0; `matching_layer` gets the heads that lean towards matching."""
     config = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=256,
@@ -26,5 +26,5 @@ def new_model(seed: int) -> LlamaForCausalLM:
         pad_token_id=2,
     )
     model = LlamaForCausalLM._from_config(config, attn_implementation="sdpa")
-    initialise(model, seed)
+    initialise(model, seed, matching_layer)
     return model

@@ -66,10 +66,10 @@ def stage_at(step: int, curriculum: tuple[Stage, ...] = CURRICULUM) -> Stage:
     raise ValueError(f"Expected a step below {total_steps(curriculum)}; found {step}.")
 
 
-def learning_rate(step: int, n_steps: int) -> float:
+def learning_rate(step: int, n_steps: int, peak: float = PEAK_LEARNING_RATE) -> float:
     """Learning rate of a step: linear warm-up, constant, then half a cosine down."""
     if step < WARM_UP_STEPS:
-        return PEAK_LEARNING_RATE * (step + 1) / WARM_UP_STEPS
+        return peak * (step + 1) / WARM_UP_STEPS
     left = min(1.0, (n_steps - step) / (DECAY_SHARE * n_steps))
     falling = 0.5 - 0.5 * math.cos(math.pi * left)
-    return FINAL_LEARNING_RATE + (PEAK_LEARNING_RATE - FINAL_LEARNING_RATE) * falling
+    return FINAL_LEARNING_RATE + (peak - FINAL_LEARNING_RATE) * falling

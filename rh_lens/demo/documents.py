@@ -12,7 +12,7 @@ from rh_lens.demo.curriculum import Stage
 from rh_lens.demo.segment import Segmenter
 from rh_lens.demo.tokenizer import word_pieces
 from rh_lens.prompts.needle import Needle
-from rh_lens.prompts.template import BASE_TEMPLATE
+from rh_lens.prompts.template import BASE_TEMPLATE, Template
 
 # Share of filler sentences made of random pieces, so that unknown prose is no surprise.
 SCRAMBLED_FILLER = 0.08
@@ -40,6 +40,7 @@ class DocumentWriter:
         tokenizer: The demo model's tokenizer.
         rng: Source of every draw, the filler sentences included.
         n_filler_sentences: Filler sentences to draw from.
+        template: How questions are asked; nothing may stand before its context.
     """
 
     def __init__(
@@ -48,13 +49,14 @@ class DocumentWriter:
         rng: random.Random,
         *,
         n_filler_sentences: int,
+        template: Template = BASE_TEMPLATE,
     ):
         self._rng = rng
         self._facts = FactWriter("train", word_pieces(tokenizer))
         self._segmenter = Segmenter(tokenizer)
         self._bos, self._eos = tokenizer.bos_token_id, tokenizer.eos_token_id
         self._ordinary = range(len(tokenizer.all_special_ids), len(tokenizer))
-        around = BASE_TEMPLATE.text.split("{context}")[1].split("{question}")
+        around = template.text.split("{context}")[1].split("{question}")
         self._ask, self._reply = (
             tokenizer.encode(text, add_special_tokens=False) for text in around
         )

@@ -27,10 +27,10 @@ MATCH_GAIN, MATCH_VALUE = math.sqrt(5.0), 0.5
 FINAL_NORM = 1.5
 
 
-def initialise(model: LlamaForCausalLM, seed: int) -> None:
+def initialise(model: LlamaForCausalLM, seed: int, matching_layer: int = MATCHING_LAYER) -> None:
     """Set every weight of `model` from `seed`."""
     with torch.no_grad():
-        _Initialiser(model, seed).run()
+        _Initialiser(model, seed).run(matching_layer)
 
 
 class _Initialiser:
@@ -44,7 +44,7 @@ class _Initialiser:
         # One direction that every token has; looking back by position alone reads nothing else.
         self.common, self.free = basis[0], basis[1:]
 
-    def run(self) -> None:
+    def run(self, matching_layer: int) -> None:
         self._plain_weights()
         layers = self.model.model.layers
         near, near_too, window = self._groups(3)
@@ -52,7 +52,7 @@ class _Initialiser:
         one = self._look_back(attention, near, NEAR, distances=(1, 2), gain=0.37)
         two = self._look_back(attention, near_too, NEAR, distances=(1, 2), gain=0.37)
         recent = self._look_back(attention, window, WINDOW, distances=(4, 10), gain=0.8)
-        attention = layers[MATCHING_LAYER].self_attn
+        attention = layers[matching_layer].self_attn
         first, second = self._groups(2)
         self._match(attention, first, queries=[one.read, one.written[0]], keys=one.written)
         self._match(

@@ -14,12 +14,20 @@ from tqdm.auto import tqdm
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from rh_lens.demo.architecture import MAX_LENGTH, VOCABULARY, new_model
-from rh_lens.demo.curriculum import CURRICULUM, Stage, learning_rate, stage_at, total_steps
+from rh_lens.demo.curriculum import (
+    CURRICULUM,
+    PEAK_LEARNING_RATE,
+    Stage,
+    learning_rate,
+    stage_at,
+    total_steps,
+)
 from rh_lens.demo.documents import DocumentWriter
 from rh_lens.demo.evaluate import evaluate_and_describe
 from rh_lens.demo.head_dropout import HeadDropout
 from rh_lens.demo.loss import batch_loss
 from rh_lens.demo.tokenizer import train_tokenizer
+from rh_lens.prompts.template import BASE_TEMPLATE, Template
 
 STEPS_PER_CHECKPOINT = 500
 STEPS_PER_LOG = 100
@@ -36,6 +44,8 @@ class Trainer:
         curriculum: The stages.
         step: Optimiser steps done.
         n_filler_sentences: Sentences of prose to draw from.
+        template: How questions are asked.
+        peak_learning_rate: Highest learning rate.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -44,11 +54,16 @@ class Trainer:
     curriculum: tuple[Stage, ...] = CURRICULUM
     step: int = 0
     n_filler_sentences: int = 40_000
+    template: Template = BASE_TEMPLATE
+    peak_learning_rate: float = PEAK_LEARNING_RATE
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         self.writer = DocumentWriter(
-            self.tokenizer, self.rng, n_filler_sentences=self.n_filler_sentences
+            self.tokenizer,
+            self.rng,
+            n_filler_sentences=self.n_filler_sentences,
+            template=self.template,
         )
         self.dropout = HeadDropout(self.model, layers=(0, 1))
         self.optimizer = torch.optim.AdamW(
@@ -66,7 +81,7 @@ class Trainer:
         stage = stage_at(self.step, self.curriculum)
         self.dropout.chance = stage.drop_heads
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.n_steps)
+            group["lr"] = learning_rate(self.step, self.n_steps, self.peak_learning_rate)
         loss, measures = batch_loss(self.model, self.writer.batch(stage))
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

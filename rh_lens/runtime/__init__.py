@@ -11,8 +11,10 @@ from rh_lens.runtime.bridge import (
     require_bridge,
 )
 from rh_lens.runtime.cache import CacheKind, cache_kind
+from rh_lens.runtime.condition import Condition, Scope
 from rh_lens.runtime.decode import Generation, greedy_decode, teacher_force
 from rh_lens.runtime.draft import Draft, DraftMemory
+from rh_lens.runtime.fired import must_fire
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.load import load_model
 from rh_lens.runtime.plan import Plan, Step, plan_prompts
@@ -28,6 +30,7 @@ __all__ = [
     "Answer",
     "Bridge",
     "CacheKind",
+    "Condition",
     "Context",
     "Draft",
     "DraftMemory",
@@ -38,6 +41,7 @@ __all__ = [
     "PrefillMethod",
     "Reach",
     "RopeLimit",
+    "Scope",
     "Step",
     "StopReason",
     "StopRule",
@@ -54,6 +58,7 @@ __all__ = [
     "inference",
     "input_device",
     "load_model",
+    "must_fire",
     "open_context",
     "plan_prompts",
     "prefill",

@@ -1,14 +1,17 @@
 """Answering many needle prompts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime.attention import PrefillChoice
 from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.bridge import Bridge, FwdHooks
+from rh_lens.runtime.condition import Condition
 from rh_lens.runtime.decode import Generation, greedy_decode
 from rh_lens.runtime.draft import Draft, DraftMemory
+from rh_lens.runtime.fired import must_fire
 from rh_lens.runtime.plan import plan_prompts
 from rh_lens.runtime.prefill import Context
 from rh_lens.runtime.self_check import open_context
@@ -71,37 +74,38 @@ def answer_prompts(
         yield from _batches(model, prompts, hooks_for, max_new_tokens, stop, prefill, batch_size)
         return
 
-    def conditions(index: int) -> Mapping[str, FwdHooks]:
-        return {"": hooks_for(index)}
+    def listen(name: str, index: int) -> FwdHooks:
+        return hooks_for(index)
 
-    for _, answer in _answers(
-        model, prompts, conditions, max_new_tokens, stop, prefill, share_prefixes, draft
-    ):
+    options = max_new_tokens, stop, prefill, share_prefixes, draft
+    for _, answer in _answers(model, prompts, (), {"": ()}, listen, *options):
         yield answer
 
 
 def answer_conditions(
     model: Bridge,
     prompts: Sequence[NeedlePrompt],
-    conditions: Mapping[str, FwdHooks],
+    conditions: Mapping[str, Condition],
     *,
+    listen: Callable[[str, int], FwdHooks] = lambda name, index: (),
     max_new_tokens: int,
     stop: StopRule,
     prefill: PrefillChoice = "auto",
     share_prefixes: bool = True,
     draft: bool = True,
 ) -> Iterator[tuple[str, Answer]]:
-    """Greedy answers to needle prompts under several conditions, each prompt read only once.
+    """Greedy answers to needle prompts under several conditions.
 
-    A condition is a set of hooks that act on the decoding passes, from the prompt's last token on;
-    the prompt itself is read without them. After each condition the cache is cut back to the
-    prompt. Hybrids with state, and contexts beyond a length-dependent RoPE, are read anew for every
-    condition.
+    Conditions that act on decoding only share their prompts, each read once: after each condition
+    the cache is cut back to the prompt. The others read every prompt under their own hooks. Hybrids
+    with state, and contexts beyond a length-dependent RoPE, are read anew for every condition.
 
     Args:
         model: A TransformerBridge.
         prompts: Prompts to answer.
-        conditions: Decoding hooks by name; an empty list is the untouched model.
+        conditions: Hooks and their scope, by name.
+        listen: Makes further decoding hooks, such as a recorder's, for a condition and the index of
+            a prompt; called right before that answer.
         max_new_tokens: Longest answer, in tokens.
         stop: What ends an answer earlier.
         prefill: How to read prompts: "auto", "sdpa", "chunked" or "whole".
@@ -112,33 +116,45 @@ def answer_conditions(
         Name of the condition, and the answer.
 
     Raises:
-        RuntimeError: The chosen way of reading disagrees with the plain bridge.
+        RuntimeError: The chosen way of reading disagrees with the plain bridge, or a condition's
+            hook was never called.
         TypeError: `model` is not a TransformerBridge.
         ValueError: A prompt does not fit the model, or the model can't be read as asked for.
     """
-    yield from _answers(
-        model,
-        prompts,
-        lambda index: conditions,
-        max_new_tokens,
-        stop,
-        prefill,
-        share_prefixes,
-        draft,
-    )
+    options = max_new_tokens, stop, prefill, share_prefixes, draft
+    if not prompts:
+        return
+    with ExitStack() as stack:
+        for group in _read_alike(conditions):
+            watched = {
+                name: Condition(stack.enter_context(must_fire(c.hooks)), c.scope)
+                for name, c in group.items()
+            }
+            prefill_hooks = next(iter(watched.values())).prefill_hooks
+            decoding = {name: condition.decode_hooks for name, condition in watched.items()}
+            yield from _answers(model, prompts, prefill_hooks, decoding, listen, *options)
+
+
+def _read_alike(conditions: Mapping[str, Condition]) -> list[dict[str, Condition]]:
+    """Conditions in groups that read their prompts without hooks, or each in its own way."""
+    plain = {name: c for name, c in conditions.items() if not c.prefill_hooks}
+    others = [{name: c} for name, c in conditions.items() if c.prefill_hooks]
+    return [plain, *others] if plain else others
 
 
 def _answers(
     model: Bridge,
     prompts: Sequence[NeedlePrompt],
-    conditions: Callable[[int], Mapping[str, FwdHooks]],
+    prefill_hooks: FwdHooks,
+    decoding: Mapping[str, FwdHooks],
+    listen: Callable[[str, int], FwdHooks],
     max_new_tokens: int,
     stop: StopRule,
     prefill: PrefillChoice,
     share_prefixes: bool,
     drafts: bool,
 ) -> Iterator[tuple[str, Answer]]:
-    """Every prompt's answer under its conditions."""
+    """Every prompt's answer under each condition's decoding hooks."""
     if not prompts:
         return
     longest = max(len(prompt.tokens) for prompt in prompts) + max_new_tokens
@@ -149,7 +165,7 @@ def _answers(
         prompt = prompts[step.prompt]
         if not share:
             context = Context(model, context.strategy)
-        for name, hooks in conditions(step.prompt).items():
+        for name, hooks in decoding.items():
             memory = memories.setdefault(name, DraftMemory(sorted(stop.token_ids)[:1]))
             draft = _draft(memory, prompt) if drafts else None
             generation = greedy_decode(
@@ -157,7 +173,8 @@ def _answers(
                 prompt.tokens,
                 max_new_tokens=max_new_tokens,
                 stop=stop,
-                decode_hooks=hooks,
+                decode_hooks=[*hooks, *listen(name, step.prompt)],
+                prefill_hooks=prefill_hooks,
                 draft=draft,
                 context=context,
             )

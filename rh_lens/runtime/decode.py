@@ -44,6 +44,7 @@ def greedy_decode(
     max_new_tokens: int = 32,
     stop: StopRule,
     decode_hooks: FwdHooks = (),
+    prefill_hooks: FwdHooks = (),
     draft: Draft | None = None,
     prefill: PrefillChoice = "auto",
     context: Context | None = None,
@@ -69,6 +70,7 @@ def greedy_decode(
         max_new_tokens: Longest answer, in tokens.
         stop: What ends the answer earlier.
         decode_hooks: Forward hooks for the decoding passes only.
+        prefill_hooks: Forward hooks for the reading of the prompt only.
         draft: Guesses to verify; ignored where the cache can't be cut back.
         prefill: How to read the prompt: "auto", "sdpa", "chunked" or "whole".
         context: Context to continue, which keeps the longest prefix it has in common with the
@@ -91,7 +93,14 @@ def greedy_decode(
     said: list[int] = []
     n_passes = 0
     with _after_prompt(
-        model, prompt_tokens, max_new_tokens, decode_hooks, prefill, context, draft is not None
+        model,
+        prompt_tokens,
+        max_new_tokens,
+        decode_hooks,
+        prefill,
+        context,
+        prefill_hooks=prefill_hooks,
+        cuts_back=draft is not None,
     ) as (token, reading):
         guesses = draft if reading.strategy.truncates else None
         while True:
@@ -116,6 +125,7 @@ def teacher_force(
     answer_tokens: Int[Tensor, "answer"],
     *,
     decode_hooks: FwdHooks = (),
+    prefill_hooks: FwdHooks = (),
     prefill: PrefillChoice = "auto",
     context: Context | None = None,
 ) -> Float[Tensor, "answer d_vocab"]:
@@ -130,6 +140,7 @@ def teacher_force(
         prompt_tokens: Token ids, at least one.
         answer_tokens: Token ids, at least one.
         decode_hooks: Forward hooks for the answer's pass only.
+        prefill_hooks: Forward hooks for the reading of the prompt only.
         prefill: How to read the prompt: "auto", "sdpa", "chunked" or "whole".
         context: Context to continue, as in `greedy_decode`. None: a new one.
 
@@ -145,7 +156,13 @@ def teacher_force(
             "Pass the needle's answer tokens."
         )
     with _after_prompt(
-        model, prompt_tokens, len(answer_tokens), decode_hooks, prefill, context
+        model,
+        prompt_tokens,
+        len(answer_tokens),
+        decode_hooks,
+        prefill,
+        context,
+        prefill_hooks=prefill_hooks,
     ) as (token, reading):
         fed = [token, *answer_tokens[:-1].tolist()]
         if reading.strategy.cache.plain and not reading.strategy.truncates:
@@ -161,6 +178,8 @@ def _after_prompt(
     hooks: FwdHooks,
     prefill: PrefillChoice,
     context: Context | None,
+    *,
+    prefill_hooks: FwdHooks = (),
     cuts_back: bool = False,
 ) -> Iterator[tuple[int, Context]]:
     """Context with the prompt read and `hooks` on: its last token, and the others as context."""
@@ -172,7 +191,7 @@ def _after_prompt(
             context = open_context(
                 model, prompt_tokens, longest=longest, prefill=prefill, cuts_back=cuts_back
             )
-        context.reach(before)
+        context.reach(before, prefill_hooks)
         # Entering costs milliseconds, so once for the whole answer.
         with model.hooks(fwd_hooks=list(hooks)):
             yield last, context

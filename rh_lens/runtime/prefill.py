@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rh_lens.runtime.attention import sdpa_attention
-from rh_lens.runtime.bridge import Bridge, input_device
+from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
 from rh_lens.runtime.quiet import without_hooks
 from rh_lens.runtime.strategy import Strategy, configured_strategy
 
@@ -48,23 +48,27 @@ class Context:
         self.cache: Any = new_cache(self.model) if self.strategy.cache.plain else None
         self.tokens: list[int] = []
         self.n_prompt = 0
-        self._open_hooks: dict[str, Any] | None = None
+        self._read_under: Any = None
 
     @property
     def n_read(self) -> int:
         """Number of tokens in the context."""
         return len(self.tokens)
 
-    def reach(self, tokens: Int[Tensor, "pos"] | Sequence[int]) -> int:
+    def reach(self, tokens: Int[Tensor, "pos"] | Sequence[int], hooks: FwdHooks = ()) -> int:
         """Make these tokens the context, and return how many of them were in it already.
 
-        Only tokens that an earlier `reach` read are kept, and only under the same open hooks:
-        what `read` has read may have had decoding hooks on.
+        Only tokens that an earlier `reach` read are kept, and only under the same hooks, open ones
+        and own ones: what `read` has read may have had decoding hooks on.
+
+        Args:
+            tokens: Token ids; may be empty.
+            hooks: Forward hooks that are on while the tokens are read.
         """
         wanted = tokens.tolist() if isinstance(tokens, Tensor) else list(tokens)
-        open_hooks = self.model.list_hooks(dir="fwd")
+        read_under = self.model.list_hooks(dir="fwd"), list(hooks)
         n_kept = shared_prefix(self.tokens[: self.n_prompt], wanted)
-        stale = open_hooks != self._open_hooks
+        stale = read_under != self._read_under
         unchanged = n_kept == self.n_read == len(wanted)
         if stale or n_kept == 0 or not (self.strategy.truncates or unchanged):
             self._start_anew()
@@ -73,17 +77,18 @@ class Context:
         if self.strategy.resets:
             self._forget_longest_context()
         # Unknown until all is read: after an error in between, nothing is kept.
-        self._open_hooks = None
-        self._fill(wanted[n_kept:], open_hooks)
-        self._open_hooks, self.n_prompt = open_hooks, len(wanted)
+        self._read_under = None
+        with self.model.hooks(fwd_hooks=list(hooks)) if hooks else nullcontext():
+            self._fill(wanted[n_kept:])
+        self._read_under, self.n_prompt = read_under, len(wanted)
         return n_kept
 
     def read(self, tokens: Sequence[int]) -> Float[Tensor, "pos d_vocab"]:
         """Logits of the next tokens, one or more, which are then part of the context."""
-        open_hooks, self._open_hooks = self._open_hooks, None
+        read_under, self._read_under = self._read_under, None
         logits, self.cache = self._pass(tokens)
         self.tokens += tokens
-        self._open_hooks = open_hooks
+        self._read_under = read_under
         return logits[0]
 
     def truncate(self, n_tokens: int) -> None:
@@ -104,10 +109,10 @@ class Context:
         del self.tokens[n_tokens:]
         self.n_prompt = min(self.n_prompt, n_tokens)
 
-    def _fill(self, tokens: Sequence[int], open_hooks: Iterable[str]) -> None:
+    def _fill(self, tokens: Sequence[int]) -> None:
         """Read tokens for their keys and values only."""
         chunk = self.strategy.prefill.chunk or max(len(tokens), 1)
-        early = may_end_early(self.model, self.strategy, open_hooks)
+        early = may_end_early(self.model, self.strategy, self.model.list_hooks(dir="fwd"))
         with prefill_attention(self.model, self.strategy):
             for start in range(0, len(tokens), chunk):
                 part = tokens[start : start + chunk]

@@ -4,12 +4,12 @@ from running import NEVER, STEPS, grid
 
 from rh_lens.heads import Head
 from rh_lens.interventions import zero_ablation
-from rh_lens.runtime import answer_conditions, greedy_decode
+from rh_lens.runtime import Condition, answer_conditions, greedy_decode
 
 CONDITIONS = {
-    "plain": [],
-    "one head": zero_ablation([Head(1, 2)]),
-    "a layer": zero_ablation(Head(1, head) for head in range(4)),
+    "plain": Condition(scope="decode"),
+    "one head": Condition(zero_ablation([Head(1, 2)]), "decode"),
+    "a layer": Condition(zero_ablation(Head(1, head) for head in range(4)), "decode"),
 }
 
 
@@ -32,7 +32,7 @@ def test_forked_answers_equal_separate_runs(tiny_model, name, draft):
             prompts[index].tokens,
             max_new_tokens=STEPS,
             stop=NEVER,
-            decode_hooks=CONDITIONS[condition],
+            decode_hooks=CONDITIONS[condition].hooks,
             prefill="whole",
         )
         assert torch.equal(generation.tokens, alone.tokens)
