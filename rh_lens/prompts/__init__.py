@@ -11,7 +11,12 @@ from rh_lens.prompts.haystack import (
     synthetic_haystack,
     text_haystack,
 )
-from rh_lens.prompts.needle import Needle, default_needles, load_needles
+from rh_lens.prompts.needle import (
+    Needle,
+    default_needles,
+    evaluation_needles,
+    load_needles,
+)
 from rh_lens.prompts.needle_prompt import NeedlePrompt
 from rh_lens.prompts.template import BASE_TEMPLATE, Template, chat_template, load_template
 
@@ -26,6 +31,7 @@ __all__ = [
     "chat_template",
     "dataset_haystack",
     "default_needles",
+    "evaluation_needles",
     "file_haystack",
     "folder_haystack",
     "load_haystack",

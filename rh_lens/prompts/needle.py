@@ -53,8 +53,15 @@ class Needle:
 
 def default_needles() -> tuple[Needle, ...]:
     """The needles that come with the package: varied in form, their answers unguessable."""
-    file = resources.files("rh_lens.prompts").joinpath("default_needles.jsonl")
-    return _parse_lines(file.read_text(encoding="utf-8").splitlines(), source=file.name)
+    return _bundled("default_needles.jsonl")
+
+
+def evaluation_needles() -> tuple[Needle, ...]:
+    """Twelve more, about other things than `default_needles`, which heads are detected with.
+
+    Heads found with some needles are then shown to matter for others.
+    """
+    return _bundled("evaluation_needles.jsonl")
 
 
 def load_needles(path: str | Path) -> tuple[Needle, ...]:
@@ -75,6 +82,12 @@ def load_needles(path: str | Path) -> tuple[Needle, ...]:
             "Give the path of a file with one JSON object a line."
         )
     return _parse_lines(path.read_text(encoding="utf-8-sig").splitlines(), source=str(path))
+
+
+def _bundled(name: str) -> tuple[Needle, ...]:
+    """Needles of a file of this package."""
+    file = resources.files("rh_lens.prompts").joinpath(name)
+    return _parse_lines(file.read_text(encoding="utf-8").splitlines(), source=name)
 
 
 def _parse_lines(lines: Iterable[str], *, source: str) -> tuple[Needle, ...]:

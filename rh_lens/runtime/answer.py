@@ -1,6 +1,6 @@
 """Answering many needle prompts."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -45,6 +45,7 @@ def answer_prompts(
     share_prefixes: bool = True,
     draft: bool = True,
     batch_size: int = 1,
+    only: Collection[int] | None = None,
 ) -> Iterator[Answer]:
     """Greedy answers to needle prompts, in the order that reuses most of the cache.
 
@@ -64,21 +65,28 @@ def answer_prompts(
         draft: Whether to guess answers and verify them.
         batch_size: Prompts answered at once, padded on the left, in order of their lengths. Above
             1, prefixes are not shared and nothing is drafted; it pays for short prompts on a GPU.
+        only: Indices of the prompts whose answers are wanted; None: all. The answers are those of
+            the whole list to the last bit: where one depends on what prompts before it in its unit
+            (`Plan.units`) or beside it in its batch left, these are answered once more.
 
     Raises:
         RuntimeError: The chosen way of reading disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge.
         ValueError: A prompt does not fit the model, or the model can't be read as asked for.
     """
+    wanted = range(len(prompts)) if only is None else frozenset(only)
+    if not wanted:
+        return
     if batch_size > 1:
-        yield from _batches(model, prompts, hooks_for, max_new_tokens, stop, prefill, batch_size)
+        options = max_new_tokens, stop, prefill, batch_size
+        yield from _batches(model, prompts, wanted, hooks_for, *options)
         return
 
     def listen(name: str, index: int) -> FwdHooks:
         return hooks_for(index)
 
-    options = max_new_tokens, stop, prefill, share_prefixes, draft
-    for _, answer in _answers(model, prompts, (), {"": ()}, listen, *options):
+    how = max_new_tokens, stop, prefill, share_prefixes, draft
+    for _, answer in _answers(model, prompts, wanted, (), {"": ()}, listen, *how):
         yield answer
 
 
@@ -132,7 +140,10 @@ def answer_conditions(
             }
             prefill_hooks = next(iter(watched.values())).prefill_hooks
             decoding = {name: condition.decode_hooks for name, condition in watched.items()}
-            yield from _answers(model, prompts, prefill_hooks, decoding, listen, *options)
+            everything = range(len(prompts))
+            yield from _answers(
+                model, prompts, everything, prefill_hooks, decoding, listen, *options
+            )
 
 
 def _read_alike(conditions: Mapping[str, Condition]) -> list[dict[str, Condition]]:
@@ -145,6 +156,7 @@ def _read_alike(conditions: Mapping[str, Condition]) -> list[dict[str, Condition
 def _answers(
     model: Bridge,
     prompts: Sequence[NeedlePrompt],
+    wanted: Collection[int],
     prefill_hooks: FwdHooks,
     decoding: Mapping[str, FwdHooks],
     listen: Callable[[str, int], FwdHooks],
@@ -154,62 +166,84 @@ def _answers(
     share_prefixes: bool,
     drafts: bool,
 ) -> Iterator[tuple[str, Answer]]:
-    """Every prompt's answer under each condition's decoding hooks."""
+    """Every wanted prompt's answer under each condition's decoding hooks."""
     if not prompts:
         return
     longest = max(len(prompt.tokens) for prompt in prompts) + max_new_tokens
     context = open_context(model, prompts[0].tokens, longest=longest, prefill=prefill)
     share = share_prefixes and context.strategy.truncates
-    memories: dict[str, DraftMemory] = {}
-    for step in plan_prompts([prompt.tokens for prompt in prompts], share=share).steps:
-        prompt = prompts[step.prompt]
-        if not share:
-            context = Context(model, context.strategy)
-        for name, hooks in decoding.items():
-            memory = memories.setdefault(name, DraftMemory(sorted(stop.token_ids)[:1]))
-            draft = _draft(memory, prompt) if drafts else None
-            generation = greedy_decode(
-                model,
-                prompt.tokens,
-                max_new_tokens=max_new_tokens,
-                stop=stop,
-                decode_hooks=[*hooks, *listen(name, step.prompt)],
-                prefill_hooks=prefill_hooks,
-                draft=draft,
-                context=context,
-            )
-            if draft is not None:
-                memory.learn(prompt.needle, prompt.answer_tokens.tolist(), generation.said, draft)
-            yield name, Answer(step.prompt, generation, context)
+    carries = share or (drafts and context.strategy.truncates)
+    closing = sorted(stop.token_ids)[:1]
+    for unit in plan_prompts([prompt.tokens for prompt in prompts], share=share).units:
+        if share:
+            context.truncate(0)
+        memories = {name: DraftMemory(closing) for name in decoding}
+        for index in _needed(unit, wanted, carries):
+            prompt = prompts[index]
+            if not share:
+                context = Context(model, context.strategy)
+            said: list[Sequence[int]] = []
+            for name, hooks in decoding.items():
+                memory = memories[name]
+                draft = _draft(memory, prompt, said) if drafts else None
+                generation = greedy_decode(
+                    model,
+                    prompt.tokens,
+                    max_new_tokens=max_new_tokens,
+                    stop=stop,
+                    decode_hooks=[*hooks, *(listen(name, index) if index in wanted else ())],
+                    prefill_hooks=prefill_hooks,
+                    draft=draft,
+                    context=context,
+                )
+                said.append(generation.said)
+                if draft is not None:
+                    answer = prompt.answer_tokens.tolist()
+                    memory.learn(prompt.needle, answer, generation.said, draft)
+                if index in wanted:
+                    yield name, Answer(index, generation, context)
+
+
+def _needed(unit: Sequence[int], wanted: Collection[int], carries: bool) -> Sequence[int]:
+    """Prompts of a unit to answer: the wanted ones, and those whose state is carried to them."""
+    places = [place for place, index in enumerate(unit) if index in wanted]
+    if carries and places:
+        return unit[: places[-1] + 1]
+    return [unit[place] for place in places]
 
 
 def _batches(
     model: Bridge,
     prompts: Sequence[NeedlePrompt],
+    wanted: Collection[int],
     hooks_for: Callable[[int], FwdHooks],
     max_new_tokens: int,
     stop: StopRule,
     prefill: PrefillChoice,
     batch_size: int,
 ) -> Iterator[Answer]:
-    """Every prompt's answer, several at once."""
+    """Every wanted prompt's answer, several at once."""
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].tokens))
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
+        if not any(index in wanted for index in batch):
+            continue
         generations = decode_batch(
             model,
             [prompts[index].tokens for index in batch],
-            decode_hooks=[hooks_for(index) for index in batch],
+            decode_hooks=[hooks_for(index) if index in wanted else () for index in batch],
             max_new_tokens=max_new_tokens,
             stop=stop,
             prefill=prefill,
         )
         for index, generation in zip(batch, generations, strict=True):
-            yield Answer(index, generation, None)
+            if index in wanted:
+                yield Answer(index, generation, None)
 
 
-def _draft(memory: DraftMemory, prompt: NeedlePrompt) -> Draft:
-    """Guesses at the answer to a prompt."""
+def _draft(memory: DraftMemory, prompt: NeedlePrompt, said: Sequence[Sequence[int]]) -> Draft:
+    """Guesses at the answer to a prompt that other conditions have answered already."""
     (start, stop), answer = prompt.needle_span, prompt.answer_span
     needle = prompt.tokens[start:stop].tolist()
-    return memory.draft(prompt.needle, needle, (answer[0] - start, answer[1] - start))
+    span = answer[0] - start, answer[1] - start
+    return memory.draft(prompt.needle, needle, span, said)

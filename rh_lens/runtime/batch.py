@@ -131,7 +131,7 @@ class _Batch:
         positions = columns - torch.tensor(self.n_padding, device=device)[:, None]
         self.mask = (positions >= 0).long()
         self.positions = positions.clamp(min=0)
-        self.cache = new_cache(model)
+        self.cache = new_cache(model, self.n_prompt + max_new_tokens)
         self.n_read = 0
 
     def fill(self) -> None:

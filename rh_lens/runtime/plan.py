@@ -8,6 +8,9 @@ from torch import Tensor
 
 from rh_lens.runtime.prefill import shared_prefix
 
+UNIT = 32
+"""Prompts of a unit: see `Plan.units`. Fewer are read anew more often, more are harder to share."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -39,6 +42,17 @@ class Plan:
         """Tokens that are read, those at the start of a prompt that are in the cache left out."""
         return self.n_tokens - sum(step.n_shared for step in self.steps)
 
+    @property
+    def units(self) -> tuple[tuple[int, ...], ...]:
+        """Indices of the prompts in the order of the plan, `UNIT` at a time.
+
+        A unit begins with an empty cache, and nothing that was learned about the answers of others.
+        So what its prompts give is the same to the last bit, wherever and whenever the other units
+        are answered.
+        """
+        order = [step.prompt for step in self.steps]
+        return tuple(tuple(order[at : at + UNIT]) for at in range(0, len(order), UNIT))
+
 
 def plan_prompts(
     prompts: Sequence[Int[Tensor, "_"] | Sequence[int]], *, share: bool = True
@@ -47,7 +61,8 @@ def plan_prompts(
 
     No order computes fewer tokens than the lexicographic one: in it, two neighbours share as much
     as any prompt before them shares with any behind. Equal prompts keep their order. A prompt's
-    last token is always read, as its row predicts the answer.
+    last token is always read, as its row predicts the answer. The first prompt of a unit shares
+    nothing.
 
     Args:
         prompts: Token ids.
@@ -57,8 +72,9 @@ def plan_prompts(
     order = sorted(range(len(tokens)), key=tokens.__getitem__) if share else range(len(tokens))
     steps = []
     before: list[int] = []
-    for index in order:
-        n_shared = shared_prefix(before, tokens[index][:-1]) if share else 0
+    for place, index in enumerate(order):
+        continues = share and place % UNIT > 0
+        n_shared = shared_prefix(before, tokens[index][:-1]) if continues else 0
         steps.append(Step(index, n_shared))
         before = tokens[index][:-1]
     return Plan(tuple(steps), sum(len(one) for one in tokens))

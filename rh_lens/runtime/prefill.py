@@ -18,15 +18,16 @@ class Context:
     r"""A model with the tokens it has read so far.
 
     `reach` reads a prompt, beginning with the longest prefix that is in the cache already; `read`
-    reads on and gives logits. Peak memory beyond the weights, in bytes, for a context of $n$ tokens
-    in $L$ layers with $h$ query and $g$ key-value heads of size $d$, at $b$ bytes a number:
+    reads on and gives logits. Peak memory beyond the weights, in bytes, for contexts of up to $n$
+    tokens (the strategy's `longest`) in $L$ layers with $h$ query and $g$ key-value heads of size
+    $d$, at $b$ bytes a number:
 
-    $$2 L g n d b + 2 g n d b + a$$
+    $$2 L g n d b + a$$
 
-    The first term is the cache; the second is one layer's copy while it grows. With chunks of $c$
-    tokens, one layer takes $a = O(c n + h n d b)$ with SDPA (mask, and keys repeated for grouped
-    queries) and $a = O(h c n)$ where attention is eager: nothing grows with $n^2$. Logits are
-    computed only for the tokens of `read`.
+    The first term is the cache, which grows in place. With chunks of $c$ tokens, one layer takes
+    $a = O(c n + h n d b)$ with SDPA (mask, and keys repeated for grouped queries) and
+    $a = O(h c n)$ where attention is eager: nothing grows with $n^2$. Logits are computed only for
+    the tokens of `read`.
 
     Args:
         model: A TransformerBridge.
@@ -45,7 +46,9 @@ class Context:
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self.cache: Any = new_cache(self.model) if self.strategy.cache.plain else None
+        self.cache: Any = (
+            new_cache(self.model, self.strategy.longest) if self.strategy.cache.plain else None
+        )
         self.tokens: list[int] = []
         self.n_prompt = 0
         self._read_under: Any = None
@@ -111,7 +114,9 @@ class Context:
 
     def _fill(self, tokens: Sequence[int]) -> None:
         """Read tokens for their keys and values only."""
-        chunk = self.strategy.prefill.chunk or max(len(tokens), 1)
+        if not tokens:
+            return
+        chunk = self.strategy.prefill.chunk or len(tokens)
         early = may_end_early(self.model, self.strategy, self.model.list_hooks(dir="fwd"))
         with prefill_attention(self.model, self.strategy):
             for start in range(0, len(tokens), chunk):
@@ -147,11 +152,11 @@ class Context:
             self.model(torch.zeros((1, 1), dtype=torch.long, device=self._device), return_type=None)
 
 
-def new_cache(model: Bridge) -> Any:
-    """Empty plain cache for a model's layers."""
+def new_cache(model: Bridge, n_room: int) -> Any:
+    """Empty plain cache for a model's layers, with room for some tokens."""
     from rh_lens.runtime.prefix_cache import PrefixCache
 
-    return PrefixCache(int(model.cfg.n_layers))
+    return PrefixCache(int(model.cfg.n_layers), n_room)
 
 
 def prefill_attention(model: Bridge, strategy: Strategy) -> AbstractContextManager[None]:

@@ -21,6 +21,7 @@ class Strategy:
         resets: Whether the model remembers the longest context it saw and is made to forget it
             before each prompt (dynamic RoPE).
         silent: Attention hook points that do not fire while a prompt is read with SDPA.
+        longest: Tokens that the cache makes room for at once.
     """
 
     prefill: PrefillMethod
@@ -28,6 +29,7 @@ class Strategy:
     truncates: bool
     resets: bool = False
     silent: tuple[Any, ...] = ()
+    longest: int = 0
 
     @property
     def obstacle(self) -> str:
@@ -51,4 +53,5 @@ def configured_strategy(
         cache=cache,
         truncates=cache.plain and not beyond,
         resets=beyond and limit is not None and limit.kind == "dynamic",
+        longest=longest,
     )

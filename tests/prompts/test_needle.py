@@ -1,9 +1,10 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from rh_lens.prompts import Needle, default_needles, load_needles
+from rh_lens.prompts import Needle, default_needles, evaluation_needles, load_needles
 
 
 def write(folder: Path, *lines: str) -> Path:
@@ -88,3 +89,24 @@ def test_default_needles_are_ten_or_more_and_all_different():
     assert len(needles) >= 10
     assert len({needle.question for needle in needles}) == len(needles)
     assert len({needle.answer for needle in needles}) == len(needles)
+
+
+def content_words(needle: Needle) -> set[str]:
+    words = set(re.findall(r"[a-z0-9]+", needle.answer.lower()))
+    return words - set("a an and at by in is it of on that the to two three with".split())
+
+
+def test_evaluation_needles_are_twelve_about_other_things():
+    """No question, and no word of an answer, is shared with the needles of detection."""
+    needles, detection = evaluation_needles(), default_needles()
+    assert len(needles) == 12
+    assert len({needle.question for needle in (*needles, *detection)}) == 24
+    words = [content_words(needle) for needle in (*needles, *detection)]
+    assert all(words)
+    assert sum(map(len, words)) == len(set().union(*words))
+
+
+def test_evaluation_needles_tell_what_they_are_about_and_then_the_answer():
+    for needle in evaluation_needles():
+        assert needle.text.endswith(f" {needle.answer}.")
+        assert not content_words(needle) & set(needle.question.lower().rstrip("?").split())
