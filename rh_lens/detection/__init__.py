@@ -9,10 +9,12 @@ from rh_lens.detection.capture import (
     span_mass,
 )
 from rh_lens.detection.closed_book import ClosedBookVerdict, closed_book_check
-from rh_lens.detection.detect import detect_retrieval_heads
+from rh_lens.detection.detect import detect_retrieval_heads, room_for_answers
+from rh_lens.detection.detect_official import OfficialResult, detect_official
 from rh_lens.detection.events import EVENT_COLUMNS, CopyEvents, copy_mask, find_copy_events
+from rh_lens.detection.official import official_score, official_span
 from rh_lens.detection.result import NoAcceptedTrialsError, RetrievalResult, score_trials
-from rh_lens.detection.retrieval_scores import RetrievalScores
+from rh_lens.detection.retrieval_scores import RetrievalScores, ScoreSource
 from rh_lens.detection.scores import (
     ScoreName,
     activation_frequency,
@@ -25,7 +27,7 @@ from rh_lens.detection.scores import (
 )
 from rh_lens.detection.sources import AttentionSources
 from rh_lens.detection.teacher_forced import aligned_share, teacher_forced_copy
-from rh_lens.detection.trial import Trial, judge_trial
+from rh_lens.detection.trial import Trial, judge_trial, trial_table
 
 __all__ = [
     "EVENT_COLUMNS",
@@ -34,10 +36,12 @@ __all__ = [
     "ClosedBookVerdict",
     "CopyEvents",
     "NoAcceptedTrialsError",
+    "OfficialResult",
     "RecallMeasure",
     "RetrievalResult",
     "RetrievalScores",
     "ScoreName",
+    "ScoreSource",
     "SourceRecorder",
     "Trial",
     "acceptance",
@@ -48,12 +52,16 @@ __all__ = [
     "attention_mass_scores",
     "closed_book_check",
     "copy_mask",
+    "detect_official",
     "detect_retrieval_heads",
     "event_scores",
     "find_copy_events",
     "judge_trial",
     "most_attended",
+    "official_score",
+    "official_span",
     "position_scores",
+    "room_for_answers",
     "score_trials",
     "source_margin",
     "span_mass",
@@ -61,4 +69,5 @@ __all__ = [
     "teacher_forced_scores",
     "token_recall",
     "token_set_scores",
+    "trial_table",
 ]

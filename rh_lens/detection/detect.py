@@ -1,7 +1,8 @@
 """Finding the retrieval heads of a model: the composition of the other files."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 import pandas as pd
 from tqdm.auto import tqdm
@@ -26,6 +27,9 @@ from rh_lens.runtime import (
     stop_rule,
 )
 
+TrialWithEvents: TypeAlias = tuple[Trial, pd.DataFrame]
+"""A trial and its copy-paste events."""
+
 
 def detect_retrieval_heads(
     model: Bridge,
@@ -41,6 +45,9 @@ def detect_retrieval_heads(
     draft: bool = True,
     batch_size: int = 1,
     progress: bool = True,
+    only: Collection[int] | None = None,
+    done: Mapping[int, TrialWithEvents] | None = None,
+    on_start: Callable[[int], object] | None = None,
     on_trial: Callable[[Trial, pd.DataFrame], object] | None = None,
 ) -> RetrievalResult:
     """Retrieval heads of a model: those that look at the needle's token the model says next.
@@ -61,8 +68,7 @@ def detect_retrieval_heads(
             `result.score(name)`; "teacher-forced" costs one more pass for each prompt.
         threshold: Score from which on a head counts as a retrieval head.
         min_recall: A trial is accepted when the recall of its answer is above this.
-        max_new_tokens: Longest answer in tokens. None: 32, or the longest needle answer and half as
-            much again where that is more.
+        max_new_tokens: Longest answer in tokens. None: `room_for_answers`.
         stop: What ends an answer. None: end of sequence and newline.
         prefill: How prompts are read: "auto", "sdpa", "chunked" or "whole".
         share_prefixes: Whether prompts are ordered so that each continues from what it has in
@@ -71,7 +77,12 @@ def detect_retrieval_heads(
         batch_size: Prompts answered at once; above 1, without shared prefixes and drafts. It pays
             for short prompts on a GPU.
         progress: Whether to show a progress bar.
-        on_trial: Called with each trial and its events as it ends, to save them at once; in the
+        only: Indices of the prompts to answer; None: all. Their numbers are those that they have
+            among all prompts, to the last bit.
+        done: Trials of these prompts that ended before, with their events, by index: not answered
+            again, and part of the result. `RunFolder.done` has them from disk.
+        on_start: Called with a prompt's index right before it is answered.
+        on_trial: Called with each new trial and its events as it ends, to save them at once; in the
             order of reading, not of the prompts.
 
     Returns:
@@ -82,57 +93,60 @@ def detect_retrieval_heads(
         RuntimeError: The chosen way of reading disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge.
         ValueError: There is no prompt, the score is unknown, the model has no attention or no KV
-            cache, or a prompt does not fit its learned positions.
+            cache, a prompt does not fit its learned positions, or `only` or `done` name a prompt
+            that there is not.
     """
     require_score_name(score)
     attention_layers(model)
     prompts = _require_prompts(prompts)
-    tokenizer = model.tokenizer
-    stop = stop or stop_rule(tokenizer, eos=eos_token_ids(model))
-    if max_new_tokens is None:
-        max_new_tokens = _default_length(prompts)
-
+    ended = _require_same_prompts(done or {}, prompts)
+    wanted = [index for index in _require_indices(only, prompts) if index not in ended]
     options: dict[str, Any] = {
-        "max_new_tokens": max_new_tokens,
-        "stop": stop,
+        "max_new_tokens": room_for_answers(prompts) if max_new_tokens is None else max_new_tokens,
+        "stop": stop or stop_rule(model.tokenizer, eos=eos_token_ids(model)),
         "prefill": prefill,
         "share_prefixes": share_prefixes,
         "draft": draft,
         "batch_size": batch_size,
+        "only": wanted,
     }
-    answers = _answers_with_sources(model, prompts, options)
-    bar = tqdm(answers, total=len(prompts), desc="answering", unit="prompt", disable=not progress)
-    trials: dict[int, Trial] = {}
-    tables: dict[int, pd.DataFrame] = {}
-    for answered, sources in bar:
-        index, answer = answered.index, answered.generation
-        prompt, forced = prompts[index], None
-        if score == "teacher-forced":
-            forced = teacher_forced_copy(model, prompt, context=answered.context)
-        trial = judge_trial(
-            index,
-            prompt,
-            answer,
-            sources,
-            tokenizer,
-            min_recall=min_recall,
-            teacher_forced=forced,
-        )
-        events = find_copy_events(index, prompt, answer.tokens, sources, tokenizer)
-        trials[index], tables[index] = trial, events
-        bar.set_postfix(accepted=sum(t.accepted for t in trials.values()), refresh=False)
-        if on_trial is not None:
-            on_trial(trial, events)
-    return _result(model, score, threshold, trials, tables)
+    judge = partial(_trial_of_answer, model, min_recall, score == "teacher-forced")
+    with tqdm(
+        initial=len(ended),
+        total=len(ended) + len(wanted),
+        desc="answering",
+        unit="prompt",
+        disable=not progress,
+    ) as bar:
+        for answer, sources in _answers_with_sources(model, prompts, on_start, options):
+            trial, events = judge(prompts[answer.index], answer, sources)
+            ended[answer.index] = trial, events
+            accepted = sum(trial.accepted for trial, _ in ended.values())
+            bar.set_postfix(accepted=accepted, refresh=False)
+            bar.update()
+            if on_trial is not None:
+                on_trial(trial, events)
+    return _result(model, score, threshold, ended)
+
+
+def room_for_answers(prompts: Sequence[NeedlePrompt]) -> int:
+    """Tokens that an answer may have: 32, or one and a half of the longest needle answer."""
+    longest = max((len(prompt.answer_tokens) for prompt in prompts), default=0)
+    return max(32, longest + longest // 2)
 
 
 def _answers_with_sources(
-    model: Bridge, prompts: Sequence[NeedlePrompt], options: dict[str, Any]
+    model: Bridge,
+    prompts: Sequence[NeedlePrompt],
+    on_start: Callable[[int], object] | None,
+    options: dict[str, Any],
 ) -> Iterator[tuple[Answer, AttentionSources]]:
     """Each prompt's answer and the rows that predicted the answer's tokens."""
     recorders: dict[int, SourceRecorder] = {}
 
     def hooks_for(index: int) -> FwdHooks:
+        if on_start is not None:
+            on_start(index)
         recorders[index] = answer_recorder(model, prompts[index])
         return recorders[index].fwd_hooks()
 
@@ -142,21 +156,40 @@ def _answers_with_sources(
         yield answer, rows.answer_rows(n_prompt, n_steps)
 
 
-def _result(
+def _trial_of_answer(
     model: Bridge,
-    score: ScoreName,
-    threshold: float,
-    trials: dict[int, Trial],
-    tables: dict[int, pd.DataFrame],
+    min_recall: float,
+    forces: bool,
+    prompt: NeedlePrompt,
+    answer: Answer,
+    sources: AttentionSources,
+) -> TrialWithEvents:
+    """The trial that an answer makes, teacher-forced too if asked for, and its events."""
+    forced = teacher_forced_copy(model, prompt, context=answer.context) if forces else None
+    trial = judge_trial(
+        answer.index,
+        prompt,
+        answer.generation,
+        sources,
+        model.tokenizer,
+        min_recall=min_recall,
+        teacher_forced=forced,
+    )
+    tokens = answer.generation.tokens
+    return trial, find_copy_events(answer.index, prompt, tokens, sources, model.tokenizer)
+
+
+def _result(
+    model: Bridge, score: ScoreName, threshold: float, ended: Mapping[int, TrialWithEvents]
 ) -> RetrievalResult:
     """Trials and events in the order of the prompts, scored."""
-    order = sorted(trials)
-    events = CopyEvents.join(tables[index] for index in order)
-    in_order = tuple(trials[index] for index in order)
+    in_order = [ended[index] for index in sorted(ended)]
+    trials = tuple(trial for trial, _ in in_order)
+    events = CopyEvents.join(table for _, table in in_order)
     return RetrievalResult(
-        scores=score_trials(score, events, in_order),
+        scores=score_trials(score, events, trials),
         events=events,
-        trials=in_order,
+        trials=trials,
         threshold=threshold,
         n_heads=model.cfg.n_heads,
         n_kv_heads=getattr(model.cfg, "n_key_value_heads", None) or model.cfg.n_heads,
@@ -173,7 +206,30 @@ def _require_prompts(prompts: Iterable[NeedlePrompt]) -> Sequence[NeedlePrompt]:
     return prompts
 
 
-def _default_length(prompts: Sequence[NeedlePrompt]) -> int:
-    """Room for the longest needle answer and half as much again, 32 tokens at least."""
-    longest = max(len(prompt.answer_tokens) for prompt in prompts)
-    return max(32, longest + longest // 2)
+def _require_indices(
+    only: Collection[int] | None, prompts: Sequence[NeedlePrompt]
+) -> Collection[int]:
+    """The indices of the prompts to answer, all of them prompts'."""
+    every = range(len(prompts))
+    unknown = sorted(set(only or ()) - set(every))
+    if unknown:
+        raise ValueError(
+            f"Expected `only` to name prompts by their index, 0 to {len(prompts) - 1}; found "
+            f"{unknown[:5]}. Pass the whole list of prompts, and indices into it."
+        )
+    return every if only is None else only
+
+
+def _require_same_prompts(
+    done: Mapping[int, TrialWithEvents], prompts: Sequence[NeedlePrompt]
+) -> dict[int, TrialWithEvents]:
+    """A copy of `done`, whose trials are of these prompts."""
+    for index, (trial, _) in done.items():
+        found = prompts[index].sha256 if 0 <= index < len(prompts) else "no such prompt"
+        if trial.index != index or trial.prompt.sha256 != found:
+            raise ValueError(
+                f"Expected trial {index} of `done` to be of prompt {index}, with the SHA-256 "
+                f"{found[:16]}; found trial {trial.index} of a prompt with "
+                f"{trial.prompt.sha256[:16]}. Pass the prompts that the trials were made with."
+            )
+    return dict(done)

@@ -10,6 +10,23 @@ from torch import Tensor
 from rh_lens.heads import Head
 
 
+@dataclass(frozen=True)
+class ScoreSource:
+    """The file that scores were read from.
+
+    Args:
+        path: The file, as it was named.
+        sha256: Hexadecimal SHA-256 of its bytes.
+        format: What the file looks like, such as "head lists".
+        n_samples: Scores in each head's list; None where the file holds one value for each head.
+    """
+
+    path: str
+    sha256: str
+    format: str
+    n_samples: int | None
+
+
 @dataclass(frozen=True, eq=False)
 class RetrievalScores:
     """Scores of every head on every trial; a head's retrieval score is their mean.
@@ -18,6 +35,7 @@ class RetrievalScores:
         values: Scores, in fp64; NaN where a head could not see the answer.
         name: Which definition, such as "position".
         trials: Index of each trial.
+        source: Where the scores come from, if they were read from a file.
 
     Raises:
         ValueError: There is no trial, or their number differs from that of the values.
@@ -26,6 +44,7 @@ class RetrievalScores:
     values: Float[Tensor, "trial layer head"]
     name: str
     trials: tuple[int, ...]
+    source: ScoreSource | None = None
 
     def __post_init__(self) -> None:
         if not self.trials or len(self.values) != len(self.trials):
@@ -41,7 +60,7 @@ class RetrievalScores:
 
     def ranking(self) -> list[Head]:
         """All heads that have a score, best first; ties in the order of layer and head."""
-        mean = self.mean().nan_to_num(nan=-1.0)
+        mean = self.mean().nan_to_num(nan=-torch.inf)
         order = mean.flatten().argsort(descending=True, stable=True).tolist()
         n_heads = mean.shape[1]
         heads = [Head(index // n_heads, index % n_heads) for index in order]

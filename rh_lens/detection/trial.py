@@ -1,8 +1,10 @@
 """One prompt, answered."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -98,3 +100,25 @@ def judge_trial(
         teacher_forced=teacher_forced,
         n_ties=sources.n_ties,
     )
+
+
+def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
+    """What the analyses need to know of trials, one row a trial.
+
+    Returns:
+        Columns `trial`, `needle` (its name), `context_length`, `requested_depth`, `depth`,
+        `answer_span` and `accepted`: some of those of a stored run's trials, under the same names.
+    """
+    rows = [
+        {
+            "trial": trial.index,
+            "needle": trial.prompt.needle.name,
+            "context_length": trial.prompt.context_length,
+            "requested_depth": trial.prompt.requested_depth,
+            "depth": trial.prompt.depth,
+            "answer_span": list(trial.prompt.answer_span),
+            "accepted": trial.accepted,
+        }
+        for trial in trials
+    ]
+    return pd.DataFrame(rows)

@@ -1,6 +1,11 @@
 """Results on disk: run folders, published formats, provenance."""
 
+from rh_lens.records.duo_attention import read_duo_attention, write_duo_attention
+from rh_lens.records.load import StoredRun, load_run
+from rh_lens.records.log import DamagedRunError
+from rh_lens.records.merge import merge_runs
 from rh_lens.records.provenance import (
+    config_sha256,
     describe_machine,
     describe_model,
     package_versions,
@@ -8,17 +13,38 @@ from rh_lens.records.provenance import (
     tokenizer_sha256,
     weights_fingerprint,
 )
-from rh_lens.records.published import write_head_scores
-from rh_lens.records.store import RunFolder, trial_record
+from rh_lens.records.published import read_head_scores, write_head_means, write_head_scores
+from rh_lens.records.qrhead import read_qrhead, write_qrhead
+from rh_lens.records.run_key import run_key
+from rh_lens.records.shards import Shard, deal_prompts
+from rh_lens.records.store import RunFolder
+from rh_lens.records.tables import require_new_folder, write_tables
+from rh_lens.records.trial_lines import trial_record
 
 __all__ = [
+    "DamagedRunError",
     "RunFolder",
+    "Shard",
+    "StoredRun",
+    "config_sha256",
+    "deal_prompts",
     "describe_machine",
     "describe_model",
+    "load_run",
+    "merge_runs",
     "package_versions",
     "prompts_sha256",
+    "read_duo_attention",
+    "read_head_scores",
+    "read_qrhead",
+    "require_new_folder",
+    "run_key",
     "tokenizer_sha256",
     "trial_record",
     "weights_fingerprint",
+    "write_duo_attention",
+    "write_head_means",
     "write_head_scores",
+    "write_qrhead",
+    "write_tables",
 ]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -12,7 +12,16 @@ import torch
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime import Bridge
 
-PACKAGES = ("rh-lens", "transformer_lens", "transformers", "tokenizers", "torch", "numpy", "pandas")
+PACKAGES = (
+    "rh-lens",
+    "transformer_lens",
+    "transformers",
+    "tokenizers",
+    "torch",
+    "rouge-score",
+    "numpy",
+    "pandas",
+)
 _VALUES_PER_PARAMETER = 64
 
 
@@ -46,6 +55,26 @@ def tokenizer_sha256(tokenizer: Any) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+def config_sha256(model: Bridge) -> str:
+    """SHA-256 of a model's configuration, without what names files and versions.
+
+    It tells apart models of the same weights, such as two with other RoPE frequencies.
+    """
+    values = _without_names(model.original_model.config.to_dict())
+    content = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _without_names(config: Mapping[Any, Any]) -> dict[str, Any]:
+    """A configuration, also of a part of a model, without paths, versions and precision."""
+    dropped = ("transformers_version", "dtype", "torch_dtype")
+    return {
+        str(key): _without_names(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key not in dropped and not str(key).startswith("_")
+    }
+
+
 def prompts_sha256(prompts: Iterable[NeedlePrompt]) -> str:
     """SHA-256 over the hashes of the prompts' token ids, in order."""
     return hashlib.sha256("".join(prompt.sha256 for prompt in prompts).encode()).hexdigest()
@@ -71,6 +100,7 @@ def describe_model(model: Bridge, name: str) -> dict[str, Any]:
         "n_parameters": sum(parameter.numel() for parameter in parameters),
         "dtype": str(parameters[0].dtype).removeprefix("torch."),
         "device": str(model.cfg.device),
+        "config_sha256": config_sha256(model),
         "weights_fingerprint": weights_fingerprint(model),
         "tokenizer_sha256": tokenizer_sha256(model.tokenizer),
     }

@@ -1,62 +1,109 @@
-"""A run folder: what was asked, every trial as it ended, and the scores."""
+"""A run folder: every trial as it ended, whatever ends the run, and where to go on."""
 
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from rh_lens.detection import CopyEvents, RetrievalResult, Trial
-from rh_lens.records.published import write_head_scores
-
-Status = Literal["running", "finished", "stopped"]
+from rh_lens.detection import NoAcceptedTrialsError, RetrievalResult, Trial
+from rh_lens.prompts import NeedlePrompt
+from rh_lens.records.description import (
+    OVER,
+    RUN,
+    Status,
+    missing_trials,
+    read_description,
+    require_no_other_files,
+    require_same_run,
+    shard_entry,
+    write_description,
+)
+from rh_lens.records.load import load_run, trials_of
+from rh_lens.records.log import DamagedRunError, LogWriter, read_log
+from rh_lens.records.outputs import output_hashes, remove_outputs, write_events, write_scores
+from rh_lens.records.run_key import key_sha256
+from rh_lens.records.shards import Shard
+from rh_lens.records.trial_lines import heads_record, trial_record
 
 
 class RunFolder:
-    """Writes a run while it goes on; a context manager.
+    """Writes a run while it goes on, and goes on with one that was stopped; a context manager.
 
     | file | content |
     |---|---|
-    | `run.json` | everything needed to repeat the run, and its status |
-    | `trials.jsonl` | one line for each trial, written as it ends |
+    | `run.json` | everything needed to repeat the run, its key, its status and accounting |
+    | `trials.jsonl` | one line for each trial: what was asked, what was answered, the verdict |
+    | `heads.jsonl` | one line for each trial: its events, and what each head could see |
     | `events.parquet` | copy-paste events, columns `EVENT_COLUMNS` |
     | `scores.csv` | one row for each head, best first |
     | `head_scores.json` | scores in the published shape |
 
-    The last two are written by `finish`. A run that is stopped by an error or by Ctrl-C keeps its
-    trials and events, and `run.json` says so.
+    The first three grow with the run. Whatever ends it (an error, Ctrl-C, kill -9, a full disk),
+    the trials that had ended count, each once; the one under way does not. Opened again with the
+    same key, the folder goes on, and gives to the last bit what an undisturbed run gives. The last
+    three are written by `finish` from what is on disk.
+
+        key = run_key(describe_model(model, "demo"), prompts, score="position")
+        with RunFolder("runs/demo", prompts, key) as run:
+            detect_retrieval_heads(
+                model, prompts, only=run.missing, done=run.done, on_trial=run.add
+            )
+            result = run.finish()
 
     Args:
         path: The folder; made if missing.
-        description: What goes into `run.json`; JSON values.
+        prompts: All prompts of the run, also when a shard of them is answered here.
+        key: From `run_key`.
+        description: What else goes into `run.json`; JSON values.
+        shard: The part of the prompts to answer here; None: all.
         save_prompts: Whether a trial's line holds the prompt's token ids.
-
-    Raises:
-        FileExistsError: The folder is not empty.
     """
 
+    done: dict[int, tuple[Trial, pd.DataFrame]]
+    """Trials that have ended, with their events, by index; read when the folder is opened."""
+    was_finished: bool
+    """Whether the folder held the whole run when it was opened."""
+
     def __init__(
-        self, path: str | Path, description: dict[str, Any], *, save_prompts: bool = False
+        self,
+        path: str | Path,
+        prompts: Sequence[NeedlePrompt],
+        key: Mapping[str, Any],
+        description: Mapping[str, Any] | None = None,
+        *,
+        shard: Shard | None = None,
+        save_prompts: bool = False,
     ) -> None:
         self.path = Path(path)
-        self._description = description
+        self.done = {}
+        self.was_finished = False
+        self._prompts, self._shard = prompts, shard
+        self._indices = tuple(range(len(prompts))) if shard is None else shard.prompts(prompts)
+        entry = shard_entry(shard, len(self._indices))
+        self._description = {"key": dict(key), "shard": entry, **(description or {})}
         self._save_prompts = save_prompts
-        if self.path.exists() and any(self.path.iterdir()):
-            raise FileExistsError(
-                f"Expected a new or empty folder for the run; found files in {str(self.path)!r}. "
-                "Choose another folder, or move the old run away."
-            )
+        self._under_way: set[int] = set()
+        self._tables_written = False
 
     def __enter__(self) -> "RunFolder":
+        """Open the folder, and read what it holds.
+
+        Raises:
+            BlockingIOError: Another process writes to it.
+            DamagedRunError: It is damaged.
+            FileExistsError: It holds files that are no run.
+            ValueError: It holds another run; the message names every field that differs.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        self._write_description("running")
-        self._schema = pa.Schema.from_pandas(CopyEvents.join([]).table)
-        self._trials = (self.path / "trials.jsonl").open("w", encoding="utf-8")
-        self._events = pq.ParquetWriter(self.path / "events.parquet", self._schema)
-        self._status: Status = "stopped"
+        before = self._before()
+        self._log = LogWriter(self.path, key_sha256(self._description["key"]))
+        try:
+            self._go_on_from(before)
+        except BaseException:
+            self._log.close()
+            raise
         return self
 
     def __exit__(
@@ -65,62 +112,114 @@ class RunFolder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._events.close()
-        self._trials.close()
-        self._write_description(self._status)
+        try:
+            self._log.close()
+            if self.was_finished:
+                return
+            failure = error if isinstance(error, Exception) else None
+            if self._tables_written or (self._shard and not self.missing):
+                self._describe("finished")
+            else:
+                self._describe("failed" if failure else "stopped", failure)
+        except OSError:
+            # On a full disk the error that ended the run says more than one that follows from it.
+            if error is None:
+                raise
+
+    @property
+    def missing(self) -> list[int]:
+        """Indices of the prompts that are to be answered here, and are not."""
+        return [index for index in self._indices if index not in self.done]
+
+    def start(self, index: int) -> None:
+        """Note which prompt is being answered; fits `detect_retrieval_heads(on_start=...)`."""
+        self._under_way.add(index)
 
     def add(self, trial: Trial, events: pd.DataFrame) -> None:
-        """Keep one trial and its events; fits `detect_retrieval_heads(on_trial=...)`."""
-        if len(events):
-            self._events.write_table(pa.Table.from_pandas(events, schema=self._schema))
-        self._trials.write(json.dumps(self._record(trial), ensure_ascii=False) + "\n")
-        self._trials.flush()
+        """Keep one trial and its events; fits `detect_retrieval_heads(on_trial=...)`.
 
-    def finish(self, result: RetrievalResult) -> None:
-        """Write the scores and mark the run as finished."""
-        result.to_dataframe().to_csv(self.path / "scores.csv", index=False)
-        write_head_scores(result.scores, self.path / "head_scores.json")
-        self._status = "finished"
-
-    def _record(self, trial: Trial) -> dict[str, Any]:
+        Raises:
+            OSError: They could not be written; the folder is as before.
+            ValueError: The trial is not one that is missing here.
+        """
+        index = trial.index
+        if index in self.done or index not in self._indices:
+            raise ValueError(
+                f"Expected a trial that is missing in {str(self.path)!r}; found trial {index}, "
+                f"which is {'there already' if index in self.done else 'of another shard'}. "
+                "Answer only=run.missing."
+            )
         record = trial_record(trial)
         if self._save_prompts:
             record["prompt_tokens"] = trial.prompt.tokens.tolist()
-        return record
+        self._log.append(record, heads_record(trial, events))
+        self.done[index] = trial, events
+        self._under_way.discard(index)
 
-    def _write_description(self, status: Status) -> None:
-        """Replace `run.json` in one step, so that it is never half written."""
-        content = {"status": status, **self._description}
-        temporary = self.path / "run.json.new"
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        temporary.replace(self.path / "run.json")
+    def finish(self) -> RetrievalResult:
+        """Write events and scores, from the trials on disk, and mark the run as finished.
 
+        Returns:
+            The result; that of a run that was finished before is read and checked only.
 
-def trial_record(trial: Trial) -> dict[str, Any]:
-    """A trial as JSON values: one line of `trials.jsonl`."""
-    prompt = trial.prompt
-    return {
-        "trial": trial.index,
-        "needle": prompt.needle.name,
-        "question": prompt.needle.question,
-        "needle_text": prompt.needle.text,
-        "answer": prompt.needle.answer,
-        "context_length": prompt.context_length,
-        "requested_depth": prompt.requested_depth,
-        "depth": prompt.depth,
-        "answer_span": list(prompt.answer_span),
-        "needle_span": list(prompt.needle_span),
-        "haystack": prompt.haystack_name,
-        "haystack_sha256": prompt.haystack_sha256,
-        "haystack_start": prompt.haystack_start,
-        "haystack_repeats": prompt.haystack_repeats,
-        "template": prompt.template_name,
-        "prompt_sha256": prompt.sha256,
-        "generated_tokens": trial.tokens.tolist(),
-        "generated_text": trial.text,
-        "stop_reason": trial.stop_reason,
-        "accepted": trial.accepted,
-        "reason": trial.reason,
-        "recall": trial.recall,
-        "recall_measure": trial.recall_measure,
-    }
+        Raises:
+            DamagedRunError: What is on disk is not what was written.
+            NoAcceptedTrialsError: There is no score to write; the run is finished none the less.
+            ValueError: Prompts are missing, or this is a shard.
+        """
+        if self._shard is not None or self.missing:
+            part = f"shard {self._shard}" if self._shard else "a run"
+            raise ValueError(
+                f"Expected a whole run; found {part} with {len(self.missing)} of its prompts "
+                "missing. Answer them all, and join shards with merge_runs."
+            )
+        self._log.sync()
+        run = load_run(self.path, prompts=self._prompts)
+        if self.was_finished:
+            return run.result()
+        write_events(self.path, run.events)
+        try:
+            result = run.result()
+        except NoAcceptedTrialsError:
+            self._tables_written = True
+            raise
+        write_scores(self.path, result)
+        self._tables_written = True
+        return result
+
+    def _before(self) -> dict[str, Any] | None:
+        """Description of the run that is there, if it is this one; None in a new folder."""
+        if (self.path / RUN).exists():
+            before = read_description(self.path)
+            require_same_run(self.path, before, self._description)
+            return before
+        require_no_other_files(self.path)
+        return None
+
+    def _go_on_from(self, before: dict[str, Any] | None) -> None:
+        """Take over the trials that are there, and have `run.json` say that the run goes on."""
+        status = before["status"] if before else "running"
+        log = read_log(self.path, run=key_sha256(self._description["key"]), is_over=status in OVER)
+        damage = log.damage or missing_trials(before or {"status": status}, len(log.entries))
+        if damage:
+            raise DamagedRunError(self.path, tuple(damage))
+        self.done = trials_of(log, self._prompts)
+        if before and status == "finished" and output_hashes(self.path) == before["files"]:
+            self.was_finished = True
+            return
+        self._log.cut_back(log)
+        remove_outputs(self.path)
+        session = {name: self._description.get(name) for name in ("started", "machine")}
+        session["trials_before"] = len(self.done)
+        sessions = [*(before or {}).get("sessions", []), session]
+        self._description = {**(before or self._description), "sessions": sessions}
+        self._describe("running")
+
+    def _describe(self, status: Status, error: Exception | None = None) -> None:
+        """Replace `run.json` at once."""
+        trials = [trial for trial, _ in self.done.values()]
+        failure: dict[str, Any] | None = None
+        if error is not None:
+            failure = {"type": type(error).__name__, "message": str(error)}
+            failure["trials"] = sorted(self._under_way)
+        write_description(self.path, self._description, status, trials, failure)

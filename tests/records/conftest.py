@@ -1,5 +1,8 @@
+import os
+
 import pytest
 from planted import PlantedModel
+from stored_runs import RandomRun
 
 from rh_lens.detection import detect_retrieval_heads
 
@@ -20,3 +23,23 @@ def run(llama, otter_prompt):
             return detect_retrieval_heads(llama, [otter_prompt] * 2, progress=False, **options)
 
     return detect
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    """No waiting for the disk: what a process has written outlives it without."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture(scope="session")
+def made_up():
+    """A run of nine trials made up at random, and its files when nothing disturbs it."""
+    return RandomRun(n_trials=9, seed=3)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(made_up, tmp_path_factory):
+    """The folder of that run."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    made_up.write(folder)
+    return folder

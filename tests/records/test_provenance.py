@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from rh_lens.records import (
+    config_sha256,
     describe_machine,
     describe_model,
     package_versions,
@@ -31,6 +32,17 @@ def test_the_fingerprint_notices_a_changed_weight_and_nothing_else(llama):
     finally:
         weight.data[0, 0] = kept
     assert weights_fingerprint(llama) == before
+
+
+def test_the_configurations_hash_notices_a_value_and_no_path(llama):
+    config = llama.original_model.config
+    before = config_sha256(llama)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "_name_or_path", "elsewhere")
+        assert config_sha256(llama) == before
+        patch.setattr(config, "rms_norm_eps", 2 * config.rms_norm_eps)
+        assert config_sha256(llama) != before
+    assert config_sha256(llama) == before
 
 
 def test_the_tokenizers_hash_ignores_the_truncation_of_the_last_call(tiny_tokenizer):

@@ -1,0 +1,84 @@
+"""Samples that repeat: the same prompt asked again counts as evidence only once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class DuplicateRuns:
+    """Which samples equal others in every head's score.
+
+    Two samples may be equal by chance, the sooner the shorter the answers and the fewer the heads;
+    many samples in long runs of one length are a sign that the prompts were equal.
+
+    Args:
+        first_equal: For each sample, the index of the first sample that equals it: its own where
+            it is new.
+        run_lengths: Lengths of the runs of equal consecutive samples, in order; their sum is the
+            number of samples.
+    """
+
+    first_equal: Int[Tensor, "sample"]
+    run_lengths: tuple[int, ...]
+
+    @property
+    def n_samples(self) -> int:
+        """Samples in all."""
+        return len(self.first_equal)
+
+    @property
+    def n_distinct(self) -> int:
+        """Samples left when each is kept once."""
+        return len(self.first_equal.unique())
+
+    @property
+    def n_repeated(self) -> int:
+        """Samples that equal an earlier one."""
+        return self.n_samples - self.n_distinct
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each run of equal consecutive samples.
+
+        Returns:
+            Columns `start` (index of its first sample), `length` and `first_equal` (index of the
+            first sample of all that equals it).
+        """
+        start = np.cumsum([0, *self.run_lengths[:-1]])
+        return pd.DataFrame(
+            {
+                "start": start,
+                "length": self.run_lengths,
+                "first_equal": self.first_equal.numpy()[start],
+            }
+        )
+
+
+def duplicate_runs(values: Float[Tensor, "sample *heads"]) -> DuplicateRuns:
+    """Runs of equal consecutive samples, and the number of distinct ones.
+
+    Samples are equal when every head has the same score in both, bit for bit; NaN equals NaN.
+
+    Args:
+        values: Score of every head on every sample, such as `RetrievalScores.values`.
+
+    Raises:
+        ValueError: There is no sample, or no head.
+    """
+    if not values.numel():
+        raise ValueError(
+            f"Expected scores of one sample and one head or more; found shape "
+            f"{tuple(values.shape)}. Pass the values of a score table, samples first."
+        )
+    rows = values.detach().cpu().double().nan_to_num(nan=-1e300).reshape(len(values), -1).numpy()
+    # Adding zero makes -0.0 and 0.0 one.
+    _, first, group = np.unique(rows + 0.0, axis=0, return_index=True, return_inverse=True)
+    first_equal = first[group.reshape(-1)]
+    changes = np.flatnonzero(np.diff(first_equal)) + 1
+    edges = [0, *changes.tolist(), len(rows)]
+    lengths = tuple(int(length) for length in np.diff(edges))
+    return DuplicateRuns(torch.from_numpy(first_equal.astype(np.int64)), lengths)
