@@ -1,5 +1,34 @@
 """Changing heads while a model runs."""
 
-from rh_lens.interventions.ablation import zero_ablation
+from rh_lens.interventions.ablation import (
+    mean_ablation,
+    resample_ablation,
+    scale_heads,
+    zero_ablation,
+)
+from rh_lens.interventions.controls import ControlDraws, Match, NoControlsError, control_heads
+from rh_lens.interventions.head_outputs import (
+    HeadOutputs,
+    RowKind,
+    head_outputs,
+    mean_head_outputs,
+)
+from rh_lens.interventions.knockout import knock_out_edges
+from rh_lens.interventions.uniform import uniform_attention
 
-__all__ = ["zero_ablation"]
+__all__ = [
+    "ControlDraws",
+    "HeadOutputs",
+    "Match",
+    "NoControlsError",
+    "RowKind",
+    "control_heads",
+    "head_outputs",
+    "knock_out_edges",
+    "mean_ablation",
+    "mean_head_outputs",
+    "resample_ablation",
+    "scale_heads",
+    "uniform_attention",
+    "zero_ablation",
+]

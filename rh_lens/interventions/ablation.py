@@ -1,17 +1,25 @@
-"""Silencing heads at `hook_z`, the output of each head before the output projection."""
+"""Replacing the outputs of heads at `hook_z`, before the output projection."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+import math
+from collections.abc import Iterable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from rh_lens.heads import Head
+from rh_lens.interventions.editing import (
+    HeadEdit,
+    Hooks,
+    edit_outputs,
+    head_counts,
+    require_heads,
+)
+from rh_lens.interventions.head_outputs import HeadOutputs
+from rh_lens.runtime import Bridge
 
-HeadOutputs = Float[Tensor, "batch pos head d_head"]
 
-
-def zero_ablation(heads: Iterable[Head]) -> list[tuple[str, Callable[..., Any]]]:
+def zero_ablation(heads: Iterable[Head], *, model: Bridge | None = None) -> Hooks:
     """Forward hooks that replace the listed heads' outputs by zero: z_h := 0 at every position.
 
     The heads then add nothing to the residual stream, in the prefill and in decoding alike:
@@ -21,31 +29,127 @@ def zero_ablation(heads: Iterable[Head]) -> list[tuple[str, Callable[..., Any]]]
 
     Args:
         heads: Query heads; none gives no hook.
+        model: Whose heads they are: they are checked at once. Needed where values have another size
+            than `model.cfg.d_head`, as in multi-head latent attention (DeepSeek): TransformerLens
+            splits z there into other pieces than heads.
 
     Returns:
         One (hook name, function) for each layer, for `model.hooks` or `run_with_hooks`. The
         function raises ValueError when the layer has no such head.
+
+    Raises:
+        ValueError: `model` has no such head.
     """
-    by_layer: dict[int, list[int]] = {}
-    for head in sorted(set(heads)):
-        by_layer.setdefault(head.layer, []).append(head.head)
-    return [
-        (f"blocks.{layer}.attn.hook_z", _zeroing(layer, indices))
-        for layer, indices in by_layer.items()
-    ]
+    return _scaled(heads, 0.0, model)
 
 
-def _zeroing(layer: int, indices: list[int]) -> Callable[..., HeadOutputs]:
-    """Hook that zeroes these heads of one layer."""
+def scale_heads(heads: Iterable[Head], factor: float, *, model: Bridge | None = None) -> Hooks:
+    """Forward hooks that multiply the listed heads' outputs: z_h := factor * z_h.
 
-    def zero_heads(z: HeadOutputs, hook: Any) -> HeadOutputs:
-        if indices[-1] >= z.shape[2]:
+    A factor above 1 amplifies, one below 0 reverses; 1 leaves every bit as it is.
+
+    Args:
+        heads: Query heads; none gives no hook.
+        factor: A finite number.
+        model: As in `zero_ablation`.
+
+    Raises:
+        ValueError: The factor is not finite, or `model` has no such head.
+    """
+    if not math.isfinite(factor):
+        raise ValueError(
+            f"Expected a finite factor; found {factor}. Use 0 to silence a head, or "
+            "mean_ablation to replace what it says."
+        )
+    return _scaled(heads, factor, model)
+
+
+def mean_ablation(heads: Iterable[Head], means: HeadOutputs) -> Hooks:
+    """Forward hooks that replace the listed heads' outputs by their mean: z_h := mean of z_h.
+
+    The heads then say at every position what they say on average, and nothing of the prompt.
+
+    Args:
+        heads: Query heads; none gives no hook.
+        means: From `mean_head_outputs`, or `HeadOutputs.mean`: one row.
+
+    Raises:
+        ValueError: There is more than one row, or none of a listed head.
+    """
+    if means.n_rows != 1:
+        raise ValueError(
+            f"Expected the heads' means, one row; found {means.n_rows} rows. Take their mean with "
+            "means.mean(), or use resample_ablation for the outputs of one prompt."
+        )
+    return _replaced(heads, means)
+
+
+def resample_ablation(heads: Iterable[Head], donor: HeadOutputs) -> Hooks:
+    """Forward hooks that replace the listed heads' outputs by those of another prompt.
+
+    With one donor row, every position gets it: the answer then depends neither on how the prompt is
+    read in pieces nor on drafts. With several, the pass must have as many positions, and position
+    p gets row p: for passes of whole prompts, such as `model(tokens)`.
+
+    Args:
+        heads: Query heads; none gives no hook.
+        donor: From `head_outputs`; `donor.draw(seed)` is one of its rows.
+
+    Returns:
+        One (hook name, function) for each layer. The function raises ValueError when it can't tell
+        which row belongs to which position.
+
+    Raises:
+        ValueError: There are no outputs of a listed head.
+    """
+    return _replaced(heads, donor)
+
+
+def _scaled(heads: Iterable[Head], factor: float, model: Bridge | None) -> Hooks:
+    """Hooks that multiply heads' outputs; by zero also where they are not finite."""
+    heads = list(heads)
+    counts = {} if model is None else head_counts(model)
+    if model is not None:
+        require_heads(heads, counts)
+
+    def scale(z: Float[Tensor, "batch pos head d_head"]) -> Float[Tensor, "batch pos head d_head"]:
+        return z * factor if factor else torch.zeros_like(z)
+
+    return edit_outputs(heads, lambda layer, indices: scale, counts)
+
+
+def _replaced(heads: Iterable[Head], donor: HeadOutputs) -> Hooks:
+    """Hooks that put a donor's rows in place of heads' outputs."""
+    heads = list(heads)
+    counts = {layer: rows.shape[1] for layer, rows in donor.values.items()}
+    require_heads(heads, counts)
+
+    def edit_of(layer: int, indices: list[int]) -> HeadEdit:
+        return _Replacement(donor.values[layer][:, indices])
+
+    return edit_outputs(heads, edit_of, counts)
+
+
+class _Replacement:
+    """Donor rows of some heads, on the device where they are needed.
+
+    Args:
+        rows: What to put in place of the heads' outputs.
+    """
+
+    def __init__(self, rows: Float[Tensor, "row head d_head"]) -> None:
+        self.rows = rows
+
+    def __call__(
+        self, z: Float[Tensor, "batch pos head d_head"]
+    ) -> Float[Tensor, "batch pos head d_head"]:
+        n_rows, n_positions = len(self.rows), z.shape[1]
+        if n_rows not in (1, n_positions):
             raise ValueError(
-                f"Expected heads below {z.shape[2]} in layer {layer}; found head {indices[-1]}. "
-                "Check that the heads belong to this model."
+                f"Expected one donor row, or one for each of the pass's {n_positions} positions; "
+                f"found {n_rows}. Take one with donor.draw(seed), or run whole prompts of "
+                f"{n_rows} tokens in one pass."
             )
-        z = z.clone()
-        z[:, :, indices] = 0
-        return z
-
-    return zero_heads
+        # Moved once: a copy to an accelerator for every step would cost more than the edit.
+        self.rows = self.rows.to(z.device, z.dtype)
+        return self.rows.expand(len(z), n_positions, *z.shape[2:])

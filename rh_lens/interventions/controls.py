@@ -1,0 +1,161 @@
+"""Random heads to compare with: seeded, disjoint from the heads in question, matched if asked."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from rh_lens.heads import Head
+from rh_lens.interventions.strata import Stratum, count_sets, draw_sets
+
+Match: TypeAlias = Literal["layer", "kv-group"] | None
+
+
+class NoControlsError(ValueError):
+    """The model has too few other heads to match the given ones."""
+
+
+@dataclass(frozen=True)
+class ControlDraws:
+    """Distinct sets of control heads.
+
+    Args:
+        draws: The sets, heads in order; fewer than asked for when no more exist.
+        n_possible: Distinct sets that exist.
+        match: What the sets share with the given heads besides their number.
+        note: Says so when all sets that exist were too few; otherwise empty.
+    """
+
+    draws: tuple[tuple[Head, ...], ...]
+    n_possible: int
+    match: Match
+    note: str
+
+
+def control_heads(
+    heads: Iterable[Head],
+    *,
+    n_layers: int,
+    n_heads: int,
+    n_draws: int = 10,
+    seed: int = 0,
+    match: Match = None,
+    n_kv_heads: int | None = None,
+    exclude: Iterable[Head] = (),
+) -> ControlDraws:
+    """Random sets of as many other heads, all sets that qualify being equally likely.
+
+    The sets are distinct from each other, and disjoint from `heads` and `exclude`. Where fewer
+    exist than are asked for, all of them come back and `note` says how many.
+
+    Args:
+        heads: The heads to compare with, such as the top K by score.
+        n_layers: Layers of the model.
+        n_heads: Query heads in a layer.
+        n_draws: Sets to draw.
+        seed: Seed of the draws.
+        match: None: from all layers. "layer": as many heads from each layer as `heads` has there.
+            "kv-group": in each layer also the same grouping under grouped-query attention, in
+            groups that hold none of `heads`: where two of them share a key-value head, so do two
+            of the control.
+        n_kv_heads: Key-value heads in a layer; needed for "kv-group".
+        exclude: Further heads that are no controls, such as all retrieval heads. Name here the
+            heads of layers without attention.
+
+    Raises:
+        NoControlsError: No set qualifies; the message says which layer lacks what. A ValueError.
+        ValueError: A head is not in the model, there are no heads, `n_draws` is below 1, or
+            `n_kv_heads` is missing or does not divide `n_heads`.
+    """
+    heads, excluded = sorted(set(heads)), set(exclude)
+    _check(heads, excluded, n_layers, n_heads, n_draws)
+    taken = excluded | set(heads)
+    free = [h for h in _all_heads(n_layers, n_heads) if h not in taken]
+    if match is None:
+        strata = [Stratum("the model", (tuple(free),), (len(heads),))]
+    elif match == "layer":
+        strata = _layer_strata(heads, free)
+    else:
+        strata = _kv_group_strata(heads, free, n_heads, n_kv_heads)
+    _require_enough(strata, match)
+    draws = tuple(draw_sets(strata, n_draws, seed))
+    n_possible = count_sets(strata)
+    return ControlDraws(draws, n_possible, match, _note(n_possible, n_draws, match))
+
+
+def _layer_strata(heads: Sequence[Head], free: Sequence[Head]) -> list[Stratum]:
+    counts = Counter(head.layer for head in heads)
+    return [
+        Stratum(f"layer {layer}", (tuple(h for h in free if h.layer == layer),), (n,))
+        for layer, n in counts.items()
+    ]
+
+
+def _kv_group_strata(
+    heads: Sequence[Head], free: Sequence[Head], n_heads: int, n_kv_heads: int | None
+) -> list[Stratum]:
+    """For each layer: groups without any of the heads, and how many heads each used one gives."""
+    if n_kv_heads is None:
+        raise ValueError(
+            'Expected n_kv_heads for match="kv-group"; found None. Give the number of key-value '
+            "heads in a layer, from the model's configuration."
+        )
+    counts = Counter((head.layer, head.kv_group(n_heads, n_kv_heads)) for head in heads)
+    pools: dict[tuple[int, int], list[Head]] = {}
+    for head in free:
+        pools.setdefault((head.layer, head.kv_group(n_heads, n_kv_heads)), []).append(head)
+    return [
+        Stratum(
+            f"layer {layer}",
+            tuple(tuple(p) for key, p in pools.items() if key[0] == layer and key not in counts),
+            tuple(sorted(n for key, n in counts.items() if key[0] == layer)),
+        )
+        for layer in sorted({layer for layer, _ in counts})
+    ]
+
+
+def _all_heads(n_layers: int, n_heads: int) -> list[Head]:
+    return [Head(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+
+
+def _check(
+    heads: Sequence[Head], exclude: Iterable[Head], n_layers: int, n_heads: int, n_draws: int
+) -> None:
+    if not heads or n_draws < 1:
+        raise ValueError(
+            f"Expected one or more heads and draws; found {len(heads)} heads and {n_draws} draws. "
+            "Name the heads to compare with."
+        )
+    unknown = [h.label for h in (*heads, *exclude) if h.layer >= n_layers or h.head >= n_heads]
+    if unknown:
+        raise ValueError(
+            f"Expected heads of a model with {n_layers} layers of {n_heads} heads; found "
+            f"{', '.join(unknown[:5])}. Check that the heads belong to this model."
+        )
+
+
+def _require_enough(strata: Sequence[Stratum], match: Match) -> None:
+    lacking = [stratum for stratum in strata if not stratum.n_sets]
+    if not lacking:
+        return
+    what = "key-value groups with free heads" if match == "kv-group" else "free heads"
+    found = "; ".join(
+        f"{_sizes(s.sizes)} in {s.where}, found {_sizes(sorted(map(len, s.pools)))}"
+        for s in lacking
+    )
+    looser = {"kv-group": 'match="layer", match=None, ', "layer": "match=None, ", None: ""}[match]
+    raise NoControlsError(
+        f"Expected {what}: {found}. Take {looser}fewer heads or a shorter exclude."
+    )
+
+
+def _sizes(sizes: Sequence[int]) -> str:
+    return " and ".join(map(str, sizes)) or "none"
+
+
+def _note(n_possible: int, n_draws: int, match: Match) -> str:
+    if n_possible >= n_draws:
+        return ""
+    matched = {None: "", "layer": " matched by layer", "kv-group": " matched by KV group"}[match]
+    sets = "1 control set" if n_possible == 1 else f"{n_possible} control sets"
+    return f"only {sets}{matched} of {n_draws} asked for"
