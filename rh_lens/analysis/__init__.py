@@ -1,0 +1,68 @@
+"""Properties of a score table."""
+
+from rh_lens.analysis.activation import (
+    HeadActivity,
+    ScoreProfile,
+    context_entropy,
+    head_activity,
+    score_profile,
+)
+from rh_lens.analysis.answer_map import AnswerMap, answer_map
+from rh_lens.analysis.audit import Audit, audit_scores
+from rh_lens.analysis.bootstrap import ScoreIntervals, bootstrap_scores
+from rh_lens.analysis.comparison import LineageComparison, PairComparison, Similarity
+from rh_lens.analysis.contexts import CELL
+from rh_lens.analysis.duplicates import DuplicateRuns, duplicate_runs
+from rh_lens.analysis.kv_groups import kv_group_means
+from rh_lens.analysis.lineage import compare_scores
+from rh_lens.analysis.planner import SamplingPlan, plan_precision, plan_stability
+from rh_lens.analysis.profiles import depth_profile, profile_distance
+from rh_lens.analysis.reliability import NeedleAgreement, SplitHalf, needle_agreement, split_half
+from rh_lens.analysis.similarity import similarities
+from rh_lens.analysis.sparsity import (
+    Sparsity,
+    ThresholdSensitivity,
+    gini,
+    measure_sparsity,
+    threshold_sensitivity,
+)
+from rh_lens.analysis.variance import VarianceComponents, variance_components
+
+__all__ = [
+    "CELL",
+    "AnswerMap",
+    "Audit",
+    "DuplicateRuns",
+    "HeadActivity",
+    "LineageComparison",
+    "NeedleAgreement",
+    "PairComparison",
+    "SamplingPlan",
+    "ScoreIntervals",
+    "ScoreProfile",
+    "Similarity",
+    "Sparsity",
+    "SplitHalf",
+    "ThresholdSensitivity",
+    "VarianceComponents",
+    "answer_map",
+    "audit_scores",
+    "bootstrap_scores",
+    "compare_scores",
+    "context_entropy",
+    "depth_profile",
+    "duplicate_runs",
+    "gini",
+    "head_activity",
+    "kv_group_means",
+    "measure_sparsity",
+    "needle_agreement",
+    "plan_precision",
+    "plan_stability",
+    "profile_distance",
+    "score_profile",
+    "similarities",
+    "split_half",
+    "threshold_sensitivity",
+    "variance_components",
+]

@@ -1,0 +1,223 @@
+"""What the published protocol's flaws did to a table of scores."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from rh_lens.analysis.duplicates import DuplicateRuns, duplicate_runs
+from rh_lens.analysis.sparsity import set_change
+from rh_lens.detection import RetrievalScores, ScoreSource
+from rh_lens.heads import Head
+
+_ABOVE_ONE_COLUMNS = ["layer", "head", "label", "n_above_one", "max"]
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """Repeated, empty and excessive samples, and what they do to the set of retrieval heads.
+
+    Args:
+        source: The file that was audited, if it was one.
+        duplicates: Which samples equal others in every head's score.
+        n_copies: How many equal copies of one sequence of samples the table is made of; 1 when it
+            is no repetition. A run started twice with the published code appends to its old scores.
+        n_zero_samples: Samples in which every head scores 0. A needle whose span was missed leaves
+            one.
+        n_depths: Depths in a sweep.
+        n_in_sweeps: Samples in runs of `n_depths - 1` equal ones, as a collapsed sweep leaves them:
+            all of its depths but the last are one prompt. Samples of zeros do not count.
+        n_above_one: Scores of a head on a sample that exceed 1, as they do where a model repeats
+            itself and every repeat counts.
+        max_score: The highest score of a head on a sample; NaN when there is none.
+        above_one: Heads with such scores, columns `layer`, `head`, `label`, `n_above_one`, `max`;
+            most first.
+        effects: The set of retrieval heads before and after each correction; see `to_dataframe`.
+    """
+
+    source: ScoreSource | None
+    duplicates: DuplicateRuns
+    n_copies: int
+    n_zero_samples: int
+    n_depths: int
+    n_in_sweeps: int
+    n_above_one: int
+    max_score: float
+    above_one: pd.DataFrame
+    effects: pd.DataFrame
+
+    @property
+    def n_samples(self) -> int:
+        """Samples in all."""
+        return self.duplicates.n_samples
+
+    @property
+    def depth_collapsed(self) -> bool:
+        """Whether at least half of the samples stand in collapsed depth sweeps."""
+        return 0 < self.n_samples <= 2 * self.n_in_sweeps
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The set of retrieval heads before and after each correction.
+
+        Returns:
+            Columns `threshold`, `correction` ("as given", "each sample once", "no all-zero
+            samples", "cut at 1", "all three"), `n_samples`, `largest_change` (of a head's retrieval
+            score; NaN without a sample), `n` (heads at the threshold or above), `jaccard` with the
+            set as given, and `enter` and `leave`, labels of heads.
+        """
+        return self.effects.copy()
+
+    def to_record(self) -> dict[str, Any]:
+        """The whole audit as JSON values; None where a number is missing."""
+        numbers = (
+            "n_samples",
+            "n_copies",
+            "n_zero_samples",
+            "n_depths",
+            "n_in_sweeps",
+            "depth_collapsed",
+            "n_above_one",
+        )
+        return {
+            "source": None if self.source is None else asdict(self.source),
+            "n_distinct": self.duplicates.n_distinct,
+            "run_lengths": list(self.duplicates.run_lengths),
+            **{name: getattr(self, name) for name in numbers},
+            "max_score": None if math.isnan(self.max_score) else self.max_score,
+            "above_one": json.loads(self.above_one.to_json(orient="records", double_precision=15)),
+            "effects": json.loads(self.effects.to_json(orient="records", double_precision=15)),
+        }
+
+
+def audit_scores(
+    scores: RetrievalScores,
+    *,
+    thresholds: Iterable[float] = (0.1, 0.2, 0.3, 0.4, 0.5),
+    n_depths: int = 10,
+) -> Audit:
+    """What the published protocol's flaws did to a table of scores.
+
+    Three of them leave traces: the needle stood at one place for all depths but the last, so that
+    samples repeat; a needle that was not found in the prompt's tokens gave a sample of zeros, which
+    was averaged in; repeats of the model were counted, so that scores exceed 1. Equal samples alone
+    prove nothing: with few heads, or short answers that are always copied whole, they are common.
+
+    Args:
+        scores: Scores of single samples, in the order in which they were made.
+        thresholds: Where to look at the set of retrieval heads; a head at the threshold is in it.
+        n_depths: Depths in a sweep; the published protocol has 10.
+
+    Raises:
+        ValueError: The scores hold only one value for each head, or there are fewer than two
+            depths.
+    """
+    if scores.source is not None and scores.source.n_samples is None:
+        raise ValueError(
+            f"Expected scores of single samples; found one value for each head in "
+            f"{scores.source.path!r}. Take the file that has a list for each head."
+        )
+    if n_depths < 2:
+        raise ValueError(f"Expected two depths or more in a sweep; found {n_depths}.")
+    values = scores.values
+    duplicates = duplicate_runs(values)
+    zero = _all_zero(values)
+    seen = values[~values.isnan()]
+    return Audit(
+        source=scores.source,
+        duplicates=duplicates,
+        n_copies=_n_copies(duplicates.first_equal.tolist()),
+        n_zero_samples=int(zero.sum()),
+        n_depths=n_depths,
+        n_in_sweeps=_n_in_runs(duplicates.run_lengths, n_depths - 1, zero.tolist()),
+        n_above_one=int((values > 1).sum()),
+        max_score=float(seen.max()) if len(seen) else float("nan"),
+        above_one=_heads_above_one(values),
+        effects=_effects(scores, duplicates, zero, sorted(set(thresholds))),
+    )
+
+
+def _all_zero(values: Float[Tensor, "sample layer head"]) -> Bool[Tensor, "sample"]:
+    """Samples in which some head saw the answer and every one that did scores 0."""
+    unseen = values.isnan().flatten(1)
+    return ((values.flatten(1) == 0) | unseen).all(dim=1) & ~unseen.all(dim=1)
+
+
+def _n_copies(names: Sequence[int]) -> int:
+    """How often a sequence of more than one distinct name is repeated to give these; at most."""
+    names = list(names)
+    if len(set(names)) == 1:
+        return 1
+    for n_copies in range(len(names) // 2, 1, -1):
+        length, rest = divmod(len(names), n_copies)
+        if rest == 0 and names == names[:length] * n_copies:
+            return n_copies
+    return 1
+
+
+def _n_in_runs(run_lengths: Sequence[int], length: int, zero: Sequence[bool]) -> int:
+    """Samples in runs of one length, runs of all-zero samples left out."""
+    n_samples, start = 0, 0
+    for run_length in run_lengths:
+        if run_length == length and not zero[start]:
+            n_samples += run_length
+        start += run_length
+    return n_samples
+
+
+def _heads_above_one(values: Float[Tensor, "sample layer head"]) -> pd.DataFrame:
+    """Heads with a score above 1 on some sample."""
+    counts = (values > 1).sum(dim=0)
+    highest = values.nan_to_num(nan=-torch.inf).amax(dim=0)
+    rows = [
+        (la, he, Head(la, he).label, int(counts[la, he]), float(highest[la, he]))
+        for la, he in counts.nonzero().tolist()
+    ]
+    table = pd.DataFrame(rows, columns=_ABOVE_ONE_COLUMNS)
+    return table.sort_values("n_above_one", ascending=False, kind="stable", ignore_index=True)
+
+
+def _effects(
+    scores: RetrievalScores,
+    duplicates: DuplicateRuns,
+    zero: Bool[Tensor, "sample"],
+    thresholds: Sequence[float],
+) -> pd.DataFrame:
+    """Sets of retrieval heads under each correction, compared with those as given."""
+    new = duplicates.first_equal == torch.arange(duplicates.n_samples)
+    cut = scores.values.clamp(max=1)
+    corrected = {
+        "as given": scores.values,
+        "each sample once": scores.values[new],
+        "no all-zero samples": scores.values[~zero],
+        "cut at 1": cut,
+        "all three": cut[new & ~zero],
+    }
+    mean = scores.mean()
+    rows = []
+    for threshold in thresholds:
+        given = scores.heads(threshold)
+        for correction, values in corrected.items():
+            change = (values.nanmean(dim=0) - mean).abs().nan_to_num(nan=-1.0).max()
+            heads = _heads(values, threshold)
+            row = {
+                "threshold": threshold,
+                "correction": correction,
+                "n_samples": len(values),
+                "largest_change": float(change) if change >= 0 else float("nan"),
+                "n": len(heads),
+            }
+            rows.append(row | set_change(given, heads))
+    return pd.DataFrame(rows)
+
+
+def _heads(values: Float[Tensor, "sample layer head"], threshold: float) -> list[Head]:
+    """Retrieval heads over some samples; none without a sample."""
+    if not len(values):
+        return []
+    return RetrievalScores(values, "corrected", tuple(range(len(values)))).heads(threshold)

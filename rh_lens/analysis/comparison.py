@@ -1,0 +1,124 @@
+"""Two or more results, compared in pairs: the statistics, and where chance puts them."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from rh_lens.analysis.similarity import STATISTICS
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """One statistic of a pair, and where chance puts it.
+
+    Args:
+        name: One of `similarity.STATISTICS`.
+        value: The statistic; NaN where it is not defined.
+        null: Range of the middle 95 % (or `level`) when the heads of one result are permuted.
+        layer_null: The same when they are permuted inside their layers: what agreement on the
+            layers alone gives.
+    """
+
+    name: str
+    value: float
+    null: tuple[float, float]
+    layer_null: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PairComparison:
+    """Two results, compared.
+
+    Args:
+        a: Name of the one.
+        b: Name of the other.
+        compared: "one by one" for equal shapes, otherwise "profiles only" and the shapes: there
+            is no telling which head corresponds to which.
+        scores: Definition of the scores, or both where they differ, such as "position against
+            event": part of any difference is then the definitions'.
+        n: Heads or KV groups with a score in both; 0 when compared by profiles only.
+        k: Size of the top sets.
+        similarities: One for each statistic; none when compared by profiles only.
+        profile_distance: Mean difference between the sorted scores; see `profile_distance`.
+        depth_pearson: Correlation of the layers' mean scores on relative depth; see
+            `depth_profile_pearson`.
+        depth_null: Its range when the heads of one result are permuted.
+    """
+
+    a: str
+    b: str
+    compared: str
+    scores: str
+    n: int
+    k: int
+    similarities: tuple[Similarity, ...]
+    profile_distance: float
+    depth_pearson: float
+    depth_null: tuple[float, float]
+
+    def __getitem__(self, statistic: str) -> Similarity:
+        """The statistic with this name.
+
+        Raises:
+            KeyError: The name is unknown, or the pair was compared by profiles only.
+        """
+        return {similarity.name: similarity for similarity in self.similarities}[statistic]
+
+
+@dataclass(frozen=True)
+class LineageComparison:
+    """Every pair of some results.
+
+    Args:
+        pairs: In the order of the results.
+        unit: What was compared: "head", or "KV group, max" or "KV group, mean" of its heads.
+        p: Persistence of rank-biased overlap.
+        level: Coverage of the null ranges.
+        n_permutations: Random permutations behind each null range.
+    """
+
+    pairs: tuple[PairComparison, ...]
+    unit: str
+    p: float
+    level: float
+    n_permutations: int
+
+    def pair(self, a: str, b: str) -> PairComparison:
+        """The comparison of two results, named in either order.
+
+        Raises:
+            KeyError: There is no such pair.
+        """
+        return {frozenset((pair.a, pair.b)): pair for pair in self.pairs}[frozenset((a, b))]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each pair.
+
+        Returns:
+            Columns `a`, `b`, `unit`, `compared`, `scores`, `n`, `k`; for each statistic `pearson`,
+            `spearman`, `jaccard`, `rbo` its value and, with the endings `_null_low`, `_null_high`,
+            `_layer_null_low` and `_layer_null_high`, its null ranges, NaN when compared by
+            profiles only; `profile_distance`, `depth_pearson`, `depth_pearson_null_low` and
+            `depth_pearson_null_high`.
+        """
+        return pd.DataFrame([self._row(pair) for pair in self.pairs])
+
+    def _row(self, pair: PairComparison) -> dict[str, object]:
+        row: dict[str, object] = {"a": pair.a, "b": pair.b, "unit": self.unit}
+        row |= {"compared": pair.compared, "scores": pair.scores, "n": pair.n, "k": pair.k}
+        for name in STATISTICS:
+            found = pair[name] if pair.similarities else _undefined(name)
+            row[name] = found.value
+            row[f"{name}_null_low"], row[f"{name}_null_high"] = found.null
+            row[f"{name}_layer_null_low"], row[f"{name}_layer_null_high"] = found.layer_null
+        return row | {
+            "profile_distance": pair.profile_distance,
+            "depth_pearson": pair.depth_pearson,
+            "depth_pearson_null_low": pair.depth_null[0],
+            "depth_pearson_null_high": pair.depth_null[1],
+        }
+
+
+def _undefined(name: str) -> Similarity:
+    nothing = (float("nan"), float("nan"))
+    return Similarity(name, float("nan"), nothing, nothing)

@@ -1,0 +1,85 @@
+"""Score tables seen by needle, length and depth: the trials behind them, and means over groups."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from rh_lens.detection import RetrievalScores
+
+CELL = ("context_length", "requested_depth")
+"""Columns of a trial table that name a cell of the grid."""
+
+
+def trials_of(
+    scores: RetrievalScores, trials: pd.DataFrame, columns: Sequence[str]
+) -> pd.DataFrame:
+    """Rows of the scored trials, in the order of the scores.
+
+    Args:
+        scores: Scores of some trials.
+        trials: One row a trial with the columns `trial` and `columns`, from `trial_table` or the
+            trials of a stored run; other rows and columns are left out.
+        columns: Columns to keep.
+
+    Raises:
+        ValueError: A column or a trial is missing, or a trial has two rows.
+    """
+    missing = [name for name in ("trial", *columns) if name not in trials.columns]
+    if missing:
+        raise ValueError(
+            f"Expected a table of trials with the columns {['trial', *columns]}; {missing} not "
+            f"found among {list(trials.columns)}. Make it with trial_table(result.trials)."
+        )
+    indexed = trials.set_index("trial")
+    found = indexed.index.isin(scores.trials)
+    if indexed.index[found].has_duplicates or found.sum() < len(set(scores.trials)):
+        raise ValueError(
+            f"Expected one row for each of the {len(scores.trials)} scored trials; found "
+            f"{int(found.sum())} rows of them. Pass the table of the run that the scores are from."
+        )
+    return indexed.loc[list(scores.trials), list(columns)].reset_index(drop=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Trials in groups that share a value in some columns.
+
+    Args:
+        code: Group of each trial.
+        names: Value of each group, sorted; a tuple where several columns name it.
+    """
+
+    code: Int[np.ndarray, "trial"]
+    names: tuple[Any, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of groups."""
+        return len(self.names)
+
+
+def group_trials(table: pd.DataFrame, by: Sequence[str]) -> Groups:
+    """Trials of a table in groups with equal values in the columns `by`."""
+    grouped = table.groupby(list(by) if len(by) > 1 else by[0], sort=True)
+    code = grouped.ngroup().to_numpy(dtype=np.int64, copy=True)
+    return Groups(code, tuple(name for name, _ in grouped))
+
+
+def group_means(
+    values: Float[Tensor, "trial *heads"], groups: Groups
+) -> tuple[Float[Tensor, "group *heads"], Int[Tensor, "group *heads"]]:
+    """Mean of each group over the trials that are not NaN, and how many those are.
+
+    A group without any is NaN.
+    """
+    code = torch.from_numpy(groups.code)
+    empty = torch.zeros((groups.n, *values.shape[1:]), dtype=torch.float64)
+    total = empty.index_add(0, code, values.double().nan_to_num(nan=0.0))
+    count = empty.index_add(0, code, (~values.isnan()).double())
+    return (total / count).where(count > 0, torch.nan), count.long()

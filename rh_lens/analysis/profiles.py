@@ -1,0 +1,62 @@
+"""Shapes of a score table that need no correspondence between heads."""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import wasserstein_distance
+
+
+def profile_distance(
+    a: Float[np.ndarray, "layer_a head_a"], b: Float[np.ndarray, "layer_b head_b"]
+) -> float:
+    """Mean difference between the sorted scores of two results, whatever their numbers of heads.
+
+    The area between the two quantile functions (the Wasserstein-1 distance), in units of the score:
+    0 when the same shares of heads have the same scores, wherever those heads are. Heads that are
+    NaN are left out.
+
+    Raises:
+        ValueError: One of the results has no score.
+    """
+    scores = [result[~np.isnan(result)] for result in (a, b)]
+    if not all(len(values) for values in scores):
+        raise ValueError(
+            f"Expected scores in both results; found {len(scores[0])} and {len(scores[1])}. "
+            "Leave out results in which no head has a score."
+        )
+    return float(wasserstein_distance(*scores))
+
+
+def depth_profile(
+    means: Float[np.ndarray, "*batch layer head"], relative_depth: Float[np.ndarray, "point"]
+) -> Float[np.ndarray, "*batch point"]:
+    """Mean score of the layers at some relative depths, 0 for the first layer and 1 for the last.
+
+    Linear between neighbouring layers. Heads that are NaN, and layers of such, are left out; they
+    have to be the same ones all over a batch. NaN when there is no score at all.
+    """
+    seen = ~np.isnan(means)
+    scored = seen.reshape(-1, *means.shape[-2:])[0].any(axis=1)
+    if not scored.any():
+        return np.full((*means.shape[:-2], len(relative_depth)), np.nan)
+    kept, n_seen = means[..., scored, :], seen[..., scored, :].sum(axis=-1)
+    layer_mean = np.nan_to_num(kept, nan=0.0).sum(axis=-1) / n_seen
+    depth = np.nonzero(scored)[0] / max(len(scored) - 1, 1)
+    weights = [np.interp(relative_depth, depth, row) for row in np.eye(len(depth))]
+    return layer_mean @ np.stack(weights)
+
+
+def depth_profile_pearson(
+    a: Float[np.ndarray, "layer_a head_a"], b: Float[np.ndarray, "*batch layer_b head_b"]
+) -> Float[np.ndarray, "*batch"]:
+    """Correlation of the layers' mean scores in two results, on relative depth.
+
+    Both profiles are read at as many even depths as the result with fewer layers has; NaN where one
+    of them is flat. With few layers even unrelated results often correlate strongly.
+    """
+    points = np.linspace(0.0, 1.0, min(len(a), b.shape[-2]))
+    one, other = depth_profile(a, points), depth_profile(b, points)
+    one, other = one - one.mean(), other - other.mean(axis=-1, keepdims=True)
+    size = np.linalg.norm(one) * np.linalg.norm(other, axis=-1)
+    # A flat profile is left with rounding errors only.
+    flat = ~(size > 1e-12)
+    return np.where(flat, np.nan, np.asarray(other @ one) / np.where(flat, 1.0, size))

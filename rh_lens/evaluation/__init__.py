@@ -1,0 +1,40 @@
+"""What a model answers, and how sure one can be of it."""
+
+from rh_lens.evaluation.ablation_plan import AblationPlan, HeadSet, plan_ablation
+from rh_lens.evaluation.activity import ACTIVITY_COLUMNS
+from rh_lens.evaluation.curves import AblationCurve, ablation_curve
+from rh_lens.evaluation.error_rules import ERROR_TYPES, REFUSALS, ErrorRules
+from rh_lens.evaluation.errors import ERROR_COLUMNS, classify_errors, error_shares
+from rh_lens.evaluation.perplexity import perplexity, window_losses
+from rh_lens.evaluation.recall import RecallResult, needle_recall
+from rh_lens.evaluation.statistics import (
+    bootstrap_interval,
+    holm,
+    mcnemar_pvalue,
+    permutation_pvalue,
+    sign_pvalue,
+)
+
+__all__ = [
+    "ACTIVITY_COLUMNS",
+    "ERROR_COLUMNS",
+    "ERROR_TYPES",
+    "REFUSALS",
+    "AblationCurve",
+    "AblationPlan",
+    "ErrorRules",
+    "HeadSet",
+    "RecallResult",
+    "ablation_curve",
+    "bootstrap_interval",
+    "classify_errors",
+    "error_shares",
+    "holm",
+    "mcnemar_pvalue",
+    "needle_recall",
+    "permutation_pvalue",
+    "perplexity",
+    "plan_ablation",
+    "sign_pvalue",
+    "window_losses",
+]

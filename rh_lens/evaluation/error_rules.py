@@ -1,0 +1,140 @@
+"""The rules that tell how a failed answer fails, and what they are applied to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rh_lens.evaluation.prompt_parts import PromptParts
+from rh_lens.evaluation.runs import (
+    NOWHERE,
+    longest_cycle,
+    longest_own_run,
+    run_lengths,
+    words_of,
+)
+from rh_lens.runtime.stop import decode_exactly
+
+ERROR_TYPES = (
+    "empty",
+    "refusal",
+    "repetition",
+    "incomplete",
+    "wrong extraction",
+    "hallucination",
+)
+"""Ways to fail, in the order in which they are tried."""
+
+REFUSALS = (
+    "i am sorry",
+    "i'm sorry",
+    "i do not know",
+    "i don't know",
+    "i am not sure",
+    "i'm not sure",
+    "i cannot answer",
+    "i can't answer",
+    "i cannot find",
+    "i can't find",
+    "cannot be determined",
+    "does not contain",
+    "does not mention",
+    "does not provide",
+    "does not say",
+    "is not mentioned",
+    "is not given",
+    "is not provided",
+    "is not stated",
+    "is unknown",
+    "no information",
+    "not enough information",
+    "there is no mention",
+    "unable to answer",
+    "unable to find",
+)
+"""Phrases of a refusal, in lower case; English only."""
+
+
+@dataclass(frozen=True)
+class ErrorRules:
+    """Rules for the type of a failed answer; the first that holds names it.
+
+    1. **empty**: no letter and no digit.
+    2. **refusal**: the text has one of the phrases `refusals`.
+    3. **repetition**: a stretch of tokens goes through a cycle three times or more and covers at
+       least `min_repeated` of the answer.
+    4. **incomplete**: one or more words in a row, not all of them `FUNCTION_WORDS`, stand in the
+       needle's answer and nowhere else in the prompt; or a run of tokens long enough for rule 5
+       stands in the needle's answer, and none longer in the haystack.
+    5. **wrong extraction**: a run of at least `min_copied_tokens` tokens, and of at least
+       `min_copied` of all that was said, stands verbatim in the haystack: the prompt before its
+       question, without the needle.
+    6. **hallucination**: anything else, from neither; also words of the question said again.
+
+    Args:
+        refusals: Phrases in lower case.
+        min_repeated: Share of the tokens said, see rule 3.
+        min_copied_tokens: Number of tokens, see rule 5.
+        min_copied: Share of the tokens said, see rule 5.
+    """
+
+    refusals: tuple[str, ...] = REFUSALS
+    min_repeated: float = 0.5
+    min_copied_tokens: int = 4
+    min_copied: float = 0.5
+
+    def error_type(self, text: str, n_tokens: int, found: dict[str, Any]) -> str:
+        """One of `ERROR_TYPES`.
+
+        Args:
+            text: The answer.
+            n_tokens: Tokens of the answer.
+            found: Where they came from, from `trace`.
+        """
+        plain = " ".join(text.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
+        enough = max(self.min_copied_tokens, self.min_copied * n_tokens)
+        copied, in_answer = found["copied_length"], found["answer_length"]
+        holds = {
+            "empty": not any(character.isalnum() for character in text),
+            "refusal": any(phrase in plain for phrase in self.refusals),
+            "repetition": found["repeated_length"] >= max(1, self.min_repeated * n_tokens),
+            "incomplete": found["answer_words"] > 0 or in_answer >= max(enough, copied),
+            "wrong extraction": copied >= enough,
+            "hallucination": True,
+        }
+        return next(error for error in ERROR_TYPES if holds[error])
+
+
+def trace(parts: PromptParts, said: Sequence[int], text: str, tokenizer: Any) -> dict[str, Any]:
+    """Where an answer's tokens came from.
+
+    Args:
+        parts: Of the prompt.
+        said: Generated token ids.
+        text: The same as text.
+        tokenizer: Turns token ids into text.
+
+    Returns:
+        `repeated_length`, `answer_words`, `answer_length`, `copied_length`, and where something was
+        copied, `copied_step`, `copied_from`, `copied_depth` and `copied_text`; see `ERROR_COLUMNS`.
+    """
+    in_answer, _ = run_lengths(said, parts.answer)
+    in_haystack, starts = run_lengths(said, parts.haystack)
+    length = int(in_haystack.max(initial=0))
+    found = {
+        "repeated_length": longest_cycle(said),
+        "answer_words": longest_own_run(words_of(text), parts.answer_words, parts.other_words),
+        "answer_length": int(in_answer.max(initial=0)),
+        "copied_length": length,
+    }
+    if not length:
+        return found
+    last = int(in_haystack.argmax())
+    start, step = int(starts[last]), last - length + 1
+    countable = parts.haystack != NOWHERE
+    return {
+        **found,
+        "copied_step": step,
+        "copied_from": start,
+        "copied_depth": countable[:start].sum() / countable.sum(),
+        "copied_text": decode_exactly(tokenizer, said[step : last + 1]),
+    }

@@ -1,0 +1,121 @@
+"""How failed answers fail, and what the heads did meanwhile."""
+
+from typing import Any
+
+import pandas as pd
+
+from rh_lens.evaluation.activity import looked_at
+from rh_lens.evaluation.error_rules import ERROR_TYPES, ErrorRules, trace
+from rh_lens.evaluation.prompt_parts import prompt_parts
+from rh_lens.evaluation.recall import RecallResult
+
+_DTYPES = {
+    "condition": "string",
+    "trial": "int64",
+    "error": "string",
+    "recall": "float64",
+    "n_tokens": "int64",
+    "repeated_length": "int64",
+    "answer_words": "int64",
+    "answer_length": "int64",
+    "copied_length": "int64",
+    "copied_step": "Int64",
+    "copied_from": "Int64",
+    "copied_depth": "float64",
+    "copied_text": "string",
+}
+
+ERROR_COLUMNS = tuple(_DTYPES)
+"""Columns of an error table, one row a failed answer.
+
+`error` one of `ERROR_TYPES`; `repeated_length` tokens in the longest cycle gone through three times
+or more, 0 if none; `answer_words` words in the longest run that stands in the needle's answer and
+nowhere else in the prompt; `answer_length` tokens in the longest run that stands verbatim in the
+needle's answer; `copied_length` tokens in the longest run that stands verbatim in the haystack, 0
+if none; `copied_step` where that run begins in the answer, `copied_from` where in the prompt (its
+first occurrence), `copied_depth` the share of the haystack before it, `copied_text` what it says.
+"""
+
+
+def classify_errors(
+    result: RecallResult,
+    rules: ErrorRules | None = None,
+    *,
+    min_active: float = 0.5,
+    min_sink: float = 0.5,
+) -> pd.DataFrame:
+    """One row for each answer that did not retrieve its needle: how it fails, and from where.
+
+    The types are those of Wu et al. 2024 (arXiv:2404.15574), who name incomplete retrieval, wrong
+    extraction and hallucination without giving rules, and three more; the rules are ours.
+
+    Where the result has an activity (`needle_recall(..., heads=top_heads)`), each answer also tells
+    what those heads did, over its steps and heads:
+
+    | column | |
+    |---|---|
+    | `active_on_needle` | share that looked most at the needle's answer |
+    | `active_elsewhere` | share that looked most at the token said, elsewhere in the prompt |
+    | `sink_mass` | mean attention on the first token |
+    | `active_on_wrong_place` | `active_elsewhere` is at least `min_active` |
+    | `partly_active` | `active_on_needle` is above 0 and below `min_active` |
+    | `attended_sink` | `sink_mass` is at least `min_sink` |
+
+    The shares are NaN for an answer without tokens. A head that is silenced at its output still
+    looks: its activity is what it would have copied.
+
+    Args:
+        result: From `needle_recall`.
+        rules: None takes `ErrorRules()`.
+        min_active: Share of steps and heads from which on the heads count as active.
+        min_sink: Mean attention from which on they count as attending the first token.
+
+    Returns:
+        Columns `ERROR_COLUMNS`, and those above where heads were recorded; in the order of
+        `result.answers`.
+    """
+    rules = rules or ErrorRules()
+    failed = result.answers[~result.answers["retrieved"]].reset_index(drop=True)
+    found: dict[int, dict[str, Any]] = {}
+    # By prompt: the parts of a long one are large, and needed one after the other only.
+    for trial in failed["trial"].unique().tolist():
+        parts = prompt_parts(result.prompts[trial], result.tokenizer)
+        group = failed[failed["trial"] == trial]
+        for row, condition, text in zip(
+            group.index, group["condition"], group["text"], strict=True
+        ):
+            said = result.tokens[condition, trial].tolist()
+            traced = trace(parts, said, text, result.tokenizer)
+            found[row] = {"error": rules.error_type(text, len(said), traced), **traced}
+    errors = failed.join(pd.DataFrame.from_dict(found, orient="index"))
+    errors = errors.reindex(columns=list(ERROR_COLUMNS)).astype(_DTYPES)
+    if result.activity is None:
+        return errors
+    activity = looked_at(result.activity, result.tokens, result.prompts)
+    errors = errors.merge(activity, on=["condition", "trial"], how="left")
+    on_needle = errors["active_on_needle"]
+    errors["active_on_wrong_place"] = errors["active_elsewhere"] >= min_active
+    errors["partly_active"] = (on_needle > 0) & (on_needle < min_active)
+    errors["attended_sink"] = errors["sink_mass"] >= min_sink
+    return errors
+
+
+def error_shares(errors: pd.DataFrame, result: RecallResult) -> pd.DataFrame:
+    """Shares of each condition's answers that were retrieved, and that failed in each way.
+
+    Args:
+        errors: From `classify_errors(result)`.
+        result: The answers.
+
+    Returns:
+        One row a condition, in order: `condition`, `n` (answers), `retrieved`, then a column for
+        each of `ERROR_TYPES`. The shares add up to 1.
+    """
+    counts = pd.crosstab(errors["condition"], errors["error"])
+    counts = counts.reindex(index=list(result.conditions), columns=list(ERROR_TYPES), fill_value=0)
+    n = result.answers.groupby("condition", sort=False).size()
+    shares = counts.div(n, axis=0)
+    shares.insert(0, "retrieved", 1 - counts.sum(axis=1) / n)
+    shares.insert(0, "n", n)
+    shares.columns.name = None
+    return shares.rename_axis("condition").reset_index()

@@ -1,0 +1,204 @@
+"""Perplexity of plain text under conditions: does a model that lost a fact keep its language?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from rh_lens.evaluation.statistics import bootstrap_interval
+from rh_lens.prompts import Haystack, text_haystack
+from rh_lens.prompts.haystack_tokens import tokenize_haystack
+from rh_lens.prompts.pieces import PieceEncoder
+from rh_lens.runtime import (
+    Bridge,
+    Condition,
+    PrefillChoice,
+    must_fire,
+    open_context,
+    require_bridge,
+    teacher_force,
+)
+
+
+def perplexity(
+    model: Bridge,
+    text: Haystack | Sequence[str] | Int[Tensor, "pos"],
+    conditions: Mapping[str, Condition] | None = None,
+    *,
+    window: int = 256,
+    n_windows: int = 16,
+    prefill: PrefillChoice = "auto",
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    r"""Perplexity of a text under each condition, and how many times that of the first.
+
+    Per token, $\exp(-\frac{1}{n}\sum_t \log p(x_t \mid x_{<t}))$ over the second half of every
+    window; the first half is its context. A condition acts as it does on a needle prompt: while the
+    first half is read without its last token ("prefill"), from that token on ("decode"), or both.
+    All conditions are scored on the same tokens. See `window_losses` for the arguments.
+
+    Args:
+        model: A TransformerBridge.
+        text: Text or token ids that nothing was fitted to.
+        conditions: Hooks and their scope, by name; the first is what the others are compared with.
+        window: Tokens in a window.
+        n_windows: Windows at most.
+        prefill: How the first halves are read.
+        level: Share of the resampled means inside the intervals.
+        seed: Seed of the resampling.
+
+    Returns:
+        One row a condition: `condition`, `n_tokens`, `nll` (mean negative log-likelihood in nats a
+        token), `nll_low`, `nll_high`, `perplexity`, `ratio` (to the first condition), `ratio_low`,
+        `ratio_high`. Intervals resample whole windows; those of the ratio are paired, window by
+        window.
+
+    Raises:
+        RuntimeError: A condition's hook was never called.
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: There is no condition, or the text has less than one window.
+    """
+    losses = window_losses(
+        model, text, conditions, window=window, n_windows=n_windows, prefill=prefill
+    )
+    table = losses.pivot(index="window", columns="condition", values="nll")
+    table = table[list(losses["condition"].unique())]
+    first = table.iloc[:, 0]
+    n_tokens = int(losses.loc[losses["condition"] == table.columns[0], "n_tokens"].sum())
+    rows = []
+    for condition, nll in table.items():
+        low, high = bootstrap_interval(nll.to_numpy(), level=level, seed=seed)
+        more = (nll - first).to_numpy()
+        ratio_low, ratio_high = np.exp(bootstrap_interval(more, level=level, seed=seed))
+        rows.append(
+            {
+                "condition": condition,
+                "n_tokens": n_tokens,
+                "nll": nll.mean(),
+                "nll_low": low,
+                "nll_high": high,
+                "perplexity": np.exp(nll.mean()),
+                "ratio": np.exp(more.mean()),
+                "ratio_low": ratio_low,
+                "ratio_high": ratio_high,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def window_losses(
+    model: Bridge,
+    text: Haystack | Sequence[str] | Int[Tensor, "pos"],
+    conditions: Mapping[str, Condition] | None = None,
+    *,
+    window: int = 256,
+    n_windows: int = 16,
+    prefill: PrefillChoice = "auto",
+) -> pd.DataFrame:
+    """Mean negative log-likelihood of the second half of each window, under each condition.
+
+    Args:
+        model: A TransformerBridge.
+        text: A haystack or documents, cut into windows one after the other, each beginning with the
+            tokenizer's BOS if it adds one; or token ids, cut as they are. What is left over at the
+            end is not used. Hooks must treat all positions of a pass alike.
+        conditions: Hooks and their scope, by name. None: the model as it is, under the name
+            "plain".
+        window: Tokens in a window, at least 2.
+        n_windows: Windows at most, the first ones.
+        prefill: How the first halves are read: "auto", "sdpa", "chunked" or "whole".
+
+    Returns:
+        One row a condition and window, in this order: `condition`, `window`, `n_tokens` (those
+        scored), `nll` (nats a token; summed in fp64).
+
+    Raises:
+        RuntimeError: The chosen way of reading disagrees with the plain bridge, or a condition's
+            hook was never called.
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: There is no condition, the text has less than one window, or the window does not
+            fit the model.
+    """
+    require_bridge(model)
+    conditions = {"plain": Condition()} if conditions is None else conditions
+    windows = _windows(model, text, window, n_windows)
+    if not conditions or not windows:
+        raise ValueError(
+            f"Expected at least one condition and {window} tokens of text; found {len(conditions)} "
+            f"and {len(windows)} windows. Give a longer text or a smaller window."
+        )
+    found: dict[str, list[float]] = {name: [] for name in conditions}
+    for name, nll in _losses(model, windows, conditions, prefill):
+        found[name].append(nll)
+    return pd.DataFrame(
+        [
+            {"condition": name, "window": index, "n_tokens": window - window // 2, "nll": nll}
+            for name, losses in found.items()
+            for index, nll in enumerate(losses)
+        ]
+    )
+
+
+def _windows(
+    model: Bridge, text: Haystack | Sequence[str] | Int[Tensor, "pos"], window: int, n_windows: int
+) -> list[Int[Tensor, "window"]]:
+    """Whole windows of the text."""
+    if window < 2 or n_windows < 1:
+        raise ValueError(
+            f"Expected windows of 2 or more tokens, and one or more of them; found window={window} "
+            f"and n_windows={n_windows}. Half of a window is scored."
+        )
+    start = torch.empty(0, dtype=torch.long)
+    if not isinstance(text, Tensor):
+        haystack = text if isinstance(text, Haystack) else text_haystack(text)
+        encoder = PieceEncoder(model.tokenizer)
+        start = encoder.start_tokens
+        text = tokenize_haystack(encoder, haystack, n_tokens=n_windows * window).tokens
+    size = window - len(start)
+    parts = text.cpu().split(size) if size > 0 else ()
+    return [torch.cat([start, part]) for part in parts[:n_windows] if len(part) == size]
+
+
+def _losses(
+    model: Bridge,
+    windows: Sequence[Int[Tensor, "window"]],
+    conditions: Mapping[str, Condition],
+    prefill: PrefillChoice,
+) -> Iterator[tuple[str, float]]:
+    """Loss of each window under each condition, in the order of the windows."""
+    with ExitStack() as stack:
+        watched = {
+            name: Condition(stack.enter_context(must_fire(condition.hooks)), condition.scope)
+            for name, condition in conditions.items()
+        }
+        # Those that read alike follow each other, and share one reading of the first half.
+        order = sorted(watched, key=lambda name: bool(watched[name].prefill_hooks))
+        context = open_context(model, windows[0], longest=len(windows[0]), prefill=prefill)
+        for tokens in windows:
+            before, scored = tokens[: len(tokens) // 2], tokens[len(tokens) // 2 :]
+            for name in order:
+                logits = teacher_force(
+                    model,
+                    before,
+                    scored,
+                    decode_hooks=watched[name].decode_hooks,
+                    prefill_hooks=watched[name].prefill_hooks,
+                    context=context,
+                )
+                yield name, mean_nll(logits, scored)
+
+
+def mean_nll(logits: Float[Tensor, "pos d_vocab"], tokens: Int[Tensor, "pos"]) -> float:
+    """Mean negative log-likelihood of tokens in nats, from the rows that predict them.
+
+    The softmax is taken in fp32, the mean in fp64.
+    """
+    losses = torch.nn.functional.cross_entropy(
+        logits.float(), tokens.to(logits.device), reduction="none"
+    )
+    return float(losses.double().mean())
