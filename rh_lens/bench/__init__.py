@@ -1,5 +1,6 @@
 """Benchmark: detection against what a user would run instead."""
 
+from rh_lens.bench.conditions import ConditionsRow, benchmark_conditions, conditions_table
 from rh_lens.bench.measure import Measurement, measure
 from rh_lens.bench.methods import METHODS, Bench, make_bench
 from rh_lens.bench.models import BenchModel, bench_models, bench_prompts
@@ -9,10 +10,13 @@ __all__ = [
     "METHODS",
     "Bench",
     "BenchModel",
+    "ConditionsRow",
     "Measurement",
     "Row",
     "bench_models",
     "bench_prompts",
+    "benchmark_conditions",
+    "conditions_table",
     "make_bench",
     "measure",
     "run_benchmark",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from rh_lens.cli import bench, detect
+from rh_lens.cli import ablate, audit, bench, compare, detect, merge
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,6 +33,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="rh-lens", description="Find the retrieval heads of a language model.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     detect.add(commands.add_parser("detect", help="score every head of a model"))
+    merge.add(commands.add_parser("merge", help="join the shards of a run"))
+    ablate.add(commands.add_parser("ablate", help="answers without the top heads, and controls"))
+    audit.add(commands.add_parser("audit", help="what the published protocol did to scores"))
+    compare.add(commands.add_parser("compare", help="whether models share their heads"))
     bench.add(commands.add_parser("bench", help="time detection against plain generation"))
     return parser
 

@@ -10,7 +10,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "Time five ways to answer the same needle prompts: (a) Hugging Face generate, nothing "
         "recorded; (b) run_with_cache on patterns; (c) generation with pattern hooks; (d) eager "
         "steps as published; (e) detection with rh_lens. Each at ten depths, on the bundled model "
-        "and on Llamas with random weights."
+        "and on Llamas with random weights. Then twenty decoding conditions against one."
     )
     parser.set_defaults(run=_run)
     parser.add_argument("--quick", action="store_true", help="the bundled model only")
@@ -24,15 +24,24 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     import torch
 
-    from rh_lens.bench import Row, run_benchmark, to_dataframe
+    from rh_lens.bench import (
+        Row,
+        benchmark_conditions,
+        conditions_table,
+        run_benchmark,
+        to_dataframe,
+    )
     from rh_lens.records import describe_machine
 
     rows: list[Row] = []
     print(describe_machine())
-    cells = run_benchmark(torch.device(args.device), quick=args.quick, n_repeats=args.repeats)
+    device = torch.device(args.device)
+    cells = run_benchmark(device, quick=args.quick, n_repeats=args.repeats)
     for cell in cells:
         rows += cell
         if args.out:
             to_dataframe(rows).to_csv(args.out, index=False)
     print(to_dataframe(rows).to_string(index=False))
+    forks = benchmark_conditions(device, quick=args.quick, n_repeats=args.repeats)
+    print(conditions_table(list(forks)).to_string(index=False))
     return 0

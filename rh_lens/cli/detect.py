@@ -2,17 +2,19 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rh_lens.cli import options
 
 if TYPE_CHECKING:
-    from rh_lens.prompts import Needle, Template
+    from rh_lens.prompts import Needle, NeedlePrompt, Template
+    from rh_lens.records import RunFolder, Shard
     from rh_lens.runtime import Bridge
 
-SCORES = ("position", "event", "token-set", "teacher-forced", "attention-mass")
+SCORES = ("position", "token-set", "event", "teacher-forced", "attention-mass")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -29,44 +31,113 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="leave out needles that the model answers without the haystack")  # fmt: skip
     add("--score", choices=SCORES, default="position", help="default: %(default)s")
     add("--threshold", type=float, default=0.1, help="retrieval heads score this much or more")
-    add("--out", type=Path, metavar="DIR", help="run folder; default: a new one in rh_lens_runs")
+    add("--out", type=Path, metavar="DIR", help="run folder; default: a new one in rh_lens_runs. "
+        "A run that was stopped there goes on")  # fmt: skip
+    add("--shard", metavar="I/N", help="answer part I of N, in DIR/shard-I-of-N; rh-lens merge "
+        "joins them. Under accelerate launch, each process takes its own")  # fmt: skip
     add("--save-prompts", action="store_true", help="keep the prompts' token ids in trials.jsonl")
+    add("--compat", choices=["official"], help="score as the published code does, for comparison")
     add("--quiet", action="store_true", help="no progress bar")
 
 
 def _run(args: argparse.Namespace) -> int:
-    from rh_lens.detection import NoAcceptedTrialsError, detect_retrieval_heads
     from rh_lens.prompts import load_haystack, load_template
-    from rh_lens.records import RunFolder
-    from rh_lens.views import summarise
 
+    shard = options.shard_of(args)
+    if args.compat and shard:
+        raise ValueError(
+            f"Expected one process for --compat {args.compat}; found shard {shard}. Leave out "
+            "--shard, and start it without a launcher."
+        )
     out = args.out or Path("rh_lens_runs") / options.run_name(args.model)
     # Before the model, which may take long to load: a mistake in these shows at once.
     haystack = load_haystack(args.haystack, seed=args.seed)
     needles = _needles(args)
+    args.device = options.own_device(args)
     model = options.load_model(args)
     template = load_template(args.template, model.tokenizer)
     if args.closed_book:
         needles = _unknown(model, needles, template)
     prompts = options.build_prompts(args, model, haystack, needles, template)
+    if args.compat:
+        from rh_lens.cli import official
+
+        return official.run(args, model, prompts, out)
+    return _detect(args, model, prompts, out / shard.folder if shard else out, shard)
+
+
+def _detect(
+    args: argparse.Namespace,
+    model: "Bridge",
+    prompts: "Sequence[NeedlePrompt]",
+    out: Path,
+    shard: "Shard | None",
+) -> int:
+    """Answer what is missing in a run folder, and print the result or where its parts are."""
+    from rh_lens.detection import NoAcceptedTrialsError, detect_retrieval_heads, room_for_answers
+    from rh_lens.records import RunFolder, run_key
+    from rh_lens.runtime import eos_token_ids, stop_rule
+    from rh_lens.views import summarise
+
     description = options.describe_run("detect", args, model, prompts)
-    with RunFolder(out, description, save_prompts=args.save_prompts) as run:
-        try:
-            result = detect_retrieval_heads(
-                model,
-                prompts,
-                score=args.score,
-                threshold=args.threshold,
-                max_new_tokens=args.max_new_tokens,
-                progress=not args.quiet,
-                on_trial=run.add,
-            )
-        except NoAcceptedTrialsError as error:
-            print(f"rh-lens: no result: {error}\nThe trials are in {out}", file=sys.stderr)
-            return 1
-        run.finish(result)
+    stop = stop_rule(model.tokenizer, eos=eos_token_ids(model))
+    how: dict[str, Any] = {
+        "score": args.score,
+        "threshold": args.threshold,
+        "max_new_tokens": args.max_new_tokens or room_for_answers(prompts),
+    }
+    ends = [*sorted(stop.token_ids), *stop.strings]
+    key = run_key(description["model"], prompts, **how, stop=ends)
+    folder = RunFolder(out, prompts, key, description, shard=shard, save_prompts=args.save_prompts)
+    how |= {"stop": stop, "progress": not args.quiet and (shard is None or shard.number == 1)}
+    try:
+        with folder as run:
+            _say_what_is_there(run)
+            if run.missing:
+                with suppress(NoAcceptedTrialsError), _saying_where_to_go_on(run):
+                    detect_retrieval_heads(
+                        model,
+                        prompts,
+                        only=run.missing,
+                        done=run.done,
+                        on_start=run.start,
+                        on_trial=run.add,
+                        **how,
+                    )
+            if shard:
+                print(f"Shard {shard}: {len(run.done)} prompts are answered, in {out}")
+                print(f"When all shards have ended: rh-lens merge {args.out}")
+                return 0
+            result = run.finish()
+    except NoAcceptedTrialsError as error:
+        print(f"rh-lens: no result: {error}\nThe trials are in {out}", file=sys.stderr)
+        return 1
     print(f"{summarise(result)}\n\nSaved in {out}")
     return 0
+
+
+def _say_what_is_there(run: "RunFolder") -> None:
+    """What the folder held before."""
+    if run.was_finished:
+        print(f"{run.path} holds this run already: nothing to answer.", file=sys.stderr)
+    elif run.done:
+        print(f"{_progress(run)}; going on.", file=sys.stderr)
+
+
+@contextmanager
+def _saying_where_to_go_on(run: "RunFolder") -> Iterator[None]:
+    """Context that says so when it is left by an error or by Ctrl-C."""
+    try:
+        yield
+    except BaseException:
+        if run.missing:
+            print(f"{_progress(run)}; the same command with this --out goes on.", file=sys.stderr)
+        raise
+
+
+def _progress(run: "RunFolder") -> str:
+    n_prompts = len(run.done) + len(run.missing)
+    return f"{len(run.done)} of {n_prompts} prompts are answered in {run.path}"
 
 
 def _needles(args: argparse.Namespace) -> "Sequence[Needle]":

@@ -1,19 +1,21 @@
 """Arguments that several commands have, and what becomes of them."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rh_lens.detection import RetrievalScores
     from rh_lens.prompts import Haystack, Needle, NeedlePrompt, Template
+    from rh_lens.records import Shard
     from rh_lens.runtime import Bridge
 
 DEMO = "demo"
 DTYPES = ("float32", "bfloat16", "float16")
-# Tokens that a prompt leaves free in the context window, where --max-new-tokens does not say.
-ROOM_FOR_ANSWER = 32
+DUO_ATTENTION_FILE = "full_attention_heads.tsv"
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -71,23 +73,31 @@ def build_prompts(
     needles: "Sequence[Needle]",
     template: "Template",
 ) -> "list[NeedlePrompt]":
-    """The grid of needle prompts that the arguments describe."""
+    """The grid of needle prompts that the arguments describe, with room for their answers."""
+    from rh_lens.detection import room_for_answers
     from rh_lens.prompts import build_grid
 
-    return build_grid(
-        model.tokenizer,
-        haystack,
-        needles,
-        context_lengths=args.lengths,
-        depths=args.depths,
-        template=template,
-        max_context=model.cfg.n_ctx - (args.max_new_tokens or ROOM_FOR_ANSWER),
-        allow_repeat=args.allow_repeat,
-    )
+    def grid(room: int) -> "list[NeedlePrompt]":
+        return build_grid(
+            model.tokenizer,
+            haystack,
+            needles,
+            context_lengths=args.lengths,
+            depths=args.depths,
+            template=template,
+            max_context=model.cfg.n_ctx - room,
+            allow_repeat=args.allow_repeat,
+        )
+
+    # How long the needles' answers are in tokens is known only when they stand in prompts.
+    prompts = grid(args.max_new_tokens or room_for_answers(()))
+    room = args.max_new_tokens or room_for_answers(prompts)
+    fits = max(args.lengths) + room <= model.cfg.n_ctx
+    return prompts if fits else grid(room)
 
 
 def describe_run(
-    command: str, args: argparse.Namespace, model: "Bridge", prompts: "list[NeedlePrompt]"
+    command: str, args: argparse.Namespace, model: "Bridge", prompts: "Sequence[NeedlePrompt]"
 ) -> dict[str, Any]:
     """What goes into `run.json`: enough to repeat the command."""
     from rh_lens.records import (
@@ -113,6 +123,71 @@ def describe_run(
         "versions": package_versions(),
         "machine": describe_machine(),
     }
+
+
+def read_scores(path: str | Path) -> "RetrievalScores":
+    """Scores of a run folder, or of a score file of any published shape.
+
+    Raises:
+        DamagedRunError: The run is damaged.
+        NoAcceptedTrialsError: The run has no scores.
+        OSError: There is no such file or folder.
+        ValueError: The run is not over, or the file is malformed.
+    """
+    from rh_lens.records import load_run, read_head_scores
+
+    path = Path(path)
+    if not path.is_dir() or (path / DUO_ATTENTION_FILE).exists():
+        return read_head_scores(path)
+    run = load_run(path)
+    if run.status not in ("finished", "partial"):
+        count = run.accounting()
+        raise ValueError(
+            f"Expected a finished run in {str(path)!r}; found one that is {run.status!r}, with "
+            f"{count['open'] + count['failed']} of {count['prompts']} prompts to answer. Go on "
+            "with the command that began it, or take what is there: rh-lens merge --partial."
+        )
+    return run.scores
+
+
+def shard_of(args: argparse.Namespace) -> "Shard | None":
+    """The part of a run that this process answers; None: all of it.
+
+    By --shard, or by the variables RANK and WORLD_SIZE that launchers such as accelerate set.
+
+    Raises:
+        ValueError: There is no such shard, or a shard has no --out.
+    """
+    from rh_lens.records import Shard
+
+    shard = Shard(1, 1)
+    if args.shard:
+        shard = Shard.parse(args.shard)
+    elif is_launched():
+        shard = Shard(int(os.environ["RANK"]) + 1, int(os.environ["WORLD_SIZE"]))
+    if shard.of == 1:
+        return None
+    if args.out is None:
+        raise ValueError(
+            f"Expected --out for shard {shard}, the same for all shards; found none. Name the "
+            "folder, or pass --shard 1/1 if RANK and WORLD_SIZE are of another program."
+        )
+    return shard
+
+
+def own_device(args: argparse.Namespace) -> str | None:
+    """The device that the arguments name; with several processes on a machine, each its own GPU."""
+    import torch
+
+    names_gpus = args.device == "cuda" or (args.device is None and args.model != DEMO)
+    if is_launched() and names_gpus and torch.cuda.is_available():
+        return f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    return args.device
+
+
+def is_launched() -> bool:
+    """Whether this is one of several processes that a launcher has started."""
+    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", 1)) > 1
 
 
 def run_name(model: str) -> str:

@@ -1,4 +1,4 @@
-"""A small family of demo models: `python -m rh_lens.demo.family`.
+"""A small family of demo models, trained and scored: `python -m rh_lens.demo.family`.
 
 A base that knows short contexts, its continuation on longer ones, its tuning on another prompt
 format, and two models of other seeds. The seed chooses the layer and the heads that lean towards
@@ -16,6 +16,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from rh_lens.demo.architecture import MAX_LENGTH, VOCABULARY, new_model
 from rh_lens.demo.curriculum import PEAK_LEARNING_RATE, Stage
+from rh_lens.demo.family_scores import score_member, write_member
 from rh_lens.demo.tokenizer import train_tokenizer
 from rh_lens.demo.train import Trainer, save_weights, train
 from rh_lens.prompts.template import BASE_TEMPLATE, Template
@@ -69,7 +70,13 @@ def matching_layer(seed: int) -> int:
     return 1 + random.Random(seed).randrange(3)
 
 
-def train_member(member: Member, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+def train_member(
+    member: Member,
+    tokenizer: PreTrainedTokenizerFast,
+    out: Path,
+    *,
+    n_filler_sentences: int = 40_000,
+) -> None:
     """Train one model, or go on with it, unless its weights are already in `out`."""
     folder = out / member.name
     if (folder / "weights").exists():
@@ -80,6 +87,7 @@ def train_member(member: Member, tokenizer: PreTrainedTokenizerFast, out: Path) 
         _start(member, out),
         member.seed,
         curriculum=member.curriculum,
+        n_filler_sentences=n_filler_sentences,
         template=member.template,
         peak_learning_rate=CONTINUED_LEARNING_RATE if member.parent else PEAK_LEARNING_RATE,
     )
@@ -99,8 +107,15 @@ def _start(member: Member, out: Path) -> LlamaForCausalLM:
     )
 
 
+def score(member: Member, out: Path) -> None:
+    """Score one member's heads; write them and its entry in `members.json` to `out/scores`."""
+    result, measured = score_member(out / member.name / "weights", member.template)
+    described = {"parent": member.parent, "seed": member.seed} | measured
+    write_member(out / "scores", member.name, result.scores, described)
+
+
 def main() -> None:
-    """Command line: train the family."""
+    """Command line: train the family and score its heads."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--out", type=Path, default=Path("demo_family"), help="folder of the models"
@@ -113,6 +128,7 @@ def main() -> None:
     for member in FAMILY:
         if args.only is None or member.name in args.only:
             train_member(member, tokenizer, args.out)
+            score(member, args.out)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from rh_lens.prompts.haystack import Haystack, pydoc_haystack, text_haystack
 from rh_lens.prompts.needle import Needle
 from rh_lens.prompts.needle_prompt import NeedlePrompt
 from rh_lens.prompts.synthetic import ProseWriter
+from rh_lens.prompts.template import BASE_TEMPLATE, Template
 
 HaystackKind = Literal["synthetic", "pydoc"]
 # A prompt's haystack holds about this many facts of the needle's form, fewer where it is short.
@@ -49,6 +50,7 @@ def held_out_prompts(
     n_needles: int,
     seed: int,
     haystack: HaystackKind = "synthetic",
+    template: Template = BASE_TEMPLATE,
 ) -> list[NeedlePrompt]:
     """A grid of held-out prompts; every length has its own needles and its own haystack."""
     prompts: list[NeedlePrompt] = []
@@ -58,5 +60,7 @@ def held_out_prompts(
             text = pydoc_haystack()
         else:
             text = distractor_haystack(needles, seed + length, length)
-        prompts += build_grid(tokenizer, text, needles, context_lengths=[length], depths=depths)
+        prompts += build_grid(
+            tokenizer, text, needles, context_lengths=[length], depths=depths, template=template
+        )
     return prompts

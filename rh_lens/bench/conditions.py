@@ -1,0 +1,124 @@
+"""Benchmark of many conditions that act on decoding: against one."""
+
+import random
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+
+from rh_lens.bench.measure import measure
+from rh_lens.bench.methods import Bench
+from rh_lens.bench.models import BenchModel, bench_models, bench_prompts
+from rh_lens.heads import Head
+from rh_lens.interventions import zero_ablation
+from rh_lens.prompts import NeedlePrompt
+from rh_lens.runtime import Condition, StopRule, answer_conditions
+
+LENGTH = 2016
+N_CONDITIONS = 20
+N_SILENCED = 2
+
+
+@dataclass(frozen=True)
+class ConditionsRow:
+    """Twenty conditions against one, on one model.
+
+    Args:
+        model: Name of the model.
+        drafts: Whether the untouched model's answers are what was guessed.
+        context_length: Tokens in a prompt.
+        n_conditions: Conditions with one prefill.
+        seconds: Time a prompt under all conditions, median of the repeats.
+        ratio: Time over that of the untouched model alone: lowest, median, highest.
+    """
+
+    model: str
+    drafts: str
+    context_length: int
+    n_conditions: int
+    seconds: float
+    ratio: tuple[float, float, float]
+
+
+def benchmark_conditions(
+    device: torch.device, *, quick: bool = False, n_repeats: int = 3
+) -> Iterator[ConditionsRow]:
+    """Time the untouched model with 19 ablations of two random heads, and the model alone.
+
+    Both ask at ten depths. Hooks act on decoding, so that all conditions share each prefill.
+
+    Args:
+        device: Where to run.
+        quick: The bundled model only.
+        n_repeats: How often each is timed, in turn.
+    """
+    for model in bench_models(device, quick=quick)[:3]:
+        yield _row(model, model.make(), bench_prompts(LENGTH), device, n_repeats)
+
+
+def _row(
+    model: BenchModel,
+    bench: Bench,
+    prompts: Sequence[NeedlePrompt],
+    device: torch.device,
+    n_repeats: int,
+) -> ConditionsRow:
+    many = make_conditions(bench, N_CONDITIONS)
+    one = {"untouched": many["untouched"]}
+    _answer(bench, prompts[:1], many)
+    seconds, ratios = [], []
+    for _ in range(n_repeats):
+        alone = measure(lambda: _answer(bench, prompts, one), device).seconds
+        together = measure(lambda: _answer(bench, prompts, many), device).seconds
+        seconds.append(together / len(prompts))
+        ratios.append(together / alone)
+    return ConditionsRow(
+        model=model.name,
+        drafts=model.drafts,
+        context_length=len(prompts[0].tokens),
+        n_conditions=len(many),
+        seconds=statistics.median(seconds),
+        ratio=(min(ratios), statistics.median(ratios), max(ratios)),
+    )
+
+
+def make_conditions(bench: Bench, n_conditions: int) -> dict[str, Condition]:
+    """The untouched model, and zero ablations of random heads, seeded, in decoding only."""
+    cfg, rng = bench.bridge.cfg, random.Random(0)
+    heads = [Head(layer, head) for layer in range(cfg.n_layers) for head in range(cfg.n_heads)]
+    ablations = {
+        f"draw {draw}": Condition(zero_ablation(rng.sample(heads, N_SILENCED)), "decode")
+        for draw in range(1, n_conditions)
+    }
+    return {"untouched": Condition(scope="decode"), **ablations}
+
+
+def _answer(
+    bench: Bench, prompts: Sequence[NeedlePrompt], conditions: Mapping[str, Condition]
+) -> None:
+    """Answer every prompt under every condition."""
+    stop = StopRule(frozenset() if bench.eos is None else frozenset({bench.eos}))
+    for _ in answer_conditions(
+        bench.bridge, prompts, conditions, max_new_tokens=bench.max_new_tokens, stop=stop
+    ):
+        pass
+
+
+def conditions_table(rows: Sequence[ConditionsRow]) -> pd.DataFrame:
+    """The rows as a table, ratios written as "median (lowest-highest)"."""
+    return pd.DataFrame(
+        [
+            {
+                "model": row.model,
+                "drafts": row.drafts,
+                "tokens": row.context_length,
+                "conditions": row.n_conditions,
+                "s/prompt": round(row.seconds, 3),
+                "time / one condition": f"{row.ratio[1]:.2f} "
+                f"({row.ratio[0]:.2f}-{row.ratio[2]:.2f})",
+            }
+            for row in rows
+        ]
+    )

@@ -1,0 +1,233 @@
+"""`rh-lens ablate`: what a model answers without its retrieval heads."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rh_lens.cli import options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rh_lens.detection import RetrievalScores
+    from rh_lens.evaluation import AblationCurve
+    from rh_lens.heads import Head
+    from rh_lens.prompts import Haystack, NeedlePrompt, Template
+    from rh_lens.runtime import Bridge, FwdHooks
+
+OPERATORS = ("zero", "scale", "uniform", "mean")
+SCOPES = ("both", "decode", "prefill")
+MATCHES = ("layer", "kv-group", "none")
+# Heads whose attention is recorded, for the table of errors: more would fill the memory.
+N_RECORDED = 10
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.description = (
+        "Silence the top K heads by score, and random control heads, and measure needle recall, "
+        "how answers fail and perplexity. Without arguments: the heads of the bundled model. "
+        "Prompts use other needles than detection does."
+    )
+    parser.set_defaults(run=_run)
+    add = parser.add_argument
+    add("scores", nargs="?", type=Path, metavar="SCORES", help="run folder or head_scores.json; "
+        "default: found anew, for the bundled model only")  # fmt: skip
+    options.add_model(parser)
+    options.add_prompts(parser)
+    parser.set_defaults(lengths=[256], depths=4)
+    add("--top", type=numbers, metavar="K,K,...", help="numbers of heads; default: those of "
+        "0,1,2,5,10,20,50 that the model has, and three quarters and all of its retrieval "
+        "heads")  # fmt: skip
+    add("--threshold", type=float, default=0.1, help="retrieval heads score this much or more; "
+        "they are no controls")  # fmt: skip
+    add("--controls", type=int, default=10, help="control draws for each K (default: %(default)s)")
+    add("--match", choices=MATCHES, default="layer", help="what controls share with the top K "
+        "(default: %(default)s)")  # fmt: skip
+    add("--control-seed", type=int, default=0, help="seed of the control draws")
+    add("--operator", choices=OPERATORS, default="zero", help="default: %(default)s; mean: over "
+        "prompts with the needles of detection")  # fmt: skip
+    add("--factor", type=float, default=0.5, help="of --operator scale (default: %(default)s)")
+    add("--scope", choices=SCOPES, default="both", help="while the prompt is read, while the "
+        "answer is decoded, or both (the default)")  # fmt: skip
+    add("--out", type=Path, metavar="DIR", help="results; default: a new folder in rh_lens_runs")
+    add("--quiet", action="store_true", help="no progress bar")
+
+
+def numbers(text: str) -> list[int]:
+    """Numbers of heads from "0,1,2"."""
+    try:
+        values = [int(part) for part in text.split(",")]
+    except ValueError:
+        values = [-1]
+    if min(values) < 0:
+        raise argparse.ArgumentTypeError(f"expected numbers such as 0,1,5, found {text!r}")
+    return values
+
+
+def _run(args: argparse.Namespace) -> int:
+    from rh_lens.evaluation import ablation_curve
+    from rh_lens.prompts import evaluation_needles, load_haystack, load_needles, load_template
+    from rh_lens.records import require_new_folder
+    from rh_lens.views import describe_curve, describe_failures
+
+    # Before the model, which may take long to load: a mistake in these shows at once.
+    out = args.out or Path("rh_lens_runs") / f"ablate-{options.run_name(args.model)}"
+    require_new_folder(out)
+    haystack = load_haystack(args.haystack, seed=args.seed)
+    needles = load_needles(args.needles) if args.needles else evaluation_needles()
+    scores = _read(args)
+    model = options.load_model(args)
+    template = load_template(args.template, model.tokenizer)
+    prompts = options.build_prompts(args, model, haystack, needles, template)
+    scores = scores or _detect(args, model, template)
+    _require_same_shape(scores, model)
+    ranking, retrieval = scores.ranking(), scores.heads(args.threshold)
+    recorded = (retrieval or ranking)[:N_RECORDED]
+    curve = ablation_curve(
+        model,
+        prompts,
+        ranking,
+        ks=args.top or _default_ks(len(ranking), len(retrieval)),
+        operator=_operator(args, model, template),
+        scope=args.scope,
+        n_controls=args.controls,
+        match=None if args.match == "none" else args.match,
+        exclude=retrieval,
+        seed=args.control_seed,
+        record=recorded,
+        max_new_tokens=args.max_new_tokens,
+        progress=not args.quiet,
+    )
+    tables = _tables(curve, model, haystack)
+    description = options.describe_run("ablate", args, model, prompts) | {
+        "score": scores.name,
+        "scores_source": asdict(scores.source) if scores.source else None,
+        "retrieval_heads": [head.label for head in retrieval],
+        "ranking": [head.label for head in ranking[: curve.plan.ks[-1]]],
+        "recorded_heads": [head.label for head in recorded],
+    }
+    _save(out, description, tables)
+    print(_heads(scores, retrieval, args.threshold), end="\n\n")
+    print(describe_curve(tables["curve"]), end="\n\n")
+    print(describe_failures(tables["failures"]), end="\n\n")
+    print(f"Saved in {out}")
+    return 0
+
+
+def _read(args: argparse.Namespace) -> "RetrievalScores | None":
+    """The scores that the arguments name; None for the bundled model, whose are found anew."""
+    if args.scores:
+        return options.read_scores(args.scores)
+    if args.model == options.DEMO:
+        return None
+    raise ValueError(
+        f"Expected scores of the heads of {args.model!r}; found no run folder and no score file "
+        "among the arguments. Run rh-lens detect first and name its folder."
+    )
+
+
+def _reference_prompts(
+    args: argparse.Namespace, model: "Bridge", template: "Template"
+) -> "list[NeedlePrompt]":
+    """Prompts that share neither needles nor synthetic text with those of the curve."""
+    from rh_lens.prompts import default_needles, load_haystack
+
+    haystack = load_haystack(args.haystack, seed=args.seed + 1)
+    return options.build_prompts(args, model, haystack, default_needles(), template)
+
+
+def _detect(args: argparse.Namespace, model: "Bridge", template: "Template") -> "RetrievalScores":
+    from rh_lens.detection import detect_retrieval_heads
+
+    prompts = _reference_prompts(args, model, template)
+    return detect_retrieval_heads(model, prompts, progress=not args.quiet).scores
+
+
+def _require_same_shape(scores: "RetrievalScores", model: "Bridge") -> None:
+    from rh_lens.runtime import attention_layers
+
+    n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
+    # Score files leave out layers without attention, and nothing tells of those at the end.
+    possible = {(n_layers, n_heads), (attention_layers(model)[-1] + 1, n_heads)}
+    found = tuple(scores.values.shape[1:])
+    if found not in possible:
+        raise ValueError(
+            f"Expected scores of {n_layers} layers of {n_heads} heads, as the model has; found "
+            f"{found[0]} of {found[1]}. Name the model that they belong to with --model."
+        )
+
+
+def _default_ks(n_heads: int, n_retrieval: int) -> list[int]:
+    from rh_lens.evaluation.ablation_plan import DEFAULT_KS
+
+    # Answers begin to fail before the last retrieval head is gone, and first in other ways.
+    return sorted({3 * n_retrieval // 4, n_retrieval, *(k for k in DEFAULT_KS if k <= n_heads)})
+
+
+def _operator(
+    args: argparse.Namespace, model: "Bridge", template: "Template"
+) -> "Callable[[Sequence[Head]], FwdHooks]":
+    """Hooks from heads, as the arguments want them."""
+    from rh_lens import interventions
+
+    if args.operator == "scale":
+        return lambda heads: interventions.scale_heads(heads, args.factor, model=model)
+    if args.operator == "uniform":
+        return lambda heads: interventions.uniform_attention(model, heads)
+    if args.operator == "mean":
+        means = interventions.mean_head_outputs(
+            model,
+            _reference_prompts(args, model, template),
+            rows="answer" if args.scope == "decode" else "prompt",
+        )
+        return lambda heads: interventions.mean_ablation(heads, means)
+    return lambda heads: interventions.zero_ablation(heads, model=model)
+
+
+def _tables(
+    curve: "AblationCurve", model: "Bridge", haystack: "Haystack"
+) -> "dict[str, pd.DataFrame]":
+    """What is saved: `failures` tells by K how answers come out, and the perplexity."""
+    from rh_lens.evaluation import classify_errors, error_shares, perplexity
+
+    errors = classify_errors(curve.recall)
+    tables = {
+        "curve": curve.to_dataframe(),
+        "answers": curve.answers,
+        "heads": curve.heads,
+        "errors": curve.label(errors),
+        "failures": curve.by_k(error_shares(errors, curve.recall).drop(columns="n")),
+    }
+    try:
+        fluency = perplexity(model, haystack, curve.conditions)
+    except ValueError as error:
+        print(f"rh-lens: no perplexity: {error}", file=sys.stderr)
+        return tables
+    beside = curve.by_k(fluency[["condition", "perplexity", "ratio"]])
+    tables["failures"] = tables["failures"].merge(beside, on=["kind", "k"])
+    tables["perplexity"] = curve.label(fluency)
+    return tables
+
+
+def _heads(scores: "RetrievalScores", heads: "Sequence[Head]", threshold: float) -> str:
+    mean = scores.mean()
+    shown = ", ".join(f"{h.label} {mean[h.layer, h.head]:.2f}" for h in heads[:10])
+    more = f" and {len(heads) - 10} more" if len(heads) > 10 else ""
+    return f"{len(heads)} heads with a {scores.name} score >= {threshold:g}: {shown}{more}"
+
+
+def _save(out: Path, description: dict[str, Any], tables: "dict[str, pd.DataFrame]") -> None:
+    from rh_lens.records import write_tables
+    from rh_lens.views import plot_curve
+
+    write_tables(out, description, tables)
+    try:
+        figure = plot_curve(tables["curve"])
+    except ImportError as error:
+        print(f"rh-lens: no curve.png: {error}", file=sys.stderr)
+        return
+    figure.savefig(out / "curve.png", dpi=150)

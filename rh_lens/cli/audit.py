@@ -1,0 +1,46 @@
+"""`rh-lens audit`: what the published protocol's flaws did to scores."""
+
+import argparse
+import json
+from pathlib import Path
+
+from rh_lens.cli import options
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.description = (
+        "Find repeated samples (a collapsed depth sweep), samples of zeros (a missed needle) and "
+        "scores above 1 (counted repeats) in a table of scores, and say which heads cross a "
+        "threshold when they are corrected."
+    )
+    parser.set_defaults(run=_run)
+    add = parser.add_argument
+    add("scores", type=Path, help="head_scores.json or another published file, or a run folder")
+    add("--thresholds", type=thresholds, default="0.1,0.2,0.3,0.4,0.5", help="default: %(default)s")
+    add("--depths", type=int, default=10, help="depths in a sweep (default: %(default)s)")
+    add("--out", type=Path, metavar="FILE", help="save as JSON; a folder gets audit.json")
+
+
+def thresholds(text: str) -> list[float]:
+    """Thresholds from "0.1,0.5"."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        message = f"expected thresholds such as 0.1,0.5, found {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def _run(args: argparse.Namespace) -> int:
+    from rh_lens.analysis import audit_scores, measure_sparsity
+    from rh_lens.views import describe_audit
+
+    scores = options.read_scores(args.scores)
+    audit = audit_scores(scores, thresholds=args.thresholds, n_depths=args.depths)
+    print(describe_audit(audit, measure_sparsity(scores, threshold=min(args.thresholds))))
+    if args.out:
+        out = args.out if args.out.suffix else args.out / "audit.json"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(audit.to_record(), indent=2) + "\n", encoding="utf-8")
+        print(f"\nSaved in {out}")
+    return 0

@@ -1,0 +1,91 @@
+"""`rh-lens compare`: whether models share their retrieval heads."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rh_lens.cli import options
+
+if TYPE_CHECKING:
+    from rh_lens.detection import RetrievalScores
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.description = (
+        "Compare head scores in pairs: correlations, top sets and rankings, each beside the range "
+        "that permuted heads give. Models of different shapes are compared by profiles. Without "
+        "arguments: the bundled family of small models."
+    )
+    parser.set_defaults(run=_run)
+    add = parser.add_argument
+    add("results", nargs="*", metavar="[NAME=]PATH", help="run folders or score files, two or more")
+    add("--top", type=int, metavar="K", help="size of top sets; default: 5 %% of heads, at least 4")
+    add("--p", type=float, default=0.9, help="persistence of rank-biased overlap (default: 0.9)")
+    add("--kv-heads", type=int, metavar="N", help="compare groups that share a key-value head too")
+    add("--group", choices=("max", "mean"), default="max", help="score of a group (default: max)")
+    add("--threshold", type=float, default=0.1, help="retrieval heads score this much or more")
+    add("--permutations", type=int, default=1000, help="for each range (default: 1000)")
+    add("--seed", type=int, default=0, help="seed of the permutations")
+    add("--out", type=Path, metavar="FILE", help="save the table as CSV, one row a pair")
+
+
+def _run(args: argparse.Namespace) -> int:
+    import pandas as pd
+
+    from rh_lens.analysis import compare_scores
+    from rh_lens.views import describe_comparison, describe_results
+
+    results = _read(args.results)
+    print(describe_results(results, threshold=args.threshold))
+    comparisons = [
+        compare_scores(
+            results,
+            k=args.top,
+            p=args.p,
+            n_kv_heads=n_kv_heads,
+            group_by=args.group,
+            n_permutations=args.permutations,
+            seed=args.seed,
+        )
+        for n_kv_heads in ([None, args.kv_heads] if args.kv_heads else [None])
+    ]
+    for comparison in comparisons:
+        print(f"\n{describe_comparison(comparison)}")
+    if args.out:
+        table = pd.concat([comparison.to_dataframe() for comparison in comparisons])
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(args.out, index=False)
+        print(f"\nSaved in {args.out}")
+    return 0
+
+
+def _read(results: Sequence[str]) -> "dict[str, RetrievalScores]":
+    """Scores by name: those named by the arguments, or the bundled family's."""
+    if not results:
+        from rh_lens.demo.family_scores import load_family_scores
+
+        return load_family_scores()
+    read: dict[str, RetrievalScores] = {}
+    for result in results:
+        name, path = _name_and_path(result)
+        if name in read:
+            raise ValueError(
+                f"Expected results with a name of their own; found {name!r} twice. "
+                f"Write another name in front: NAME={path}."
+            )
+        read[name] = options.read_scores(path)
+    return read
+
+
+def _name_and_path(result: str) -> tuple[str, Path]:
+    """Name and path from `NAME=PATH` or a path, whose last telling part then is the name."""
+    name, separator, rest = result.partition("=")
+    if separator and not Path(result).exists():
+        return name, Path(rest)
+    path = Path(result)
+    telling = path.resolve()
+    if telling.name == "head_scores.json":
+        telling = telling.parent
+    return telling.name if telling.is_dir() else telling.stem, path

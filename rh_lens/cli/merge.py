@@ -1,0 +1,51 @@
+"""`rh-lens merge`: one run from the parts that several processes answered."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.description = (
+        "Join run folders of one run, such as the shards of rh-lens detect --shard, into one: the "
+        "trials of all, with events and scores over all."
+    )
+    parser.set_defaults(run=_run)
+    add = parser.add_argument
+    add("runs", nargs="+", type=Path, metavar="DIR", help="run folders, or a folder of shards")
+    add("--out", type=Path, metavar="DIR", help="folder for the whole run; default: the one that "
+        "holds the shards")  # fmt: skip
+    add("--partial", action="store_true", help="prompts may be missing; detect --out goes on there")
+    add("--recover", action="store_true", help="take what is whole in damaged folders")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from rh_lens.detection import NoAcceptedTrialsError
+    from rh_lens.records import merge_runs
+    from rh_lens.views import summarise
+
+    if args.out is None and len(args.runs) > 1:
+        raise ValueError(
+            f"Expected --out for {len(args.runs)} folders; found none. Name a new folder, or give "
+            "the one folder that holds all shards."
+        )
+    if args.out is None and (args.runs[0] / "run.json").exists():
+        raise ValueError(
+            f"Expected a folder of shards; found one run in {str(args.runs[0])!r}, which needs no "
+            "merging. Name a new folder with --out to take what is there with --partial."
+        )
+    out = args.out or args.runs[0]
+    run = merge_runs(args.runs, out, partial=args.partial, recover=args.recover)
+    for part in run.description["merged"]:
+        for damage in part["damage"]:
+            print(f"left out, damaged in {part['path']}: {damage}", file=sys.stderr)
+    count = run.accounting()
+    if count["open"]:
+        print(f"{count['open']} of {count['prompts']} prompts are missing", file=sys.stderr)
+    try:
+        print(f"{summarise(run.result())}\n\nSaved in {out}")
+    except NoAcceptedTrialsError as error:
+        print(f"rh-lens: no result: {error}\nThe trials are in {out}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,94 @@
+"""An audit of scores in a few lines of text."""
+
+from collections import Counter
+
+import pandas as pd
+
+from rh_lens.analysis import Audit, Sparsity
+
+_SHOWN = 5
+
+
+def describe_audit(audit: Audit, sparsity: Sparsity) -> str:
+    """What is repeated, empty or excessive in a table of scores, and what that changes.
+
+    Args:
+        audit: From `audit_scores`.
+        sparsity: From `measure_sparsity`, of the same scores.
+    """
+    parts = [_source(audit), _samples(audit), _above_one(audit), _sparsity(sparsity)]
+    return "\n\n".join([part for part in parts if part] + [_effects(audit.to_dataframe())])
+
+
+def _source(audit: Audit) -> str:
+    if audit.source is None:
+        return ""
+    source = audit.source
+    return f"{source.path}: {source.format}, sha256 {source.sha256}"
+
+
+def _samples(audit: Audit) -> str:
+    runs = Counter(audit.duplicates.run_lengths).most_common(_SHOWN)
+    verdict = "collapsed" if audit.depth_collapsed else "no collapse"
+    lines = [
+        f"samples: {audit.n_samples}, distinct: {audit.duplicates.n_distinct}",
+        f"runs of equal samples: {', '.join(f'{n} of length {length}' for length, n in runs)}",
+        f"depth sweep: {verdict}; samples in runs of {audit.n_depths - 1}: {audit.n_in_sweeps}",
+        f"samples of zeros, as a missed needle leaves them: {audit.n_zero_samples}",
+    ]
+    if audit.n_copies > 1:
+        lines.append(f"equal copies of one sequence, as an appended run makes: {audit.n_copies}")
+    return "\n".join(lines)
+
+
+def _above_one(audit: Audit) -> str:
+    text = f"scores above 1: {audit.n_above_one}; the highest score: {audit.max_score:.4g}"
+    best = audit.above_one.head(_SHOWN)
+    heads = [f"{label} {n}" for label, n in zip(best.label, best.n_above_one, strict=True)]
+    if heads:
+        text += f"\nheads with scores above 1: {len(audit.above_one)}; most: {', '.join(heads)}"
+    return text
+
+
+def _sparsity(sparsity: Sparsity) -> str:
+    threshold = f"{sparsity.threshold:g}"
+    counts = {
+        f"> {threshold}": sparsity.n_above,
+        f"(0, {threshold}]": sparsity.n_between,
+        "= 0": sparsity.n_zero,
+        "< 0": sparsity.n_negative,
+    }
+    shares = [f"{name}: {n} ({100 * sparsity.share(n):.2f} %)" for name, n in counts.items() if n]
+    active = f"; above 0 on every sample: {sparsity.n_always_active}"
+    without = f"; without a score: {sparsity.n_without}" if sparsity.n_without else ""
+    return (
+        f"heads: {sparsity.n_heads}; by mean score {', '.join(shares)}"
+        f"{active if sparsity.n_always_active is not None else ''}{without}\n"
+        f"Gini: {sparsity.gini:.3f}; share of all score in the top 1 % ({sparsity.n_top}): "
+        f"{100 * sparsity.top_mass:.1f} %"
+    )
+
+
+def _effects(effects: pd.DataFrame) -> str:
+    """Numbers of retrieval heads by correction and threshold, and which heads come and go."""
+    counts = effects.pivot(index="correction", columns="threshold", values="n")
+    counts.columns = [f">= {threshold:g}" for threshold in counts.columns]
+    rows = effects.drop_duplicates("correction").set_index("correction")
+    table = rows[["n_samples", "largest_change"]].join(counts).rename_axis(None)
+    table = table.rename(
+        columns={"n_samples": "samples", "largest_change": "largest change of a head's score"}
+    )
+    changed = effects[(effects["enter"] != "") | (effects["leave"] != "")]
+    moves = [
+        f"  {row.correction}, {row.threshold:g}: {_moves(row.enter, row.leave)}"
+        for row in changed.itertuples()
+    ]
+    text = "Heads at each threshold or above, as given and corrected\n"
+    text += table.to_string(float_format=lambda value: f"{value:.4f}")
+    return "\n".join([text, *(moves or ["  no head comes or goes"])])
+
+
+def _moves(enter: object, leave: object) -> str:
+    """Heads that enter and leave, in words."""
+    parts = [f"{verb} {heads}" for verb, heads in (("enter", enter), ("leave", leave)) if heads]
+    return "; ".join(parts)

@@ -1,0 +1,88 @@
+"""A comparison of results in a few lines of text."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from rh_lens.analysis import LineageComparison, PairComparison
+from rh_lens.detection import RetrievalScores
+
+_SHOWN_HEADS = 8
+_TITLES = {"pearson": "Pearson", "spearman": "Spearman", "rbo": "rank-biased overlap"}
+
+
+def describe_results(results: Mapping[str, RetrievalScores], *, threshold: float = 0.1) -> str:
+    """Each result's shape and retrieval heads, one line each.
+
+    Args:
+        results: Scores by name.
+        threshold: Score from which on a head counts as a retrieval head.
+    """
+    rows = []
+    for name, scores in results.items():
+        n_samples, n_layers, n_heads = scores.values.shape
+        heads = scores.heads(threshold)
+        shown = " ".join(head.label for head in heads[:_SHOWN_HEADS])
+        more = f" and {len(heads) - _SHOWN_HEADS} more" if len(heads) > _SHOWN_HEADS else ""
+        rows.append(
+            {
+                "": name,
+                "score": scores.name,
+                "samples": n_samples,
+                "layers x heads": f"{n_layers} x {n_heads}",
+                f">= {threshold:g}": len(heads),
+                "best first": shown + more,
+            }
+        )
+    return pd.DataFrame(rows).to_string(index=False, justify="left")
+
+
+def describe_comparison(comparison: LineageComparison) -> str:
+    """Every pair's statistics, beside the ranges that chance gives them.
+
+    Args:
+        comparison: From `compare_scores`.
+    """
+    percent = f"{100 * comparison.level:g} %"
+    one_by_one = [pair for pair in comparison.pairs if pair.similarities]
+    sizes = {pair.k for pair in one_by_one}
+    titles = _TITLES | {"jaccard": f"top-{sizes.pop() if len(sizes) == 1 else 'k'} Jaccard"}
+    tables = {}
+    if one_by_one:
+        title = f"By {comparison.unit}; in brackets the middle {percent} when scores are permuted"
+        rows = [_names(pair) | _beside_chance(pair, titles) for pair in one_by_one]
+        tables[title] = pd.DataFrame(rows)
+        rows = [_names(pair) | _layer_ranges(pair, titles) for pair in one_by_one]
+        tables[f"Middle {percent} when permuted inside their layers only"] = pd.DataFrame(rows)
+    tables["Profiles: nothing depends on which head is which"] = pd.DataFrame(
+        [_names(pair) | _profiles(pair) for pair in comparison.pairs]
+    )
+    return "\n\n".join(
+        f"{title}\n{table.to_string(index=False)}" for title, table in tables.items()
+    )
+
+
+def _names(pair: PairComparison) -> dict[str, str]:
+    return {"a": pair.a, "b": pair.b}
+
+
+def _beside_chance(pair: PairComparison, titles: Mapping[str, str]) -> dict[str, str]:
+    return {
+        titles[found.name]: f"{found.value:.2f} {_range(found.null)}" for found in pair.similarities
+    }
+
+
+def _layer_ranges(pair: PairComparison, titles: Mapping[str, str]) -> dict[str, str]:
+    return {titles[found.name]: _range(found.layer_null) for found in pair.similarities}
+
+
+def _profiles(pair: PairComparison) -> dict[str, str]:
+    return {
+        "distance of sorted scores": f"{pair.profile_distance:.3f}",
+        "correlation of layer means": f"{pair.depth_pearson:.2f} {_range(pair.depth_null)}",
+        "compared": pair.compared,
+    }
+
+
+def _range(ends: tuple[float, float]) -> str:
+    return f"[{ends[0]:.2f}, {ends[1]:.2f}]"

@@ -1,0 +1,175 @@
+"""`rh-lens ablate`, as a user types it."""
+
+import json
+from argparse import Namespace
+from dataclasses import asdict
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+
+from rh_lens.cli import main
+from rh_lens.cli.ablate import _default_ks, _operator, _save
+from rh_lens.heads import Head
+from rh_lens.prompts import evaluation_needles, synthetic_haystack
+
+TINY = ["--haystack", __file__]
+SMALL = ["--lengths", "128", "--depths", "1", "--controls", "1", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One small run of the bundled model: its folder and what was printed."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        printed = []
+        patch.setattr("builtins.print", lambda *text, **_: printed.append(" ".join(map(str, text))))
+        assert main(["ablate", *SMALL, "--top", "0,4", "--out", str(out)]) == 0
+    return out, "\n".join(printed)
+
+
+def test_one_command_shows_that_the_top_four_heads_carry_the_recall(finished):
+    out, printed = finished
+    curve = pd.read_csv(out / "curve.csv").set_index("k")
+    assert curve.loc[0, "top"] > 0.95
+    assert curve.loc[4, "top"] < 0.1
+    assert curve.loc[4, "control_lowest"] > 0.8
+    assert curve.loc[4, "p_mcnemar"] == pytest.approx(1 / 2**12)
+    assert "4 heads with a position score >= 0.1: L2H" in printed
+    assert "1 of 1 0.5 / 0.5 0.00024 / 0.00024 0.00024 / 0.00024" in " ".join(printed.split())
+    assert "How answers come out" in printed
+    assert f"Saved in {out}" in printed
+
+
+def test_everything_is_saved_with_where_it_comes_from(finished):
+    out, _ = finished
+    assert sorted(path.name for path in out.iterdir()) == [
+        "answers.csv",
+        "curve.csv",
+        "curve.png",
+        "errors.csv",
+        "failures.csv",
+        "heads.csv",
+        "perplexity.csv",
+        "run.json",
+    ]
+    run = json.loads((out / "run.json").read_text())
+    assert (run["status"], run["command"], run["n_prompts"]) == ("finished", "ablate", 12)
+    assert run["tables"]["answers"] == 3 * 12
+    assert run["arguments"]["operator"] == "zero"
+    assert len(run["ranking"]) == 4
+    assert set(run["ranking"]) == set(run["retrieval_heads"]) == set(run["recorded_heads"])
+    heads = pd.read_csv(out / "heads.csv", index_col="condition")["heads"]
+    assert set(heads["top-4"].split()) == set(run["ranking"])
+    assert not set(heads["control-4-0"].split()) & set(run["ranking"])
+
+
+def test_the_model_keeps_its_language(finished):
+    out, _ = finished
+    perplexity = pd.read_csv(out / "perplexity.csv", index_col="condition")
+    assert perplexity.loc["top-4", "ratio"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_errors_say_what_the_silenced_heads_did(finished):
+    errors = pd.read_csv(finished[0] / "errors.csv")
+    assert set(errors["condition"]) == {"top-4"}
+    assert len(errors) == 12
+    assert {"active_on_needle", "active_elsewhere", "sink_mass", "partly_active"} <= set(errors)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Scores in which the retrieval heads come first, three needles and a short haystack."""
+    folder = tmp_path_factory.mktemp("files")
+    scores = {f"{layer}-{head}": [0.0] for layer in range(4) for head in range(8)}
+    scores |= {f"2-{head}": [1 - head / 10] for head in (2, 3, 4, 5)}
+    (folder / "head_scores.json").write_text(json.dumps(scores))
+    lines = [json.dumps(asdict(needle)) for needle in evaluation_needles()[:3]]
+    (folder / "needles.jsonl").write_text("\n".join(lines))
+    (folder / "haystack.txt").write_text(synthetic_haystack(n_sentences=60).text)
+    return folder
+
+
+@pytest.mark.parametrize("operator", ["uniform", "mean"])
+def test_other_operators_take_the_answer_away(files, operator, tmp_path):
+    out = tmp_path / "run"
+    arguments = [str(files / "head_scores.json"), "--needles", str(files / "needles.jsonl")]
+    arguments += ["--haystack", str(files / "haystack.txt")]
+    arguments += ["--lengths", "128", "--depths", "1", "--controls", "0", "--top", "4", "--quiet"]
+    arguments += ["--scope", "decode", "--operator", operator, "--out", str(out)]
+    assert main(["ablate", *arguments]) == 0
+    curve = pd.read_csv(out / "curve.csv").set_index("k")
+    assert curve.loc[0, "top"] == 1.0
+    assert curve.loc[4, "top"] < 0.2
+    run = json.loads((out / "run.json").read_text())
+    assert run["retrieval_heads"] == ["L2H2", "L2H3", "L2H4", "L2H5"]
+    assert run["scores_source"]["path"].endswith("head_scores.json")
+
+
+def test_the_factor_is_that_of_scale():
+    args = Namespace(operator="scale", factor=-3.0)
+    ((name, scale),) = _operator(args, None, None)([Head(1, 0)])
+    assert name == "blocks.1.attn.hook_z"
+    hook = SimpleNamespace(layer=lambda: 1, hook_conversion=None)
+    scaled = scale(torch.ones(1, 2, 2, 3), hook=hook)
+    assert scaled[0, 0].tolist() == [[-3.0] * 3, [1.0] * 3]
+
+
+def test_the_numbers_of_heads_end_with_the_retrieval_heads_and_the_model():
+    assert _default_ks(n_heads=32, n_retrieval=4) == [0, 1, 2, 3, 4, 5, 10, 20]
+    assert _default_ks(n_heads=1024, n_retrieval=33) == [0, 1, 2, 5, 10, 20, 24, 33, 50]
+
+
+def test_without_matplotlib_the_tables_are_still_saved(tmp_path, monkeypatch, capsys):
+    def refuse(curve):
+        raise ImportError("Install rh-lens[viz]")
+
+    monkeypatch.setattr("rh_lens.views.plot_curve", refuse)
+    _save(tmp_path / "run", {}, {"curve": pd.DataFrame({"k": [0]})})
+    assert "no curve.png: Install rh-lens[viz]" in capsys.readouterr().err
+    assert (tmp_path / "run" / "curve.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--top", "one"], "expected numbers such as 0,1,5, found 'one'"),
+        (["--top", "-1"], "expected numbers such as 0,1,5, found '-1'"),
+        (["--operator", "mask"], "invalid choice: 'mask'"),
+        (["--model", "gpt2", *TINY], "Run rh-lens detect first and name its folder"),
+        (["no-such-folder", *TINY], "no-such-folder"),
+    ],
+)
+def test_bad_arguments_get_one_line_and_exit_code_2(arguments, message, capsys, tmp_path):
+    try:
+        code = main(["ablate", *arguments, "--out", str(tmp_path / "run")])
+    except SystemExit as stop:
+        code = stop.code
+    error = capsys.readouterr().err
+    assert code == 2
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_heads_than_the_model_has_are_refused(files, tmp_path, capsys):
+    arguments = [str(files / "head_scores.json"), *SMALL, "--top", "50"]
+    arguments += ["--haystack", str(files / "haystack.txt")]
+    assert main(["ablate", *arguments, "--out", str(tmp_path / "run")]) == 2
+    assert "from 0 to 32, the heads of the ranking" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_scores_of_another_model_are_refused(files, tmp_path, capsys):
+    scores = tmp_path / "head_scores.json"
+    scores.write_text(json.dumps({"0-0": [1.0], "1-3": [0.5]}))
+    arguments = [str(scores), *SMALL, "--haystack", str(files / "haystack.txt")]
+    assert main(["ablate", *arguments, "--out", str(tmp_path / "run")]) == 2
+    assert "Name the model that they belong to with --model" in capsys.readouterr().err
+
+
+def test_a_used_folder_is_refused_before_anything_is_asked(tmp_path, capsys):
+    (tmp_path / "old.csv").write_text("results")
+    assert main(["ablate", "--model", "nowhere", "--out", str(tmp_path)]) == 2
+    assert "Expected a new or empty folder for the results" in capsys.readouterr().err
