@@ -102,7 +102,8 @@ def _run(args: argparse.Namespace) -> int:
         max_new_tokens=args.max_new_tokens,
         progress=not args.quiet,
     )
-    tables = _tables(curve, model, haystack)
+    # Prose that neither the prompts nor the reference prompts hold, where it can be written anew.
+    tables = _tables(curve, model, load_haystack(args.haystack, seed=args.seed + 2))
     description = options.describe_run("ablate", args, model, prompts) | {
         "score": scores.name,
         "scores_source": asdict(scores.source) if scores.source else None,

@@ -9,7 +9,13 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from rh_lens.detection import AttentionSources, SourceRecorder, acceptance, answer_recorder
+from rh_lens.detection import (
+    AttentionSources,
+    SourceRecorder,
+    acceptance,
+    answer_recorder,
+    room_for_answers,
+)
 from rh_lens.evaluation.activity import activity_rows, require_heads
 from rh_lens.evaluation.statistics import bootstrap_interval
 from rh_lens.heads import Head
@@ -161,7 +167,7 @@ def needle_recall(
     _require_some(prompts, conditions)
     require_heads(model, heads)
     options = {
-        "max_new_tokens": max_new_tokens or _default_length(prompts),
+        "max_new_tokens": max_new_tokens or room_for_answers(prompts),
         "stop": stop or stop_rule(model.tokenizer, eos=eos_token_ids(model)),
         "prefill": prefill,
         "share_prefixes": share_prefixes,
@@ -247,9 +253,3 @@ def _require_some(prompts: Sequence[NeedlePrompt], conditions: Mapping[str, Cond
             f"Expected at least one needle prompt and one condition; found {len(prompts)} and "
             f"{len(conditions)}. Build prompts with build_grid; Condition() is the plain model."
         )
-
-
-def _default_length(prompts: Sequence[NeedlePrompt]) -> int:
-    """Room for the longest needle answer and half as much again, 32 tokens at least."""
-    longest = max(len(prompt.answer_tokens) for prompt in prompts)
-    return max(32, longest + longest // 2)

@@ -124,14 +124,14 @@ def test_fifty_of_a_thousand_heads_take_no_time():
     heads = [Head(layer, 7 * layer % 32) for layer in range(32)] + [
         Head(layer, (7 * layer + 1) % 32) for layer in range(18)
     ]
-    start = time.perf_counter()
+    start = time.process_time()
     for match in (None, "layer", "kv-group"):
         controls = control_heads(
             heads, n_layers=32, n_heads=32, n_kv_heads=8, match=match, n_draws=100
         )
         assert len(set(controls.draws)) == 100
         assert controls.n_possible > 2**63
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 @pytest.mark.parametrize(
