@@ -48,9 +48,8 @@ Position score, mean over the {n_accepted} accepted of {n_trials} held-out promp
 ## Ablation
 
 Exact answers to {n_ablation_prompts} held-out prompts of 512 tokens with the top heads silenced
-(z := 0), and with as many other heads of the same layers silenced instead: mean and lowest of
-{n_draws} random draws. Where a layer has just as many other heads as are silenced, every draw is
-the same.
+(z := 0), and with as many other heads of the same layers silenced instead: mean and lowest of the
+distinct sets drawn, ten where so many exist.
 
 {ablation}
 
@@ -102,7 +101,6 @@ def card(evaluation: dict[str, Any]) -> str:
         n_trials=scores["n_trials"],
         scores=_scores(scores["position"]),
         n_ablation_prompts=ablation["n_prompts"],
-        n_draws=ablation["n_draws"],
         ablation=_ablation(ablation["rows"]),
         curriculum=_curriculum(),
         n_steps=f"{total_steps():,}",
@@ -137,12 +135,12 @@ def _scores(position: list[list[float]]) -> str:
 
 
 def _ablation(rows: list[dict[str, Any]]) -> str:
-    header = ["heads silenced", "exact", "controls, mean", "controls, lowest"]
-    cells = [
-        [", ".join(row["heads"]) or "none"]
-        + [f"{row[key]:.3f}" for key in ("exact", "control_mean", "control_min")]
-        for row in rows
-    ]
+    header = ["heads silenced", "exact", "control sets", "mean", "lowest"]
+    untouched, *silenced = rows
+    cells = [["none", f"{untouched['exact']:.3f}", "", "", ""]]
+    for row in silenced:
+        shares = [f"{row[key]:.3f}" for key in ("control_mean", "control_min")]
+        cells.append([", ".join(row["heads"]), f"{row['exact']:.3f}", str(row["n_draws"]), *shares])
     return _table(header, cells)
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from rh_lens.demo.held_out import HaystackKind, held_out_prompts
 from rh_lens.demo.load import DEMO_MODEL_FOLDER, load_demo_model
 from rh_lens.detection import RetrievalResult, detect_retrieval_heads
 from rh_lens.heads import Head
-from rh_lens.interventions import zero_ablation
+from rh_lens.interventions import control_heads, zero_ablation
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.records import describe_model
 from rh_lens.runtime import Bridge, StopRule, answer_prompts
@@ -77,21 +76,16 @@ def ablation_table(model: Bridge, result: RetrievalResult) -> dict[str, Any]:
     retrieval = result.heads()
     rows = []
     for k in tqdm(range(len(retrieval) + 1), desc="ablations", unit="row"):
-        draws = [
-            _control(model.cfg.n_heads, retrieval, k, seed)
-            for seed in range(N_CONTROL_DRAWS if k else 1)
-        ]
-        controls = [share(draw) for draw in draws]
-        rows.append(
-            {
-                "k": k,
-                "heads": [head.label for head in retrieval[:k]],
-                "exact": share(retrieval[:k]),
-                "control_mean": sum(controls) / len(controls),
-                "control_min": min(controls),
-            }
-        )
-    return {"n_prompts": len(prompts), "n_draws": N_CONTROL_DRAWS, "rows": rows}
+        row = {"k": k, "heads": [head.label for head in retrieval[:k]]}
+        row["exact"] = share(retrieval[:k])
+        if k:
+            draws = _controls(model, retrieval, k)
+            controls = [share(draw) for draw in draws]
+            row["n_draws"] = len(draws)
+            row["control_mean"] = sum(controls) / len(controls)
+            row["control_min"] = min(controls)
+        rows.append(row)
+    return {"n_prompts": len(prompts), "rows": rows}
 
 
 def evaluate(folder: Path) -> dict[str, Any]:
@@ -114,19 +108,16 @@ def evaluate(folder: Path) -> dict[str, Any]:
     }
 
 
-def _control(n_heads: int, retrieval: Sequence[Head], k: int, seed: int) -> list[Head]:
-    """For each of the first k heads, another head of its layer that is no retrieval head."""
-    rng, chosen = random.Random(seed), []
-    for head in retrieval[:k]:
-        layer = [Head(head.layer, index) for index in range(n_heads)]
-        free = [other for other in layer if other not in retrieval and other not in chosen]
-        if not free:
-            raise ValueError(
-                f"Expected a head in layer {head.layer} that is no retrieval head and not yet "
-                f"drawn; found none for control {k} of {[head.label for head in retrieval]}."
-            )
-        chosen.append(rng.choice(free))
-    return chosen
+def _controls(model: Bridge, retrieval: Sequence[Head], k: int) -> tuple[tuple[Head, ...], ...]:
+    """Distinct sets of k heads of the first k's layers that are no retrieval heads."""
+    return control_heads(
+        retrieval[:k],
+        n_layers=model.cfg.n_layers,
+        n_heads=model.cfg.n_heads,
+        n_draws=N_CONTROL_DRAWS,
+        match="layer",
+        exclude=retrieval,
+    ).draws
 
 
 def _shares(
