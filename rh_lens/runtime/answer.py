@@ -167,8 +167,6 @@ def _answers(
     drafts: bool,
 ) -> Iterator[tuple[str, Answer]]:
     """Every wanted prompt's answer under each condition's decoding hooks."""
-    if not prompts:
-        return
     longest = max(len(prompt.tokens) for prompt in prompts) + max_new_tokens
     context = open_context(model, prompts[0].tokens, longest=longest, prefill=prefill)
     share = share_prefixes and context.strategy.truncates
