@@ -1,6 +1,7 @@
 """Running a bridge: prefill, greedy decoding while hooks listen, and what each layer can see."""
 
 from rh_lens.runtime.answer import Answer, answer_conditions, answer_prompts
+from rh_lens.runtime.answering import Generation
 from rh_lens.runtime.attention import PrefillChoice, PrefillMethod, sdpa_attention
 from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.bridge import (
@@ -12,7 +13,7 @@ from rh_lens.runtime.bridge import (
 )
 from rh_lens.runtime.cache import CacheKind, cache_kind
 from rh_lens.runtime.condition import Condition, Scope
-from rh_lens.runtime.decode import Generation, greedy_decode, teacher_force
+from rh_lens.runtime.decode import greedy_decode, teacher_force
 from rh_lens.runtime.draft import Draft, DraftMemory
 from rh_lens.runtime.fired import must_fire
 from rh_lens.runtime.inference import inference

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from rh_lens.prompts import NeedlePrompt
+from rh_lens.runtime.answering import Generation
 from rh_lens.runtime.attention import PrefillChoice
 from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.bridge import Bridge, FwdHooks
 from rh_lens.runtime.condition import Condition
-from rh_lens.runtime.decode import Generation, greedy_decode
+from rh_lens.runtime.decode import greedy_decode
 from rh_lens.runtime.draft import Draft, DraftMemory
 from rh_lens.runtime.fired import must_fire
+from rh_lens.runtime.forks import can_fork, decode_forks
 from rh_lens.runtime.plan import plan_prompts
 from rh_lens.runtime.prefill import Context
 from rh_lens.runtime.self_check import open_context
@@ -104,16 +107,17 @@ def answer_conditions(
 ) -> Iterator[tuple[str, Answer]]:
     """Greedy answers to needle prompts under several conditions.
 
-    Conditions that act on decoding only share their prompts, each read once: after each condition
-    the cache is cut back to the prompt. The others read every prompt under their own hooks. Hybrids
-    with state, and contexts beyond a length-dependent RoPE, are read anew for every condition.
+    Conditions that act on decoding only share their prompts, each read once, and where they can
+    their passes too (see `decode_forks`); otherwise the cache is cut back to the prompt after each
+    condition. The others read every prompt under their own hooks. Hybrids with state, and contexts
+    beyond a length-dependent RoPE, are read anew for every condition.
 
     Args:
         model: A TransformerBridge.
         prompts: Prompts to answer.
         conditions: Hooks and their scope, by name.
         listen: Makes further decoding hooks, such as a recorder's, for a condition and the index of
-            a prompt; called right before that answer.
+            a prompt; called before that prompt is answered.
         max_new_tokens: Longest answer, in tokens.
         stop: What ends an answer earlier.
         prefill: How to read prompts: "auto", "sdpa", "chunked" or "whole".
@@ -171,6 +175,7 @@ def _answers(
     context = open_context(model, prompts[0].tokens, longest=longest, prefill=prefill)
     share = share_prefixes and context.strategy.truncates
     carries = share or (drafts and context.strategy.truncates)
+    forks = not prefill_hooks and can_fork(model, context, [*decoding.values()], prompts[0].tokens)
     closing = sorted(stop.token_ids)[:1]
     for unit in plan_prompts([prompt.tokens for prompt in prompts], share=share).units:
         if share:
@@ -180,26 +185,48 @@ def _answers(
             prompt = prompts[index]
             if not share:
                 context = Context(model, context.strategy)
-            said: list[Sequence[int]] = []
-            for name, hooks in decoding.items():
-                memory = memories[name]
-                draft = _draft(memory, prompt, said) if drafts else None
-                generation = greedy_decode(
-                    model,
-                    prompt.tokens,
-                    max_new_tokens=max_new_tokens,
-                    stop=stop,
-                    decode_hooks=[*hooks, *(listen(name, index) if index in wanted else ())],
-                    prefill_hooks=prefill_hooks,
-                    draft=draft,
-                    context=context,
+            asked = {
+                name: (
+                    [*hooks, *(listen(name, index) if index in wanted else ())],
+                    _draft(memories[name], prompt) if drafts else None,
                 )
-                said.append(generation.said)
-                if draft is not None:
+                for name, hooks in decoding.items()
+            }
+            options: dict[str, Any] = {
+                "max_new_tokens": max_new_tokens,
+                "stop": stop,
+                "context": context,
+            }
+            if forks:
+                answers = iter(decode_forks(model, prompt.tokens, asked, **options).items())
+            else:
+                answers = _one_by_one(model, prompt, asked, prefill_hooks, options)
+            for name, generation in answers:
+                if (draft := asked[name][1]) is not None:
                     answer = prompt.answer_tokens.tolist()
-                    memory.learn(prompt.needle, answer, generation.said, draft)
+                    memories[name].learn(prompt.needle, answer, generation.said, draft)
                 if index in wanted:
                     yield name, Answer(index, generation, context)
+
+
+def _one_by_one(
+    model: Bridge,
+    prompt: NeedlePrompt,
+    asked: Mapping[str, tuple[FwdHooks, Draft | None]],
+    prefill_hooks: FwdHooks,
+    options: dict[str, Any],
+) -> Iterator[tuple[str, Generation]]:
+    """A prompt's answers under conditions, one after the other."""
+    for name, (hooks, draft) in asked.items():
+        generation = greedy_decode(
+            model,
+            prompt.tokens,
+            decode_hooks=hooks,
+            prefill_hooks=prefill_hooks,
+            draft=draft,
+            **options,
+        )
+        yield name, generation
 
 
 def _needed(unit: Sequence[int], wanted: Collection[int], carries: bool) -> Sequence[int]:
@@ -239,9 +266,8 @@ def _batches(
                 yield Answer(index, generation, None)
 
 
-def _draft(memory: DraftMemory, prompt: NeedlePrompt, said: Sequence[Sequence[int]]) -> Draft:
-    """Guesses at the answer to a prompt that other conditions have answered already."""
+def _draft(memory: DraftMemory, prompt: NeedlePrompt) -> Draft:
+    """Guesses at the answer to a prompt."""
     (start, stop), answer = prompt.needle_span, prompt.answer_span
     needle = prompt.tokens[start:stop].tolist()
-    span = answer[0] - start, answer[1] - start
-    return memory.draft(prompt.needle, needle, span, said)
+    return memory.draft(prompt.needle, needle, (answer[0] - start, answer[1] - start))

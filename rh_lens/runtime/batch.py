@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rh_lens.runtime.answering import Generation, find_ending, make_generation
 from rh_lens.runtime.attention import PrefillChoice
 from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
-from rh_lens.runtime.decode import Generation, find_ending, make_generation, require_room
+from rh_lens.runtime.decode import require_room
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.prefill import may_end_early, new_cache, prefill_attention
 from rh_lens.runtime.self_check import open_context

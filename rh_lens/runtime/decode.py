@@ -2,39 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rh_lens.runtime.answering import Answering, Generation
 from rh_lens.runtime.attention import PrefillChoice
 from rh_lens.runtime.bridge import Bridge, FwdHooks
 from rh_lens.runtime.draft import Draft
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.prefill import Context
 from rh_lens.runtime.self_check import open_context
-from rh_lens.runtime.stop import StopReason, StopRule, decode_exactly, tokens_before
-
-
-@dataclass(frozen=True, eq=False)
-class Generation:
-    """One greedy answer.
-
-    Args:
-        tokens: Generated token ids, on the CPU. What ended the answer is not among them.
-        text: The tokens as text, without special tokens.
-        stop_reason: "eos", "newline", "string", or "length" when `max_new_tokens` were generated.
-        said: The tokens again, with those that ended the answer.
-        n_passes: Passes through the model that the answer took, without the prefill.
-    """
-
-    tokens: Int[Tensor, "step"]
-    text: str
-    stop_reason: StopReason
-    said: tuple[int, ...] = ()
-    n_passes: int = 0
+from rh_lens.runtime.stop import StopRule
 
 
 def greedy_decode(
@@ -90,8 +70,6 @@ def greedy_decode(
             f"Expected max_new_tokens of at least 1; found {max_new_tokens}. "
             "Give the answer room: its length in tokens and a few more."
         )
-    said: list[int] = []
-    n_passes = 0
     with _after_prompt(
         model,
         prompt_tokens,
@@ -103,20 +81,12 @@ def greedy_decode(
         cuts_back=draft is not None,
     ) as (token, reading):
         guesses = draft if reading.strategy.truncates else None
-        while True:
-            room = max_new_tokens - len(said) - 1
-            proposed = guesses.propose(said, room) if guesses else []
-            predicted = reading.read([token, *proposed]).argmax(dim=-1).tolist()
-            n_passes += 1
-            n_right = guesses.judge(proposed, predicted) if guesses else 0
-            reading.truncate(reading.n_read - (len(proposed) - n_right))
-            for token in predicted[: n_right + 1]:
-                said.append(token)
-                ending = find_ending(model.tokenizer, said, stop)
-                if ending is None and len(said) == max_new_tokens:
-                    ending = max_new_tokens, "length"
-                if ending is not None:
-                    return make_generation(model.tokenizer, said, ending, n_passes)
+        answering = Answering(model.tokenizer, token, max_new_tokens, stop, guesses)
+        while answering.generation is None:
+            tokens = answering.next_tokens()
+            n_kept = answering.take(reading.read(tokens).argmax(dim=-1).tolist())
+            reading.truncate(reading.n_read - (len(tokens) - n_kept))
+        return answering.generation
 
 
 def teacher_force(
@@ -210,28 +180,3 @@ def require_room(model: Bridge, n_prompt: int, n_answer: int) -> None:
             f"Expected prompt and answer to fit the model's {model.cfg.n_ctx} learned positions; "
             f"found {n_prompt} + {n_answer} tokens. Shorten the prompt or lower max_new_tokens."
         )
-
-
-def find_ending(
-    tokenizer: Any, generated: list[int], stop: StopRule
-) -> tuple[int, StopReason] | None:
-    """How many of the generated tokens to keep and why, if the answer has ended."""
-    if generated[-1] in stop.token_ids:
-        return len(generated) - 1, "eos"
-    if not stop.strings:
-        return None
-    match = stop.first_match(decode_exactly(tokenizer, generated))
-    if match is None:
-        return None
-    start, reason = match
-    return tokens_before(tokenizer, generated, start), reason
-
-
-def make_generation(
-    tokenizer: Any, said: list[int], ending: tuple[int, StopReason], n_passes: int
-) -> Generation:
-    """Answer made of the first of these tokens."""
-    n_kept, reason = ending
-    tokens = said[:n_kept]
-    text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return Generation(torch.tensor(tokens, dtype=torch.long), text, reason, tuple(said), n_passes)

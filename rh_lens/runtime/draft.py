@@ -88,27 +88,19 @@ class DraftMemory:
     _answers: dict[Hashable, list[int]] = field(default_factory=dict, init=False)
     _opening: int = field(default=_OPENING, init=False)
 
-    def draft(
-        self,
-        question: Hashable,
-        needle: Tokens,
-        answer_span: tuple[int, int],
-        others: Sequence[Tokens] = (),
-    ) -> Draft:
+    def draft(self, question: Hashable, needle: Tokens, answer_span: tuple[int, int]) -> Draft:
         """Draft of the answer to a question.
 
         Args:
             question: Names the question.
             needle: Tokens of the needle.
             answer_span: Half-open span of the answer in them.
-            others: What was said to the same prompt under other conditions, the latest last.
         """
         start, stop = answer_span
         answer = list(needle[start:stop])
         expected = [*answer, *self.closing], [*answer, *needle[stop:], *self.closing]
         last = self._answers.get(question)
-        own = () if last is None else (last,)
-        guesses = (*own, *others[::-1], *expected)
+        guesses = expected if last is None else (last, *expected)
         return Draft(guesses=guesses, texts=(list(needle),), allowance=self._opening)
 
     def learn(self, question: Hashable, answer: Tokens, said: Tokens, draft: Draft) -> None:

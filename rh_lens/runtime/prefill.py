@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rh_lens.runtime.attention import sdpa_attention
@@ -41,7 +41,7 @@ class Context:
         self.strategy = strategy
         # Most models derive positions from the cache, but some (Bamba) count every pass from 0;
         # others must not be told any.
-        self._takes_positions = accepts_mask_derived_position_ids(model.original_model)
+        self.takes_positions = accepts_mask_derived_position_ids(model.original_model)
         self._device = input_device(model)
         self._start_anew()
 
@@ -94,6 +94,28 @@ class Context:
         self._read_under = read_under
         return logits[0]
 
+    def read_masked(
+        self, tokens: Sequence[int], visible: Bool[Tensor, "row key"], positions: Sequence[int]
+    ) -> Float[Tensor, "row d_vocab"]:
+        """Logits of tokens that each see some of the context only, and stand at given positions.
+
+        Args:
+            tokens: Token ids, one a row.
+            visible: Which tokens of the context, these among them, each row sees.
+            positions: Position of each row.
+        """
+        read_under, self._read_under = self._read_under, None
+        dtype = self.model.cfg.dtype
+        mask = torch.zeros(visible.shape, dtype=dtype).masked_fill(~visible, torch.finfo(dtype).min)
+        logits, self.cache = self._pass(
+            tokens,
+            attention_mask=mask[None, None].to(self._device),
+            position_ids=torch.tensor([list(positions)], device=self._device),
+        )
+        self.tokens += tokens
+        self._read_under = read_under
+        return logits[0]
+
     def truncate(self, n_tokens: int) -> None:
         """Keep the first tokens only.
 
@@ -128,7 +150,7 @@ class Context:
     def _pass(self, tokens: Sequence[int], **options: Any) -> tuple[Tensor, Any]:
         """Logits [1 pos d_vocab] of one pass, and the cache after it."""
         ids = torch.tensor([list(tokens)], device=self._device)
-        if self._takes_positions:
+        if self.takes_positions and "position_ids" not in options:
             end = self.n_read + len(tokens)
             options["position_ids"] = torch.arange(self.n_read, end, device=self._device)[None]
         logits, cache = self.model(

@@ -230,13 +230,24 @@ def _require_agreement(
     expected: Float[Tensor, "row d_vocab"],
 ) -> None:
     """Refuse a way of reading that gives other logits than the plain bridge."""
-    scale = expected.float().norm().clamp(min=1e-12)
-    error = float((found.float() - expected.float()).norm() / scale)
-    tolerance = _TOLERANCE.get(expected.dtype, 0.2)
-    if not error <= tolerance:
+    error, most = relative_error(found, expected), tolerance(expected.dtype)
+    if not error <= most:
         raise RuntimeError(
             f"Expected {strategy.prefill.name!r} reading of {model.cfg.model_name!r} to give the "
-            f"logits of the plain bridge up to {tolerance:g} of their size; found an error of "
+            f"logits of the plain bridge up to {most:g} of their size; found an error of "
             f"{error:.3g} on {len(found)} tokens. Force another way, such as "
             'prefill="whole" with share_prefixes=False and draft=False, and report the model.'
         )
+
+
+def relative_error(
+    found: Float[Tensor, "row d_vocab"], expected: Float[Tensor, "row d_vocab"]
+) -> float:
+    """Size of the difference of two sets of logits, relative to the size of the second."""
+    scale = expected.float().norm().clamp(min=1e-12)
+    return float((found.float() - expected.float()).norm() / scale)
+
+
+def tolerance(dtype: torch.dtype) -> float:
+    """Largest relative error of logits in a precision that rounding explains."""
+    return _TOLERANCE.get(dtype, 0.2)

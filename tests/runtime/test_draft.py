@@ -88,13 +88,3 @@ class TestMemory:
         draft.judge([1, 2], [1, 2, 3])
         memory.learn("q", NEEDLE, [1, 2, 3], draft)
         assert memory.draft("q", NEEDLE, (0, 6)).allowance == 64
-
-
-def test_an_answer_under_another_condition_is_a_guess_behind_ones_own():
-    """Own last answer first, then the others' latest, then the needle's answer."""
-    memory = DraftMemory(closing=[1])
-    needle, span = [5, 6, 7, 8], (1, 3)
-    assert memory.draft("q", needle, span, [[9, 9], [4]]).guesses[:3] == ([4], [9, 9], [6, 7, 1])
-    draft = memory.draft("q", needle, span)
-    memory.learn("q", [6, 7], [2, 2], draft)
-    assert memory.draft("q", needle, span, [[9, 9]]).guesses[:2] == ([2, 2], [9, 9])

@@ -1,0 +1,105 @@
+"""An answer under way: what passes next, and what a pass made of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from rh_lens.runtime.draft import Draft
+from rh_lens.runtime.stop import StopReason, StopRule, decode_exactly, tokens_before
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """One greedy answer.
+
+    Args:
+        tokens: Generated token ids, on the CPU. What ended the answer is not among them.
+        text: The tokens as text, without special tokens.
+        stop_reason: "eos", "newline", "string", or "length" when `max_new_tokens` were generated.
+        said: The tokens again, with those that ended the answer.
+        n_passes: Passes through the model that the answer took, without the prefill.
+    """
+
+    tokens: Int[Tensor, "step"]
+    text: str
+    stop_reason: StopReason
+    said: tuple[int, ...] = ()
+    n_passes: int = 0
+
+
+@dataclass(eq=False)
+class Answering:
+    """An answer under way.
+
+    Args:
+        tokenizer: The model's.
+        token: The prompt's last token.
+        max_new_tokens: Longest answer, in tokens.
+        stop: What ends the answer earlier.
+        draft: Guesses to verify, if any.
+    """
+
+    tokenizer: Any
+    token: int
+    max_new_tokens: int
+    stop: StopRule
+    draft: Draft | None = None
+    generation: Generation | None = field(default=None, init=False)
+    _said: list[int] = field(default_factory=list, init=False)
+    _guess: list[int] = field(default_factory=list, init=False)
+    _n_passes: int = field(default=0, init=False)
+
+    def next_tokens(self) -> list[int]:
+        """Tokens of the next pass: the last one, and guesses at those behind it."""
+        room = self.max_new_tokens - len(self._said) - 1
+        self._guess = self.draft.propose(self._said, room) if self.draft else []
+        return [self.token, *self._guess]
+
+    def take(self, predicted: Sequence[int]) -> int:
+        """Go on by what the model says behind each token of the pass.
+
+        Returns:
+            Tokens of the pass that belong to the answer: the last one, and the right guesses.
+        """
+        self._n_passes += 1
+        n_right = self.draft.judge(self._guess, predicted) if self.draft else 0
+        for self.token in predicted[: n_right + 1]:
+            self._said.append(self.token)
+            ending = find_ending(self.tokenizer, self._said, self.stop)
+            if ending is None and len(self._said) == self.max_new_tokens:
+                ending = self.max_new_tokens, "length"
+            if ending is not None:
+                self.generation = make_generation(
+                    self.tokenizer, self._said, ending, self._n_passes
+                )
+                break
+        return n_right + 1
+
+
+def find_ending(
+    tokenizer: Any, generated: list[int], stop: StopRule
+) -> tuple[int, StopReason] | None:
+    """How many of the generated tokens to keep and why, if the answer has ended."""
+    if generated[-1] in stop.token_ids:
+        return len(generated) - 1, "eos"
+    if not stop.strings:
+        return None
+    match = stop.first_match(decode_exactly(tokenizer, generated))
+    if match is None:
+        return None
+    start, reason = match
+    return tokens_before(tokenizer, generated, start), reason
+
+
+def make_generation(
+    tokenizer: Any, said: list[int], ending: tuple[int, StopReason], n_passes: int
+) -> Generation:
+    """Answer made of the first of these tokens."""
+    n_kept, reason = ending
+    tokens = said[:n_kept]
+    text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return Generation(torch.tensor(tokens, dtype=torch.long), text, reason, tuple(said), n_passes)
