@@ -37,7 +37,7 @@ class Answering:
 
     Args:
         tokenizer: The model's.
-        token: The prompt's last token.
+        token: The token that passes next: at first the prompt's last one.
         max_new_tokens: Longest answer, in tokens.
         stop: What ends the answer earlier.
         draft: Guesses to verify, if any.
@@ -67,8 +67,9 @@ class Answering:
         """
         self._n_passes += 1
         n_right = self.draft.judge(self._guess, predicted) if self.draft else 0
-        for self.token in predicted[: n_right + 1]:
-            self._said.append(self.token)
+        for token in predicted[: n_right + 1]:
+            self.token = token
+            self._said.append(token)
             ending = find_ending(self.tokenizer, self._said, self.stop)
             if ending is None and len(self._said) == self.max_new_tokens:
                 ending = self.max_new_tokens, "length"

@@ -65,11 +65,6 @@ def greedy_decode(
         ValueError: The prompt is empty, `max_new_tokens` is below 1, prompt and answer together
             exceed the learned position embeddings, or the prefill is impossible.
     """
-    if max_new_tokens < 1:
-        raise ValueError(
-            f"Expected max_new_tokens of at least 1; found {max_new_tokens}. "
-            "Give the answer room: its length in tokens and a few more."
-        )
     with _after_prompt(
         model,
         prompt_tokens,
@@ -168,7 +163,12 @@ def _after_prompt(
 
 
 def require_room(model: Bridge, n_prompt: int, n_answer: int) -> None:
-    """Refuse a prompt without tokens, or one whose answer would leave the position table."""
+    """Refuse a prompt without tokens, no room for an answer, or one beyond the position table."""
+    if n_answer < 1:
+        raise ValueError(
+            f"Expected max_new_tokens of at least 1; found {n_answer}. "
+            "Give the answer room: its length in tokens and a few more."
+        )
     if n_prompt == 0:
         raise ValueError(
             "Expected a prompt of at least one token; found none. Encode the text first, "

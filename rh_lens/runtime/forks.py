@@ -16,6 +16,7 @@ from torch import Tensor
 from rh_lens.runtime.answering import Answering, Generation
 from rh_lens.runtime.attention import EAGER_CHUNK, SDPA_CHUNK_CPU
 from rh_lens.runtime.bridge import Bridge, FwdHooks
+from rh_lens.runtime.decode import require_room
 from rh_lens.runtime.draft import Draft
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.prefill import Context, prefill_attention
@@ -23,7 +24,7 @@ from rh_lens.runtime.reach import Reach, attention_reach
 from rh_lens.runtime.self_check import relative_error, tolerance
 from rh_lens.runtime.stop import StopRule
 
-# Tokens of a prompt that masked passes are tried out on.
+# Tokens of a prompt that masked passes are tried out on; a shorter one is not worth it.
 _N_SAMPLE = 24
 # Hook points whose axes are known: positions, or rows and keys.
 _OVER_POSITIONS, _OVER_KEYS = ("hook_z",), ("hook_pattern", "hook_attn_scores")
@@ -60,6 +61,7 @@ def can_fork(
     known = (*_OVER_POSITIONS, *_OVER_KEYS)
     return (
         len(conditions) > 1
+        and len(sample) >= _N_SAMPLE
         and context.strategy.truncates
         and context.takes_positions
         and all(reach == Reach() for reach in attention_reach(model).values())
@@ -80,6 +82,10 @@ def decode_forks(
 ) -> dict[str, Generation]:
     """The answers that `greedy_decode` gives to a prompt under each condition, alone.
 
+    Rows are hooked as if each condition were alone. Without hooks at patterns, the passes take the
+    attention that prompts are read with; in half precision, rounding may then decide between two
+    tokens that are as good as equal.
+
     Args:
         model: A TransformerBridge for which `can_fork` holds.
         prompt_tokens: Token ids, at least one.
@@ -87,8 +93,13 @@ def decode_forks(
         max_new_tokens: Longest answer, in tokens.
         stop: What ends an answer earlier.
         context: Context to continue; it has the prompt afterwards, without its last token.
+
+    Raises:
+        ValueError: The prompt is empty, `max_new_tokens` is below 1, or prompt and answer together
+            exceed the learned position embeddings.
     """
     with inference(model):
+        require_room(model, len(prompt_tokens), max_new_tokens)
         *before, last = prompt_tokens.tolist()
         context.reach(before)
         forks = {

@@ -93,6 +93,13 @@ def test_hooks_whose_axes_are_unknown_or_that_are_open_are_not_forked(llama):
         assert not can_fork(llama, context, [(), zero], prompt.tokens)
 
 
+def test_an_answer_without_room_is_refused(llama):
+    (prompt,) = grid()[:1]
+    two = {"plain": Condition(scope="decode"), "zero": Condition(zero_ablation([Head(1, 0)]))}
+    with pytest.raises(ValueError, match="Expected max_new_tokens of at least 1; found 0"):
+        list(answer_conditions(llama, [prompt], two, max_new_tokens=0, stop=NEVER))
+
+
 def test_twenty_conditions_take_as_many_passes_as_one(llama):
     """8 steps without guesses: 8 passes of 20 rows, not 160 of one."""
     (prompt,) = grid()[:1]
