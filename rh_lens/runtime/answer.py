@@ -108,9 +108,9 @@ def answer_conditions(
     """Greedy answers to needle prompts under several conditions.
 
     Conditions that act on decoding only share their prompts, each read once, and where they can
-    their passes too (see `decode_forks`); otherwise the cache is cut back to the prompt after each
-    condition. The others read every prompt under their own hooks. Hybrids with state, and contexts
-    beyond a length-dependent RoPE, are read anew for every condition.
+    their passes too (`rh_lens.runtime.forks`); otherwise the cache is cut back to the prompt after
+    each condition. The others read every prompt under their own hooks. Hybrids with state, and
+    contexts beyond a length-dependent RoPE, are read anew for every condition.
 
     Args:
         model: A TransformerBridge.
