@@ -79,7 +79,8 @@ def train_member(
 ) -> None:
     """Train one model, or go on with it, unless its weights are already in `out`."""
     folder = out / member.name
-    if (folder / "weights").exists():
+    # Written last: a folder without it was interrupted.
+    if (folder / "weights" / "model.safetensors").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(

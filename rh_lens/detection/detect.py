@@ -1,14 +1,14 @@
 """Finding the retrieval heads of a model: the composition of the other files."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
 import pandas as pd
 from tqdm.auto import tqdm
 
-from rh_lens.detection.capture import SourceRecorder, answer_recorder
 from rh_lens.detection.events import CopyEvents, find_copy_events
+from rh_lens.detection.recorded_answers import recorded_answers
 from rh_lens.detection.result import RetrievalResult, require_score_name, score_trials
 from rh_lens.detection.scores import ScoreName
 from rh_lens.detection.sources import AttentionSources
@@ -18,10 +18,8 @@ from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime import (
     Answer,
     Bridge,
-    FwdHooks,
     PrefillChoice,
     StopRule,
-    answer_prompts,
     attention_layers,
     eos_token_ids,
     stop_rule,
@@ -118,7 +116,7 @@ def detect_retrieval_heads(
         unit="prompt",
         disable=not progress,
     ) as bar:
-        for answer, sources in _answers_with_sources(model, prompts, on_start, options):
+        for answer, sources in recorded_answers(model, prompts, on_start=on_start, **options):
             trial, events = judge(prompts[answer.index], answer, sources)
             ended[answer.index] = trial, events
             accepted = sum(trial.accepted for trial, _ in ended.values())
@@ -135,27 +133,6 @@ def room_for_answers(prompts: Sequence[NeedlePrompt]) -> int:
     return max(32, longest + longest // 2)
 
 
-def _answers_with_sources(
-    model: Bridge,
-    prompts: Sequence[NeedlePrompt],
-    on_start: Callable[[int], object] | None,
-    options: dict[str, Any],
-) -> Iterator[tuple[Answer, AttentionSources]]:
-    """Each prompt's answer and the rows that predicted the answer's tokens."""
-    recorders: dict[int, SourceRecorder] = {}
-
-    def hooks_for(index: int) -> FwdHooks:
-        if on_start is not None:
-            on_start(index)
-        recorders[index] = answer_recorder(model, prompts[index])
-        return recorders[index].fwd_hooks()
-
-    for answer in answer_prompts(model, prompts, hooks_for=hooks_for, **options):
-        rows = recorders.pop(answer.index).result()
-        n_prompt, n_steps = len(prompts[answer.index].tokens), len(answer.generation.tokens)
-        yield answer, rows.answer_rows(n_prompt, n_steps)
-
-
 def _trial_of_answer(
     model: Bridge,
     min_recall: float,
@@ -166,6 +143,8 @@ def _trial_of_answer(
 ) -> TrialWithEvents:
     """The trial that an answer makes, teacher-forced too if asked for, and its events."""
     forced = teacher_forced_copy(model, prompt, context=answer.context) if forces else None
+    tokens = answer.generation.tokens
+    sources = sources.answer_rows(len(prompt.tokens), len(tokens))
     trial = judge_trial(
         answer.index,
         prompt,
@@ -175,7 +154,6 @@ def _trial_of_answer(
         min_recall=min_recall,
         teacher_forced=forced,
     )
-    tokens = answer.generation.tokens
     return trial, find_copy_events(answer.index, prompt, tokens, sources, model.tokenizer)
 
 

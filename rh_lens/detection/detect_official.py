@@ -1,6 +1,6 @@
 """A run scored as the published code of Wu et al. 2024 (arXiv:2404.15574) does."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from rh_lens.detection.capture import SourceRecorder, answer_recorder
 from rh_lens.detection.events import CopyEvents, find_copy_events
 from rh_lens.detection.official import Span, official_score, official_span, official_stop
+from rh_lens.detection.recorded_answers import recorded_answers
 from rh_lens.detection.result import NoAcceptedTrialsError, RetrievalResult
 from rh_lens.detection.retrieval_scores import RetrievalScores
 from rh_lens.detection.sources import AttentionSources
@@ -21,9 +21,7 @@ from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime import (
     Answer,
     Bridge,
-    FwdHooks,
     PrefillChoice,
-    answer_prompts,
     attention_layers,
 )
 
@@ -121,32 +119,14 @@ def detect_official(
         "draft": draft,
     }
     done: dict[int, tuple[Trial, pd.DataFrame, Span | None, Tensor]] = {}
-    bar = tqdm(
-        _answers(model, prompts, options), total=len(prompts), desc="answering", unit="prompt",
-        disable=not progress,
-    )  # fmt: skip
+    answers = recorded_answers(model, prompts, **options)
+    bar = tqdm(answers, total=len(prompts), desc="answering", unit="prompt", disable=not progress)
     for answer, sources in bar:
         index = answer.index
         done[index] = _trial(model, prompts[index], answer, sources)
         if on_trial is not None:
             on_trial(*done[index][:2])
     return _result(model, threshold, [done[index] for index in sorted(done)])
-
-
-def _answers(
-    model: Bridge, prompts: Sequence[NeedlePrompt], options: dict[str, Any]
-) -> Iterator[tuple[Answer, AttentionSources]]:
-    """Each prompt's answer, and the rows that predicted its tokens and what ended it."""
-    recorders: dict[int, SourceRecorder] = {}
-
-    def hooks_for(index: int) -> FwdHooks:
-        recorders[index] = answer_recorder(model, prompts[index])
-        return recorders[index].fwd_hooks()
-
-    for answer in answer_prompts(model, prompts, hooks_for=hooks_for, **options):
-        rows = recorders.pop(answer.index).result()
-        n_prompt = len(prompts[answer.index].tokens)
-        yield answer, rows.answer_rows(n_prompt, len(answer.generation.said))
 
 
 def _trial(
