@@ -1,22 +1,38 @@
-# make demo   find the retrieval heads of the bundled model
-# make test   run the tests              make lint   ruff and mypy
-# make bench  time detection against plain generation (about half an hour on two cores)
+# make demo       find the retrieval heads of the bundled model
+# make test       run the tests, in under five minutes on two cores; the slow ones are left out
+# make test-slow  run the slow tests
+# make test-all   run all tests
+# make lint       ruff and mypy
+# make bench      time detection against plain generation (about half an hour on two cores)
 # Each target creates .venv when it is missing or older than the pinned versions.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--constraint constraints.txt
+# As many test processes as there are cores, but no more than memory holds (about 1 GB each).
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
 # Nothing here asks a model hub for anything.
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-slow test-all lint bench clean
 
 demo: $(READY)
 	$(BIN)/rh-lens detect
+	@echo "Next: '$(BIN)/rh-lens ablate RUN', with the folder named above as RUN, asks the same questions"
+	@echo "without these heads; README.md does it in Python; '$(BIN)/rh-lens --help' lists the commands."
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+	@echo "Next: 'make test-slow' runs the slow tests, 'make lint' the linters; both have to pass in CI."
+
+test-slow: $(READY)
+	$(PYTEST) -m slow
+
+test-all: test test-slow
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -31,7 +47,10 @@ clean:
 
 # torch goes first and alone: the pinned version, never a newer one that another package asks for.
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --constraint constraints.txt torch
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	@echo "Making the environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "Installing torch (some 200 MB, a minute or more)"
+	@$(PIP_INSTALL) torch
+	@echo "Installing rh_lens and what it needs (a minute or more)"
+	@$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@

@@ -77,6 +77,7 @@ def test_killed_at_twenty_random_bytes_and_gone_on_with(made_up, undisturbed, tm
         go_on(made_up, folder, undisturbed)
 
 
+@pytest.mark.slow
 def test_killed_at_twenty_random_times_again_and_again(made_up, undisturbed, tmp_path):
     """One run, killed until it is done: whatever moment that is, in `finish` too."""
     folder, rng = tmp_path / "run", random.Random(2)
