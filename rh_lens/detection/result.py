@@ -6,6 +6,7 @@ from typing import get_args
 
 import pandas as pd
 
+from rh_lens.checks import require_choice
 from rh_lens.detection.events import CopyEvents
 from rh_lens.detection.retrieval_scores import RetrievalScores
 from rh_lens.detection.scores import (
@@ -142,8 +143,4 @@ def require_score_name(name: str) -> None:
     Raises:
         ValueError: The name is unknown.
     """
-    if name not in get_args(ScoreName):
-        raise ValueError(
-            f"Expected score to be one of {', '.join(get_args(ScoreName))}; found {name!r}. "
-            "Choose one of these."
-        )
+    require_choice("score", name, get_args(ScoreName))

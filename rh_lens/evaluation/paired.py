@@ -6,6 +6,7 @@ from typing import get_args
 
 import pandas as pd
 
+from rh_lens.checks import require_choice
 from rh_lens.evaluation.recall import Metric
 from rh_lens.evaluation.statistics import (
     bootstrap_interval,
@@ -47,11 +48,7 @@ class PairedAnswers:
         Raises:
             ValueError: The metric is unknown.
         """
-        if metric not in get_args(Metric):
-            raise ValueError(
-                f"Expected metric to be one of {', '.join(get_args(Metric))}; found {metric!r}. "
-                "Choose one of these."
-            )
+        require_choice("metric", metric, get_args(Metric))
         table = answers.set_index(["trial", "condition"])
         return cls(
             values=table[metric].astype(float).unstack("condition"),

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rh_lens.checks import require_choice
 from rh_lens.heads import Head
 from rh_lens.interventions.editing import head_counts, split_heads
 from rh_lens.prompts import NeedlePrompt
@@ -176,11 +177,7 @@ def require_row_kind(rows: str) -> None:
     Raises:
         ValueError: The name is unknown.
     """
-    if rows not in get_args(RowKind):
-        raise ValueError(
-            f"Expected rows to be one of {', '.join(get_args(RowKind))}; found {rows!r}. "
-            "Choose one of these."
-        )
+    require_choice("rows", rows, get_args(RowKind))
 
 
 def _counts(model: Bridge, layers: Iterable[int] | None) -> dict[int, int]:

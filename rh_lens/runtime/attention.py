@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
+from rh_lens.checks import require_choice
 from rh_lens.runtime.bridge import Bridge, input_device
 from rh_lens.runtime.cache import CacheKind
 from rh_lens.runtime.rope import RopeLimit
@@ -84,11 +85,7 @@ def require_prefill_choice(prefill: str) -> None:
     Raises:
         ValueError: The name is unknown.
     """
-    if prefill not in get_args(PrefillChoice):
-        raise ValueError(
-            f"Expected prefill to be one of {', '.join(get_args(PrefillChoice))}; found "
-            f"{prefill!r}. Choose one of these."
-        )
+    require_choice("prefill", prefill, get_args(PrefillChoice))
 
 
 def _automatic(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from rh_lens.checks import require_choice
 from rh_lens.runtime.bridge import FwdHooks
 
 Scope: TypeAlias = Literal["prefill", "decode", "both"]
@@ -25,11 +26,7 @@ class Condition:
     scope: Scope = "both"
 
     def __post_init__(self) -> None:
-        if self.scope not in get_args(Scope):
-            raise ValueError(
-                f"Expected scope to be one of {', '.join(get_args(Scope))}; found {self.scope!r}. "
-                "Choose one of these."
-            )
+        require_choice("scope", self.scope, get_args(Scope))
 
     @property
     def prefill_hooks(self) -> FwdHooks:
