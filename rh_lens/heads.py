@@ -1,9 +1,16 @@
-"""Naming an attention head."""
+"""Naming an attention head, in every notation of the field."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
+from typing import TypeAlias
 
-_LABEL = re.compile(r"(?:L(\d+)H(\d+)|(\d+)-(\d+))", re.IGNORECASE | re.ASCII)
+import numpy as np
+from jaxtyping import Bool
+from torch import Tensor
+
+_LABEL = re.compile(r"L(\d+)H(\d+)|(\d+)[-.](\d+)", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, order=True)
@@ -38,16 +45,16 @@ class Head:
 
     @classmethod
     def parse(cls, label: str) -> "Head":
-        """Head named by a label: `L16H19`, or `16-19` as in published score files.
+        """Head named by a label: `L16H19`, `16.19`, or `16-19` as in published score files.
 
         Raises:
-            ValueError: The label has neither form.
+            ValueError: The label has none of these forms.
         """
         match = _LABEL.fullmatch(label.strip())
         if match is None:
             raise ValueError(
-                f"Expected a head label such as 'L16H19' or '16-19'; found {label!r}. "
-                "Write the layer first, then the head, both counted from 0."
+                f"Expected a head label such as 'L16H19', '16-19' or '16.19'; found {label[:40]!r}."
+                " Write the layer first, then the head, both counted from 0."
             )
         layer, head = (int(digits) for digits in match.groups() if digits is not None)
         return cls(layer, head)
@@ -73,3 +80,70 @@ class Head:
                 "Check that the head belongs to this model."
             )
         return self.head // (n_heads // n_kv_heads)
+
+
+HeadLike: TypeAlias = Head | tuple[int, int] | str
+"""One head: a `Head`, (layer, head), "L2H4", "2-4" or "2.4"."""
+HeadsLike: TypeAlias = HeadLike | Iterable[HeadLike] | Bool[Tensor, "layer head"]
+"""One head, several, or a mask that is true where a head is meant."""
+
+
+def as_heads(heads: object) -> tuple[Head, ...]:
+    """The heads that any notation of the field names, in the order given.
+
+    Args:
+        heads: `HeadsLike`: one `Head`, `(2, 4)`, `"L2H4"`, `"2-4"` or `"2.4"`; several of them; or
+            a boolean mask `[layer, head]`, a tensor or an array, read layer by layer. A column of
+            labels will do too.
+
+    Raises:
+        TypeError: Something names no head, such as the number 2.4, which is head 4 or head 40.
+        ValueError: A label has another form, an index is negative, or a mask is not
+            `[layer, head]`.
+    """
+    if _names_one_head(heads):
+        return (_as_head(heads),)
+    if getattr(heads, "ndim", 1) != 1:
+        return _heads_of_mask(heads)
+    if not isinstance(heads, Iterable):
+        raise _no_head(heads)
+    return tuple(_as_head(head) for head in heads)
+
+
+def _names_one_head(value: object) -> bool:
+    is_pair = isinstance(value, tuple) and any(isinstance(part, Integral) for part in value)
+    return is_pair or isinstance(value, Head | str)
+
+
+def _as_head(value: object) -> Head:
+    if isinstance(value, Head):
+        return value
+    if isinstance(value, str):
+        return Head.parse(value)
+    pair = tuple(value) if isinstance(value, tuple | list) else ()
+    if len(pair) != 2 or not all(_is_index(part) for part in pair):
+        raise _no_head(value)
+    return Head(int(pair[0]), int(pair[1]))
+
+
+def _is_index(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _heads_of_mask(mask: object) -> tuple[Head, ...]:
+    values = mask.cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
+    if values.dtype != bool or values.ndim != 2:
+        raise ValueError(
+            f"Expected a boolean mask [layer, head]; found {values.dtype} values of the shape "
+            f"{list(values.shape)}. Compare scores with a threshold first, such as "
+            "scores.mean() >= 0.1."
+        )
+    return tuple(Head(layer, head) for layer, head in np.argwhere(values).tolist())
+
+
+def _no_head(value: object) -> TypeError:
+    return TypeError(
+        'Expected heads as Head(2, 4), (2, 4), "L2H4", "2-4" or "2.4", one or several, or a '
+        f"boolean mask [layer, head]; found {type(value).__name__} {str(value)[:40]!r}. Write the "
+        "layer first, then the head."
+    )

@@ -1,12 +1,12 @@
 """Which heads a curve silences: the top K by score, and control draws for each K."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import pandas as pd
 
-from rh_lens.heads import Head
+from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions import Match, NoControlsError, control_heads
 from rh_lens.runtime import Bridge, attention_layers
 
@@ -80,12 +80,12 @@ class AblationPlan:
 
 def plan_ablation(
     model: Bridge,
-    ranking: Sequence[Head],
+    ranking: HeadsLike,
     *,
     ks: Sequence[int] | None = None,
     n_controls: int = 10,
     match: Match = "layer",
-    exclude: Iterable[Head] = (),
+    exclude: HeadsLike = (),
     seed: int = 0,
 ) -> AblationPlan:
     """The top K of a ranking and matched random heads, for each K.
@@ -110,6 +110,7 @@ def plan_ablation(
     """
     layers, n_layers = attention_layers(model), int(model.cfg.n_layers)
     n_heads = int(model.cfg.n_heads)
+    ranking = as_heads(ranking)
     ks = _require_ks(ks, ranking, n_controls)
     without_attention = [
         Head(layer, head) for layer in set(range(n_layers)) - set(layers) for head in range(n_heads)
@@ -129,7 +130,7 @@ def plan_ablation(
                 n_draws=n_controls,
                 seed=seed,
                 match=match,
-                exclude=[*exclude, *without_attention],
+                exclude=[*as_heads(exclude), *without_attention],
             )
         except NoControlsError as error:
             notes[k] = f"no controls. {error}"

@@ -11,7 +11,7 @@ from rh_lens.evaluation.ablation_plan import AblationPlan, plan_ablation
 from rh_lens.evaluation.paired import TESTS, PairedAnswers
 from rh_lens.evaluation.recall import Metric, RecallResult, needle_recall
 from rh_lens.evaluation.statistics import holm
-from rh_lens.heads import Head
+from rh_lens.heads import Head, HeadsLike
 from rh_lens.interventions import Match, zero_ablation
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime import Bridge, Condition, FwdHooks, Scope
@@ -142,16 +142,16 @@ class AblationCurve:
 def ablation_curve(
     model: Bridge,
     prompts: Iterable[NeedlePrompt],
-    ranking: Sequence[Head],
+    ranking: HeadsLike,
     *,
     ks: Sequence[int] | None = None,
     operator: Callable[[Sequence[Head]], FwdHooks] | None = None,
     scope: Scope = "both",
     n_controls: int = 10,
     match: Match = "layer",
-    exclude: Iterable[Head] = (),
+    exclude: HeadsLike = (),
     seed: int = 0,
-    record: Sequence[Head] = (),
+    record: HeadsLike = (),
     **options: Any,
 ) -> AblationCurve:
     """Needle recall against the number of silenced heads, top K by score beside random controls.

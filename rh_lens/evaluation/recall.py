@@ -18,7 +18,7 @@ from rh_lens.detection import (
 )
 from rh_lens.evaluation.activity import activity_rows, require_heads
 from rh_lens.evaluation.statistics import bootstrap_interval
-from rh_lens.heads import Head
+from rh_lens.heads import HeadsLike, as_heads
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime import (
     Answer,
@@ -121,7 +121,7 @@ def needle_recall(
     prompts: Iterable[NeedlePrompt],
     conditions: Mapping[str, Condition] | None = None,
     *,
-    heads: Sequence[Head] = (),
+    heads: HeadsLike = (),
     max_new_tokens: int | None = None,
     stop: StopRule | None = None,
     progress: bool = True,
@@ -162,7 +162,7 @@ def needle_recall(
         ValueError: There is no prompt or no condition, a head is not the model's, or a prompt does
             not fit the model.
     """
-    prompts = tuple(prompts)
+    prompts, heads = tuple(prompts), as_heads(heads)
     conditions = {"plain": Condition()} if conditions is None else conditions
     _require_some(prompts, conditions)
     require_heads(model, heads)

@@ -1,13 +1,12 @@
 """Replacing the outputs of heads at `hook_z`, before the output projection."""
 
 import math
-from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.heads import Head
+from rh_lens.heads import HeadsLike, as_heads
 from rh_lens.interventions.editing import (
     HeadEdit,
     Hooks,
@@ -19,7 +18,7 @@ from rh_lens.interventions.head_outputs import HeadOutputs
 from rh_lens.runtime import Bridge
 
 
-def zero_ablation(heads: Iterable[Head], *, model: Bridge | None = None) -> Hooks:
+def zero_ablation(heads: HeadsLike, *, model: Bridge | None = None) -> Hooks:
     """Forward hooks that replace the listed heads' outputs by zero: z_h := 0 at every position.
 
     The heads then add nothing to the residual stream, in the prefill and in decoding alike:
@@ -28,7 +27,7 @@ def zero_ablation(heads: Iterable[Head], *, model: Bridge | None = None) -> Hook
             ...
 
     Args:
-        heads: Query heads; none gives no hook.
+        heads: Query heads, in any notation of `as_heads`; none gives no hook.
         model: Whose heads they are: they are checked at once. Needed where values have another size
             than `model.cfg.d_head`, as in multi-head latent attention (DeepSeek): TransformerLens
             splits z there into other pieces than heads.
@@ -43,13 +42,13 @@ def zero_ablation(heads: Iterable[Head], *, model: Bridge | None = None) -> Hook
     return _scaled(heads, 0.0, model)
 
 
-def scale_heads(heads: Iterable[Head], factor: float, *, model: Bridge | None = None) -> Hooks:
+def scale_heads(heads: HeadsLike, factor: float, *, model: Bridge | None = None) -> Hooks:
     """Forward hooks that multiply the listed heads' outputs: z_h := factor * z_h.
 
     A factor above 1 amplifies, one below 0 reverses; 1 leaves every bit as it is.
 
     Args:
-        heads: Query heads; none gives no hook.
+        heads: Query heads, in any notation of `as_heads`; none gives no hook.
         factor: A finite number.
         model: As in `zero_ablation`.
 
@@ -64,13 +63,13 @@ def scale_heads(heads: Iterable[Head], factor: float, *, model: Bridge | None = 
     return _scaled(heads, factor, model)
 
 
-def mean_ablation(heads: Iterable[Head], means: HeadOutputs) -> Hooks:
+def mean_ablation(heads: HeadsLike, means: HeadOutputs) -> Hooks:
     """Forward hooks that replace the listed heads' outputs by their mean: z_h := mean of z_h.
 
     The heads then say at every position what they say on average, and nothing of the prompt.
 
     Args:
-        heads: Query heads; none gives no hook.
+        heads: Query heads, in any notation of `as_heads`; none gives no hook.
         means: From `mean_head_outputs`, or `HeadOutputs.mean`: one row.
 
     Raises:
@@ -84,7 +83,7 @@ def mean_ablation(heads: Iterable[Head], means: HeadOutputs) -> Hooks:
     return _replaced(heads, means)
 
 
-def resample_ablation(heads: Iterable[Head], donor: HeadOutputs) -> Hooks:
+def resample_ablation(heads: HeadsLike, donor: HeadOutputs) -> Hooks:
     """Forward hooks that replace the listed heads' outputs by those of another prompt.
 
     With one donor row, every position gets it: the answer then depends neither on how the prompt is
@@ -92,7 +91,7 @@ def resample_ablation(heads: Iterable[Head], donor: HeadOutputs) -> Hooks:
     p gets row p: for passes of whole prompts, such as `model(tokens)`.
 
     Args:
-        heads: Query heads; none gives no hook.
+        heads: Query heads, in any notation of `as_heads`; none gives no hook.
         donor: From `head_outputs`; `donor.draw(seed)` is one of its rows.
 
     Returns:
@@ -105,9 +104,9 @@ def resample_ablation(heads: Iterable[Head], donor: HeadOutputs) -> Hooks:
     return _replaced(heads, donor)
 
 
-def _scaled(heads: Iterable[Head], factor: float, model: Bridge | None) -> Hooks:
+def _scaled(heads: HeadsLike, factor: float, model: Bridge | None) -> Hooks:
     """Hooks that multiply heads' outputs; by zero also where they are not finite."""
-    heads = list(heads)
+    heads = as_heads(heads)
     counts = {} if model is None else head_counts(model)
     if model is not None:
         require_heads(heads, counts)
@@ -118,9 +117,9 @@ def _scaled(heads: Iterable[Head], factor: float, model: Bridge | None) -> Hooks
     return edit_outputs(heads, lambda layer, indices: scale, counts)
 
 
-def _replaced(heads: Iterable[Head], donor: HeadOutputs) -> Hooks:
+def _replaced(heads: HeadsLike, donor: HeadOutputs) -> Hooks:
     """Hooks that put a donor's rows in place of heads' outputs."""
-    heads = list(heads)
+    heads = as_heads(heads)
     counts = {layer: rows.shape[1] for layer, rows in donor.values.items()}
     require_heads(heads, counts)
 

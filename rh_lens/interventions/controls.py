@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from rh_lens.heads import Head
+from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions.strata import Stratum, count_sets, draw_sets
 
 Match: TypeAlias = Literal["layer", "kv-group"] | None
@@ -33,7 +33,7 @@ class ControlDraws:
 
 
 def control_heads(
-    heads: Iterable[Head],
+    heads: HeadsLike,
     *,
     n_layers: int,
     n_heads: int,
@@ -41,7 +41,7 @@ def control_heads(
     seed: int = 0,
     match: Match = None,
     n_kv_heads: int | None = None,
-    exclude: Iterable[Head] = (),
+    exclude: HeadsLike = (),
 ) -> ControlDraws:
     """Random sets of as many other heads, all sets that qualify being equally likely.
 
@@ -67,16 +67,16 @@ def control_heads(
         ValueError: A head is not in the model, there are no heads, `n_draws` is below 1, or
             `n_kv_heads` is missing or does not divide `n_heads`.
     """
-    heads, excluded = sorted(set(heads)), set(exclude)
-    _check(heads, excluded, n_layers, n_heads, n_draws)
-    taken = excluded | set(heads)
+    wanted, excluded = sorted(set(as_heads(heads))), set(as_heads(exclude))
+    _check(wanted, excluded, n_layers, n_heads, n_draws)
+    taken = excluded | set(wanted)
     free = [h for h in _all_heads(n_layers, n_heads) if h not in taken]
     if match is None:
-        strata = [Stratum("the model", (tuple(free),), (len(heads),))]
+        strata = [Stratum("the model", (tuple(free),), (len(wanted),))]
     elif match == "layer":
-        strata = _layer_strata(heads, free)
+        strata = _layer_strata(wanted, free)
     else:
-        strata = _kv_group_strata(heads, free, n_heads, n_kv_heads)
+        strata = _kv_group_strata(wanted, free, n_heads, n_kv_heads)
     _require_enough(strata, match)
     draws = tuple(draw_sets(strata, n_draws, seed))
     n_possible = count_sets(strata)

@@ -1,14 +1,14 @@
 """Editing what chosen heads compute, at a hook point."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.heads import Head
+from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.runtime import Bridge, attention_layers, inference, input_device, without_hooks
 
 Hooks: TypeAlias = list[tuple[str, Callable[..., Any]]]
@@ -19,16 +19,16 @@ HeadEdit: TypeAlias = Callable[[Tensor], Tensor]
 _N_PROBE = 4
 
 
-def heads_by_layer(heads: Iterable[Head]) -> dict[int, list[int]]:
+def heads_by_layer(heads: HeadsLike) -> dict[int, list[int]]:
     """Indices of the heads of each layer, sorted, each once."""
     by_layer: dict[int, list[int]] = {}
-    for head in sorted(set(heads)):
+    for head in sorted(set(as_heads(heads))):
         by_layer.setdefault(head.layer, []).append(head.head)
     return by_layer
 
 
 def edit_outputs(
-    heads: Iterable[Head],
+    heads: HeadsLike,
     edit_of: Callable[[int, list[int]], HeadEdit],
     n_heads: Mapping[int, int],
 ) -> Hooks:
@@ -46,7 +46,7 @@ def edit_outputs(
     ]
 
 
-def edit_scores(heads: Iterable[Head], edit_of: Callable[[int], HeadEdit]) -> Hooks:
+def edit_scores(heads: HeadsLike, edit_of: Callable[[int], HeadEdit]) -> Hooks:
     """Hooks that edit the attention scores of heads, masked and before the softmax.
 
     Args:
@@ -95,7 +95,7 @@ def head_counts(model: Bridge) -> dict[int, int]:
     return counts
 
 
-def require_heads(heads: Iterable[Head], n_heads: Mapping[int, int]) -> None:
+def require_heads(heads: HeadsLike, n_heads: Mapping[int, int]) -> None:
     """Refuse heads that are not among the layers' own.
 
     Raises:

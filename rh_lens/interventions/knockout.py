@@ -1,12 +1,12 @@
 """Cutting attention edges."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rh_lens.heads import Head
+from rh_lens.heads import HeadsLike, as_heads
 from rh_lens.interventions.editing import HeadEdit, Hooks, edit_scores, heads_by_layer
 from rh_lens.interventions.uniform import uniform_attention, visible_keys
 from rh_lens.runtime import Bridge, Reach, attention_reach
@@ -14,7 +14,7 @@ from rh_lens.runtime import Bridge, Reach, attention_reach
 
 def knock_out_edges(
     model: Bridge,
-    heads: Iterable[Head],
+    heads: HeadsLike,
     keys: tuple[int, int] | Sequence[int],
     *,
     keeps_all_keys: bool | None = None,
@@ -31,7 +31,7 @@ def knock_out_edges(
 
     Args:
         model: A TransformerBridge; it runs a few tokens, to see that edits of scores act.
-        heads: Query heads; none gives no hook.
+        heads: Query heads, in any notation of `as_heads`; none gives no hook.
         keys: Absolute positions: a half-open span as a tuple (start, stop), or a list of positions.
         keeps_all_keys: Whether the key axis is the whole context also in layers with a sliding
             window: True in this project's runtime, whose caches are plain; False in
@@ -47,7 +47,7 @@ def knock_out_edges(
         ValueError: The model has no such head, edits of attention have no effect in it, the keys
             are none or negative, or `keeps_all_keys` must be said.
     """
-    heads, positions = list(heads), _positions(keys)
+    heads, positions = as_heads(heads), _positions(keys)
     # What makes attention uniform there can cut it as well.
     uniform_attention(model, heads)
     windows = _cutting_windows(model, heads, keeps_all_keys)
@@ -85,7 +85,7 @@ def _positions(keys: tuple[int, int] | Sequence[int]) -> list[int]:
 
 
 def _cutting_windows(
-    model: Bridge, heads: Iterable[Head], keeps_all_keys: bool | None
+    model: Bridge, heads: HeadsLike, keeps_all_keys: bool | None
 ) -> dict[int, Reach]:
     """Reach of the layers whose key axis may lack keys behind a window."""
     reach = attention_reach(model)

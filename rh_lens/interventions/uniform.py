@@ -1,12 +1,10 @@
 """Attention that looks everywhere alike."""
 
-from collections.abc import Iterable
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rh_lens.heads import Head
+from rh_lens.heads import HeadsLike, as_heads
 from rh_lens.interventions.editing import (
     Hooks,
     edit_scores,
@@ -18,7 +16,7 @@ from rh_lens.interventions.editing import (
 from rh_lens.runtime import Bridge
 
 
-def uniform_attention(model: Bridge, heads: Iterable[Head]) -> Hooks:
+def uniform_attention(model: Bridge, heads: HeadsLike) -> Hooks:
     r"""Forward hooks that make the listed heads attend to all visible positions alike.
 
     Scores of visible positions become 0 before the softmax; masked ones stay masked, whatever masks
@@ -30,7 +28,7 @@ def uniform_attention(model: Bridge, heads: Iterable[Head]) -> Hooks:
 
     Args:
         model: A TransformerBridge; it runs a few tokens, to see that edits of scores act.
-        heads: Query heads; none gives no hook.
+        heads: Query heads, in any notation of `as_heads`; none gives no hook.
 
     Returns:
         One (hook name, function) for each layer, at `hook_attn_scores`. Where these are open while
@@ -40,7 +38,7 @@ def uniform_attention(model: Bridge, heads: Iterable[Head]) -> Hooks:
         TypeError: `model` is not a TransformerBridge.
         ValueError: The model has no such head, or edits of attention have no effect in it.
     """
-    heads = list(heads)
+    heads = as_heads(heads)
     require_heads(heads, head_counts(model))
     dtype = model.cfg.dtype
 
@@ -70,7 +68,7 @@ def visible_keys(
 
 def _require_uniform(
     model: Bridge,
-    heads: Iterable[Head],
+    heads: HeadsLike,
     patterns: dict[int, Float[Tensor, "head query key"]],
 ) -> None:
     """Refuse a model whose short pass shows that edits of scores do not reach the pattern."""
