@@ -3,6 +3,7 @@
 # make test-slow  run the slow tests
 # make test-all   run all tests
 # make lint       ruff and mypy
+# make calibrate  simulate every p-value and interval and print their rates (some minutes on two cores)
 # make bench      time detection against plain generation (about half an hour on two cores)
 # Each target creates .venv when it is missing or older than the pinned versions.
 
@@ -18,7 +19,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --d
 # Nothing here asks a model hub for anything.
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo test test-slow test-all lint bench clean
+.PHONY: demo test test-slow test-all calibrate lint bench clean
 
 demo: $(READY)
 	$(BIN)/rh-lens detect
@@ -33,6 +34,9 @@ test-slow: $(READY)
 	$(PYTEST) -m slow
 
 test-all: test test-slow
+
+calibrate: $(READY)
+	$(PYTEST) tests/calibration -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

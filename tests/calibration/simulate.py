@@ -1,0 +1,106 @@
+"""What every calibration test shares: rates with their simulation error, and simulated scores.
+
+A rate is a false-positive rate, a power or a coverage, estimated from repeats that are independent
+of each other (or from heads of one simulated run that were drawn independently).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from score_cases import grid_table
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often something happened in a simulation.
+
+    Args:
+        method: The function or p-value that was tried.
+        case: The null, or the truth, that it was tried on.
+        n_needles: Needles in each simulated run.
+        hits: Simulations in which it happened (p at or below the level; truth inside).
+        n: Simulations.
+        what: "level", "power" or "coverage".
+    """
+
+    method: str
+    case: str
+    n_needles: int
+    hits: int
+    n: int
+    what: str
+
+    @property
+    def value(self) -> float:
+        """The rate."""
+        return self.hits / self.n
+
+    def error(self, truth: float | None = None) -> float:
+        """Standard error of the rate, of the simulation alone, at the rate itself or at `truth`."""
+        rate = self.value if truth is None else truth
+        return math.sqrt(rate * (1 - rate) / self.n)
+
+    def at_most(self, level: float) -> bool:
+        """Whether it is no more than `level`, but for simulation error (3 standard errors)."""
+        return self.value <= level + 3 * self.error(level)
+
+    def at_least(self, level: float) -> bool:
+        """Whether it is no less than `level`, but for simulation error (3 standard errors)."""
+        return self.value >= level - 3 * self.error(level)
+
+    def within(self, low: float, high: float) -> bool:
+        """Whether it lies between the two, but for simulation error (3 standard errors)."""
+        return self.at_least(low) and self.at_most(high)
+
+
+def describe_rates(rates: list[Rate]) -> str:
+    """One line a rate: method, null or truth, needles, rate, simulation error, simulations."""
+    rows = [
+        {
+            "method": rate.method,
+            "null or truth": rate.case,
+            "needles": rate.n_needles,
+            "what": rate.what,
+            "rate": f"{rate.value:.3f}",
+            "error": f"{rate.error():.3f}",
+            "simulations": rate.n,
+        }
+        for rate in rates
+    ]
+    return pd.DataFrame(rows).to_string(index=False)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviations of what adds up to a score: needle, cell (shared by all needles), trial."""
+
+    needle: float = 0.0
+    cell: float = 0.0
+    trial: float = 0.0
+
+
+def normal_scores(
+    rng: np.random.Generator,
+    n_needles: int,
+    n_cells: int,
+    spread: Spread,
+    *,
+    n_heads: int = 50,
+    mean: float = 0.5,
+) -> Float[np.ndarray, "trial layer head"]:
+    """Scores mean + needle effect + cell effect + noise of one layer, every head on its own.
+
+    In the order of `crossed_table(n_needles, n_cells)`: all needles of a cell, then the next cell.
+    """
+    needle = rng.normal(0, spread.needle, (1, n_needles, n_heads))
+    cell = rng.normal(0, spread.cell, (n_cells, 1, n_heads))
+    trial = rng.normal(0, spread.trial, (n_cells, n_needles, n_heads))
+    return (mean + needle + cell + trial).reshape(n_cells * n_needles, 1, n_heads)
+
+
+def crossed_table(n_needles: int, n_cells: int) -> pd.DataFrame:
+    """Trials of every needle in every cell."""
+    return grid_table(range(n_needles), lengths=range(1, n_cells + 1), depths=(0.5,))
