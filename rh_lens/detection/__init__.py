@@ -12,6 +12,7 @@ from rh_lens.detection.closed_book import ClosedBookVerdict, closed_book_check
 from rh_lens.detection.detect import detect_retrieval_heads, room_for_answers
 from rh_lens.detection.detect_official import OfficialResult, detect_official
 from rh_lens.detection.events import EVENT_COLUMNS, CopyEvents, copy_mask, find_copy_events
+from rh_lens.detection.exact_mean import exact_mean
 from rh_lens.detection.official import official_score, official_span
 from rh_lens.detection.result import NoAcceptedTrialsError, RetrievalResult, score_trials
 from rh_lens.detection.retrieval_scores import RetrievalScores, ScoreSource
@@ -55,6 +56,7 @@ __all__ = [
     "detect_official",
     "detect_retrieval_heads",
     "event_scores",
+    "exact_mean",
     "find_copy_events",
     "judge_trial",
     "most_attended",

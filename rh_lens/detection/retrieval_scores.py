@@ -1,12 +1,14 @@
 """A score for every head on every trial."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rh_lens.detection.exact_mean import exact_mean
 from rh_lens.heads import Head
 
 
@@ -38,7 +40,8 @@ class RetrievalScores:
         source: Where the scores come from, if they were read from a file.
 
     Raises:
-        ValueError: There is no trial, or their number differs from that of the values.
+        ValueError: There is no trial, their number differs from that of the values, or a score is
+            infinite.
     """
 
     values: Float[Tensor, "trial layer head"]
@@ -53,18 +56,31 @@ class RetrievalScores:
                 f"{len(self.values)} rows of scores and {len(self.trials)} indices. "
                 "Score accepted trials."
             )
+        if n_infinite := int(self.values.isinf().sum()):
+            raise ValueError(
+                "Expected scores that are finite, or NaN where a head could not see the answer; "
+                f"found {n_infinite} infinite ones. Leave these trials out."
+            )
 
     def mean(self) -> Float[Tensor, "layer head"]:
-        """Retrieval score: mean over the trials a head could see; NaN where it saw none."""
-        return self.values.nanmean(dim=0)
+        """Retrieval score: mean over the trials a head could see; NaN where it saw none.
+
+        Nothing is rounded but the result (`exact_mean`), so that neither a threshold nor a tie
+        depends on the order of the trials.
+        """
+        return self._mean.clone()
+
+    @cached_property
+    def _mean(self) -> Float[Tensor, "layer head"]:
+        return exact_mean(self.values)
 
     def ranking(self) -> list[Head]:
-        """All heads that have a score, best first; ties in the order of layer and head."""
-        mean = self.mean().nan_to_num(nan=-torch.inf)
+        """All heads that have a score, best first; exact ties in the order of layer and head."""
+        mean = self._mean.nan_to_num(nan=-torch.inf)
         order = mean.flatten().argsort(descending=True, stable=True).tolist()
         n_heads = mean.shape[1]
         heads = [Head(index // n_heads, index % n_heads) for index in order]
-        return heads[: int((~self.mean().isnan()).sum())]
+        return heads[: int((~self._mean.isnan()).sum())]
 
     def top(self, k: int) -> list[Head]:
         """The k heads with the highest retrieval scores, or all when there are fewer.
@@ -81,7 +97,7 @@ class RetrievalScores:
 
         0.1 is the choice of Wu et al. 2024 (arXiv:2404.15574).
         """
-        mean = self.mean()
+        mean = self._mean
         return [head for head in self.ranking() if mean[head.layer, head.head] >= threshold]
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -100,7 +116,7 @@ class RetrievalScores:
                 "layer": torch.arange(n_layers).repeat_interleave(n_heads).numpy(),
                 "head": torch.arange(n_heads).repeat(n_layers).numpy(),
                 "label": [Head(la, he).label for la in range(n_layers) for he in range(n_heads)],
-                "score": self.mean().flatten().numpy(),
+                "score": self._mean.flatten().numpy(),
                 "n_trials": seen.flatten().numpy(),
                 "activation": active.where(seen > 0, torch.nan).flatten().numpy(),
             }

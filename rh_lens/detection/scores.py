@@ -123,6 +123,8 @@ def activation_frequency(
 ) -> Float[Tensor, "layer head"]:
     """Share of accepted trials in which each head had at least one copy-paste event.
 
+    A trial whose answer a head could not see has no event of it, and counts like any other.
+
     Args:
         events: Copy-paste events of `trials`.
         trials: Accepted trials.
