@@ -20,8 +20,10 @@ class HeadActivity:
 
     Args:
         scores: The scores that were described.
-        frequency: Share of trials with a score above 0, `[layer head]`: for scores that count
-            copies, the activation frequency of `detection.activation_frequency`.
+        frequency: Share of all trials with a score above 0, `[layer head]`; NaN where a head could
+            see no answer. For scores that count copies it is the activation frequency, of
+            `detection.activation_frequency`: a trial whose answer a head could not see has no copy
+            of it, and counts like any other.
         entropy: Entropy of each head's scores over the contexts, in [0, 1], `[layer head]`.
         by: Columns that name a context; none where each trial is one.
     """
@@ -114,8 +116,9 @@ class ScoreProfile:
         by: Column whose values are the levels.
         levels: The values, sorted.
         score: Mean score at each level; NaN where a head could see no answer.
-        activation: Share of the trials that a head could see with a score above 0.
-        n_trials: Trials in the mean.
+        activation: Share of the level's trials with a score above 0, as `HeadActivity.frequency`
+            over all of them; NaN where a head could see no answer.
+        n_trials: Trials in the mean score: those in which a head could see the answer.
     """
 
     by: str
@@ -172,6 +175,6 @@ def score_profile(
     """
     groups: Groups = group_trials(trials_of(scores, trials, [by]), [by])
     score, n_trials = group_means(scores.values, groups)
-    active = (scores.values > 0).double().where(~scores.values.isnan(), torch.nan)
-    activation, _ = group_means(active, groups)
+    active, _ = group_means((scores.values > 0).double(), groups)
+    activation = active.where(n_trials > 0, torch.nan)
     return ScoreProfile(by, groups.names, score, activation, n_trials)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.detection import RetrievalScores
+from rh_lens.detection import RetrievalScores, exact_mean
 
 CELL = ("context_length", "requested_depth")
 """Columns of a trial table that name a cell of the grid."""
@@ -74,12 +74,11 @@ def group_trials(table: pd.DataFrame, by: Sequence[str]) -> Groups:
 def group_means(
     values: Float[Tensor, "trial *heads"], groups: Groups
 ) -> tuple[Float[Tensor, "group *heads"], Int[Tensor, "group *heads"]]:
-    """Mean of each group over the trials that are not NaN, and how many those are.
+    """Exact mean of each group over the trials that are not NaN, and how many those are.
 
     A group without any is NaN.
     """
     code = torch.from_numpy(groups.code)
-    empty = torch.zeros((groups.n, *values.shape[1:]), dtype=torch.float64)
-    total = empty.index_add(0, code, values.double().nan_to_num(nan=0.0))
-    count = empty.index_add(0, code, (~values.isnan()).double())
-    return (total / count).where(count > 0, torch.nan), count.long()
+    members = [values[code == group] for group in range(groups.n)]
+    count = torch.stack([(~one.isnan()).sum(dim=0) for one in members])
+    return torch.stack([exact_mean(one) for one in members]), count

@@ -72,6 +72,20 @@ def test_activity_of_a_run_is_the_activation_frequency_of_its_events():
     assert table["entropy"][0] == activity.entropy[best.layer, best.head]
 
 
+def test_the_levels_of_a_profile_average_to_the_activation_frequency():
+    """L0H0 copies in 1 of 4 trials and can see 2 of them: 1/4, at 100 tokens as in all."""
+    values = heads_over_trials([1, 0, NAN, NAN], [NAN, 1, 1, 1], [NAN] * 4)
+    scores, table = make_scores(values), grid_table(lengths=(100,))
+    profile = score_profile(scores, table)
+    frequency = head_activity(scores, table).frequency
+    assert frequency[0, :2].tolist() == profile.activation[0, 0, :2].tolist() == [0.25, 0.75]
+    assert frequency[0, 2].isnan()
+    assert profile.activation[0, 0, 2].isnan()
+    assert scores.to_dataframe().set_index("label")["activation"]["L0H0"] == 0.25
+    by_needle = score_profile(scores, table, by="needle").activation
+    assert by_needle[:, 0, :2].mean(dim=0).tolist() == [0.25, 0.75]
+
+
 def test_a_profile_has_the_mean_and_the_activation_of_each_level():
     # 100 tokens: trials 0-3, 200 tokens: trials 4-7.
     values = heads_over_trials([1, 0.5, 0, 0, 0.2, 0.2, 0.2, 0.2], [NAN] * 4 + [1, NAN, 0, 0])
