@@ -44,7 +44,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _rates(reporter: pytest.TerminalReporter) -> Iterator[Rate]:
     ended = [*reporter.stats.get("passed", []), *reporter.stats.get("failed", [])]
-    for report in sorted(ended, key=lambda report: report.nodeid):
+    for report in ended:
         if "full" in report.nodeid.partition("[")[2]:
             for name, value in getattr(report, "user_properties", []):
                 if name == RATES:

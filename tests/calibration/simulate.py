@@ -68,14 +68,14 @@ def describe_rates(rates: list[Rate]) -> str:
             "error": f"{rate.error():.3f}",
             "simulations": rate.n,
         }
-        for rate in rates
+        for rate in sorted(rates, key=lambda rate: (rate.method, rate.case, rate.n_needles))
     ]
     return pd.DataFrame(rows).to_string(index=False)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Standard deviations of what adds up to a score: needle, cell (shared by all needles), trial."""
+    """Standard deviations of what adds up to a score; cells are shared by all needles."""
 
     needle: float = 0.0
     cell: float = 0.0
