@@ -6,8 +6,8 @@ from pathlib import Path
 import rh_lens
 
 ROOMS = (
-    "checks heads prompts runtime detection interventions evaluation analysis circuits records "
-    "views demo bench cli"
+    "checks representation heads prompts runtime detection interventions evaluation analysis "
+    "circuits records views demo bench cli"
 ).split()
 PACKAGE = Path(rh_lens.__file__).parent
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from rh_lens.analysis.contexts import Groups, group_means, group_trials, trials_of
 from rh_lens.detection import RetrievalScores
 from rh_lens.heads import Head
+from rh_lens.representation import short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,8 @@ class HeadActivity:
     frequency: Float[Tensor, "layer head"]
     entropy: Float[Tensor, "layer head"]
     by: tuple[str, ...]
+
+    __repr__ = short_repr
 
     def always_active(self) -> list[Head]:
         """Heads with a score above 0 on every trial, in order."""
@@ -126,6 +129,8 @@ class ScoreProfile:
     score: Float[Tensor, "level layer head"]
     activation: Float[Tensor, "level layer head"]
     n_trials: Int[Tensor, "level layer head"]
+
+    __repr__ = short_repr
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each head and level, in order.

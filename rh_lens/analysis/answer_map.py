@@ -11,6 +11,7 @@ from torch import Tensor
 from rh_lens.analysis.contexts import trials_of
 from rh_lens.detection import CopyEvents, RetrievalScores
 from rh_lens.heads import Head
+from rh_lens.representation import short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,8 @@ class AnswerMap:
     parts: tuple[tuple[float, float], ...]
     unit: Literal["token", "share of the answer"]
     n_trials: Int[Tensor, "part"]
+
+    __repr__ = short_repr
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each head and part, in order.

@@ -15,6 +15,7 @@ from rh_lens.analysis.duplicates import DuplicateRuns, duplicate_runs
 from rh_lens.analysis.sparsity import set_change
 from rh_lens.detection import RetrievalScores, ScoreSource
 from rh_lens.heads import Head
+from rh_lens.representation import short_repr
 
 _ABOVE_ONE_COLUMNS = ["layer", "head", "label", "n_above_one", "max"]
 
@@ -51,6 +52,8 @@ class Audit:
     max_score: float
     above_one: pd.DataFrame
     effects: pd.DataFrame
+
+    __repr__ = short_repr
 
     @property
     def n_samples(self) -> int:

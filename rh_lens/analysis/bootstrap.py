@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rh_lens.analysis.contexts import group_trials, trials_of
 from rh_lens.detection import RetrievalScores
+from rh_lens.representation import short_repr
 
 NESTING = ("needle", "context_length", "requested_depth")
 """Columns of a trial table, from what is drawn first to what is drawn last."""
@@ -44,6 +45,8 @@ class ScoreIntervals:
     level: float
     n_resamples: int
     n_needles: int
+
+    __repr__ = short_repr
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each head, best first.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rh_lens.analysis.similarity import STATISTICS
+from rh_lens.representation import short_repr
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class PairComparison:
     depth_pearson: float
     depth_null: tuple[float, float]
 
+    __repr__ = short_repr
+
     def __getitem__(self, statistic: str) -> Similarity:
         """The statistic with this name.
 
@@ -82,6 +85,8 @@ class LineageComparison:
     p: float
     level: float
     n_permutations: int
+
+    __repr__ = short_repr
 
     def pair(self, a: str, b: str) -> PairComparison:
         """The comparison of two results, named in either order.

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rh_lens.representation import short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class DuplicateRuns:
@@ -25,6 +27,8 @@ class DuplicateRuns:
 
     first_equal: Int[Tensor, "sample"]
     run_lengths: tuple[int, ...]
+
+    __repr__ = short_repr
 
     @property
     def n_samples(self) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 from rh_lens.analysis.contexts import Groups, group_means, group_trials, trials_of
 from rh_lens.analysis.similarity import DEFAULT_P, STATISTICS, similarities
 from rh_lens.detection import RetrievalScores
+from rh_lens.representation import short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,8 @@ class SplitHalf:
     k: int
     table: pd.DataFrame
     all_splits: bool
+
+    __repr__ = short_repr
 
     @property
     def pearson(self) -> float:
@@ -115,6 +118,8 @@ class NeedleAgreement:
     n_trials: tuple[int, ...]
     k: int
     table: pd.DataFrame
+
+    __repr__ = short_repr
 
     def matrix(self, statistic: str = "pearson") -> pd.DataFrame:
         """Needles by needles, 1 on the diagonal.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rh_lens.detection import RetrievalScores
 from rh_lens.heads import Head
+from rh_lens.representation import short_repr
 
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 
@@ -49,6 +50,8 @@ class Sparsity:
     gini: float
     n_top: int
     top_mass: float
+
+    __repr__ = short_repr
 
     def share(self, n_heads: int) -> float:
         """Share of the heads with a score, such as `share(n_zero)`."""
@@ -123,6 +126,8 @@ class ThresholdSensitivity:
     reference: float
     reference_set: tuple[Head, ...]
     n_heads: int
+
+    __repr__ = short_repr
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each threshold.

@@ -12,6 +12,7 @@ from torch import Tensor
 from rh_lens.analysis.contexts import group_means, group_trials, trials_of
 from rh_lens.detection import RetrievalScores
 from rh_lens.heads import Head
+from rh_lens.representation import short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,8 @@ class VarianceComponents:
     cell: Float[Tensor, "layer head"]
     n_needles: int
     n_trials: int
+
+    __repr__ = short_repr
 
     def variance(self, n_needles: int, n_cells: int) -> Float[Tensor, "layer head"]:
         """Variance of each head's retrieval score in a run of so many needles and cells each."""

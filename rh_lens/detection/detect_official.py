@@ -18,6 +18,7 @@ from rh_lens.detection.retrieval_scores import RetrievalScores
 from rh_lens.detection.sources import AttentionSources
 from rh_lens.detection.trial import Trial, judge_trial
 from rh_lens.prompts import NeedlePrompt
+from rh_lens.representation import short_repr
 from rh_lens.runtime import (
     Answer,
     Bridge,
@@ -39,6 +40,8 @@ class OfficialResult:
 
     detection: RetrievalResult
     spans: tuple[Span | None, ...]
+
+    __repr__ = short_repr
 
     @property
     def scores(self) -> RetrievalScores:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rh_lens.detection.sources import AttentionSources
 from rh_lens.prompts import NeedlePrompt
+from rh_lens.representation import html_table
 
 _DTYPES = {
     "trial": "int64",
@@ -56,6 +57,14 @@ class CopyEvents:
                 f"Expected the columns {EVENT_COLUMNS}; found {tuple(self.table.columns)}. "
                 "Make the table with find_copy_events."
             )
+
+    def __repr__(self) -> str:
+        n_heads = len(self.table[["layer", "head"]].drop_duplicates())
+        n_trials = self.table["trial"].nunique()
+        return f"CopyEvents({len(self.table)} events of {n_heads} heads in {n_trials} trials)"
+
+    def _repr_html_(self) -> str:
+        return html_table(self.table, repr(self))
 
     @classmethod
     def join(cls, tables: Iterable[pd.DataFrame]) -> "CopyEvents":

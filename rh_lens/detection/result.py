@@ -20,6 +20,7 @@ from rh_lens.detection.scores import (
 )
 from rh_lens.detection.trial import Trial
 from rh_lens.heads import Head
+from rh_lens.representation import html_table
 
 
 class NoAcceptedTrialsError(ValueError):
@@ -62,6 +63,18 @@ class RetrievalResult:
     threshold: float
     n_heads: int
     n_kv_heads: int
+
+    def __repr__(self) -> str:
+        return f"RetrievalResult({self._counts()}; {self.scores!r})"
+
+    def _repr_html_(self) -> str:
+        return html_table(self.to_dataframe(), f"{self.scores.name} score; {self._counts()}")
+
+    def _counts(self) -> str:
+        return (
+            f"{len(self.accepted)} of {len(self.trials)} prompts accepted, "
+            f"{len(self.heads())} heads of {self.threshold:g} or more"
+        )
 
     @property
     def accepted(self) -> tuple[Trial, ...]:

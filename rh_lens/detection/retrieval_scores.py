@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rh_lens.detection.exact_mean import exact_mean
 from rh_lens.heads import Head
+from rh_lens.representation import html_table
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,20 @@ class RetrievalScores:
                 "Expected scores that are finite, or NaN where a head could not see the answer; "
                 f"found {n_infinite} infinite ones. Leave these trials out."
             )
+
+    def __repr__(self) -> str:
+        n_trials, n_layers, n_heads = self.values.shape
+        best = ", ".join(self._shown(head) for head in self.ranking()[:5])
+        return (
+            f"RetrievalScores({self.name!r}: {n_trials} trials, {n_layers} layers of {n_heads} "
+            f"heads; best {best or 'none'})"
+        )
+
+    def _repr_html_(self) -> str:
+        return html_table(self.to_dataframe(), f"{self.name} score, {len(self.trials)} trials")
+
+    def _shown(self, head: Head) -> str:
+        return f"{head.label} {float(self.mean()[head.layer, head.head]):.3f}"
 
     def mean(self) -> Float[Tensor, "layer head"]:
         """Retrieval score: mean over the trials a head could see; NaN where it saw none.

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from rh_lens.representation import short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class AttentionSources:
@@ -37,6 +39,8 @@ class AttentionSources:
     needle_mass: Float[Tensor, "step layer head"] | None
     sink_mass: Float[Tensor, "step layer head"]
     first_visible: Int[Tensor, "step layer"]
+
+    __repr__ = short_repr
 
     @property
     def n_steps(self) -> int:

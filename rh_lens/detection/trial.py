@@ -12,6 +12,7 @@ from torch import Tensor
 from rh_lens.detection.acceptance import RecallMeasure, acceptance
 from rh_lens.detection.sources import AttentionSources
 from rh_lens.prompts import NeedlePrompt
+from rh_lens.representation import cut
 from rh_lens.runtime import Generation, StopReason
 
 
@@ -49,6 +50,12 @@ class Trial:
     attention_mass: Float[Tensor, "layer head"]
     teacher_forced: Float[Tensor, "layer head"] | None = None
     n_ties: int = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"Trial({self.index}: {self.reason}, recall {self.recall:.2f}, said "
+            f"{cut(repr(self.text))}; {self.prompt!r})"
+        )
 
 
 def judge_trial(

@@ -8,6 +8,7 @@ import pandas as pd
 
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions import Match, NoControlsError, control_heads
+from rh_lens.representation import short_repr
 from rh_lens.runtime import Bridge, attention_layers
 
 DEFAULT_KS = (0, 1, 2, 5, 10, 20, 50)
@@ -51,6 +52,8 @@ class AblationPlan:
     sets: tuple[HeadSet, ...]
     n_possible: dict[int, int]
     notes: dict[int, str]
+
+    __repr__ = short_repr
 
     @property
     def ks(self) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from rh_lens.evaluation.statistics import holm
 from rh_lens.heads import Head, HeadsLike
 from rh_lens.interventions import Match, zero_ablation
 from rh_lens.prompts import NeedlePrompt
+from rh_lens.representation import cut, html_table
 from rh_lens.runtime import Bridge, Condition, FwdHooks, Scope
 
 
@@ -30,6 +31,21 @@ class AblationCurve:
     recall: RecallResult
     plan: AblationPlan
     conditions: Mapping[str, Condition]
+
+    def __repr__(self) -> str:
+        means = self.by_k(self.answers[["condition", "recall"]])
+        top = means[means["kind"] != "control"]
+        pairs = ", ".join(
+            f"{k}: {mean:.2f}" for k, mean in zip(top["k"], top["recall"], strict=True)
+        )
+        n_controls = sum(heads.kind == "control" for heads in self.plan.sets)
+        return (
+            f"AblationCurve({len(self.recall.prompts)} prompts; mean recall with the top K "
+            f"silenced: {cut(pairs, 120)}; {n_controls} control sets)"
+        )
+
+    def _repr_html_(self) -> str:
+        return html_table(self.to_dataframe(), repr(self), n_rows=20)
 
     @property
     def answers(self) -> pd.DataFrame:

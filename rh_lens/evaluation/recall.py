@@ -20,6 +20,7 @@ from rh_lens.evaluation.activity import activity_rows, require_heads
 from rh_lens.evaluation.statistics import bootstrap_interval
 from rh_lens.heads import HeadsLike, as_heads
 from rh_lens.prompts import NeedlePrompt
+from rh_lens.representation import cut, html_table
 from rh_lens.runtime import (
     Answer,
     Bridge,
@@ -57,6 +58,15 @@ class RecallResult:
     prompts: tuple[NeedlePrompt, ...]
     tokenizer: Any
     activity: pd.DataFrame | None = None
+
+    def __repr__(self) -> str:
+        means = self.answers.groupby("condition", sort=False)["recall"].mean()
+        shown = ", ".join(f"{name} {mean:.2f}" for name, mean in means.head(6).items())
+        more = f" and {len(means) - 6} more" if len(means) > 6 else ""
+        return f"RecallResult({len(self.prompts)} prompts; mean recall: {cut(shown, 150)}{more})"
+
+    def _repr_html_(self) -> str:
+        return html_table(self.summary(), f"{len(self.prompts)} prompts", n_rows=20)
 
     @property
     def conditions(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions.strata import Stratum, count_sets, draw_sets
+from rh_lens.representation import short_repr
 
 Match: TypeAlias = Literal["layer", "kv-group"] | None
 
@@ -30,6 +31,8 @@ class ControlDraws:
     n_possible: int
     match: Match
     note: str
+
+    __repr__ = short_repr
 
 
 def control_heads(

@@ -13,6 +13,7 @@ from rh_lens.checks import require_choice
 from rh_lens.heads import Head
 from rh_lens.interventions.editing import head_counts, split_heads
 from rh_lens.prompts import NeedlePrompt
+from rh_lens.representation import short_repr
 from rh_lens.runtime import (
     Bridge,
     Context,
@@ -45,6 +46,8 @@ class HeadOutputs:
     kind: RowKind
     n_averaged: int
     prompts: tuple[str, ...]
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         n_rows = {layer: len(rows) for layer, rows in self.values.items()}

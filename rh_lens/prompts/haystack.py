@@ -9,6 +9,7 @@ from pathlib import Path
 from rh_lens.prompts.dataset_text import dataset_texts
 from rh_lens.prompts.pydoc_prose import pydoc_topics
 from rh_lens.prompts.synthetic import write_prose
+from rh_lens.representation import cut
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,13 @@ class Haystack:
                 f"Expected a haystack of non-blank documents; found {len(self.documents)} documents"
                 f" in {self.name!r}, blank ones at {blank[:5]}. Leave blank documents out."
             )
+
+    def __repr__(self) -> str:
+        n_characters = sum(map(len, self.documents)) + len(self.documents) - 1
+        return (
+            f"Haystack({self.name!r}: {n_characters} characters, {len(self.documents)} documents: "
+            f"{cut(repr(self.documents[0][:200]))})"
+        )
 
     @cached_property
     def text(self) -> str:

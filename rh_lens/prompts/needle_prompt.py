@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from rh_lens.prompts.needle import Needle
+from rh_lens.representation import cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,13 @@ class NeedlePrompt:
     haystack_start: int
     haystack_repeats: int
     template_name: str
+
+    def __repr__(self) -> str:
+        return (
+            f"NeedlePrompt({self.context_length} tokens of {self.haystack_name}, depth "
+            f"{self.depth:.2f}, answer at {self.answer_span[0]}-{self.answer_span[1]}: "
+            f"{cut(repr(self.needle.text))})"
+        )
 
     @property
     def answer_tokens(self) -> Int[Tensor, "answer"]:

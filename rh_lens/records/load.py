@@ -53,6 +53,15 @@ class StoredRun:
     events: CopyEvents
     damage: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        damage = f", {len(self.damage)} places damaged" if self.damage else ""
+        count = self.accounting()
+        return (
+            f"StoredRun({str(self.path)!r}: {self.status}, {count['prompts']} prompts, "
+            f"{count['accepted']} accepted, {count['rejected']} rejected, "
+            f"{count['open'] + count['failed']} to answer{damage})"
+        )
+
     @property
     def status(self) -> str:
         """One of "running" (or killed while it ran), "stopped", "failed", "partial", "finished"."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rh_lens.prompts import NeedlePrompt
+from rh_lens.representation import short_repr
 from rh_lens.runtime.answering import Generation
 from rh_lens.runtime.attention import PrefillChoice
 from rh_lens.runtime.batch import decode_batch
@@ -35,6 +36,8 @@ class Answer:
     index: int
     generation: Generation
     context: Context | None
+
+    __repr__ = short_repr
 
 
 def answer_prompts(

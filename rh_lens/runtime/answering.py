@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from rh_lens.representation import short_repr
 from rh_lens.runtime.draft import Draft
 from rh_lens.runtime.stop import StopReason, StopRule, decode_exactly, tokens_before
 
@@ -29,6 +30,8 @@ class Generation:
     stop_reason: StopReason
     said: tuple[int, ...] = ()
     n_passes: int = 0
+
+    __repr__ = short_repr
 
 
 @dataclass(eq=False)

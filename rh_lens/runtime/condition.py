@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from rh_lens.checks import require_choice
+from rh_lens.representation import short_repr
 from rh_lens.runtime.bridge import FwdHooks
 
 Scope: TypeAlias = Literal["prefill", "decode", "both"]
@@ -24,6 +25,8 @@ class Condition:
 
     hooks: FwdHooks = ()
     scope: Scope = "both"
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_choice("scope", self.scope, get_args(Scope))

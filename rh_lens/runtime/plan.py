@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Int
 from torch import Tensor
 
+from rh_lens.representation import short_repr
 from rh_lens.runtime.prefill import shared_prefix
 
 UNIT = 32
@@ -36,6 +37,8 @@ class Plan:
 
     steps: tuple[Step, ...]
     n_tokens: int
+
+    __repr__ = short_repr
 
     @property
     def n_computed(self) -> int:

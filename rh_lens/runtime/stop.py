@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from rh_lens.representation import short_repr
 from rh_lens.runtime.bridge import Bridge
 
 StopReason: TypeAlias = Literal["eos", "newline", "string", "length"]
@@ -26,6 +27,8 @@ class StopRule:
 
     token_ids: frozenset[int]
     strings: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if "" in self.strings:
