@@ -25,9 +25,9 @@ def test_a_published_file_is_audited_and_the_audit_saved(published, tmp_path, ca
     assert (record["n_samples"], record["n_distinct"]) == (586, 580)
 
 
-def test_thresholds_and_depths_are_the_users(published, tmp_path, capsys):
+def test_thresholds_are_the_users(published, tmp_path, capsys):
     out = tmp_path / "mine.json"
-    arguments = ["--thresholds", "0.3,0.2", "--depths", "5", "--out", str(out)]
+    arguments = ["--thresholds", "0.3,0.2", "--out", str(out)]
     assert main(["audit", str(published), *arguments]) == 0
     assert "> 0.2: 25" in capsys.readouterr().out
     assert {row["threshold"] for row in json.loads(out.read_text())["effects"]} == {0.2, 0.3}

@@ -12,7 +12,7 @@ from rh_lens.analysis.audit import Audit, audit_scores
 from rh_lens.analysis.bootstrap import ScoreIntervals, bootstrap_scores
 from rh_lens.analysis.comparison import LineageComparison, PairComparison, Similarity
 from rh_lens.analysis.contexts import CELL
-from rh_lens.analysis.duplicates import DuplicateRuns, duplicate_runs
+from rh_lens.analysis.duplicates import DuplicateRuns, Repetition, duplicate_runs, repetition
 from rh_lens.analysis.kv_groups import kv_group_means
 from rh_lens.analysis.lineage import compare_scores
 from rh_lens.analysis.planner import SamplingPlan, plan_precision, plan_stability
@@ -37,6 +37,7 @@ __all__ = [
     "LineageComparison",
     "NeedleAgreement",
     "PairComparison",
+    "Repetition",
     "SamplingPlan",
     "ScoreIntervals",
     "ScoreProfile",
@@ -60,6 +61,7 @@ __all__ = [
     "plan_precision",
     "plan_stability",
     "profile_distance",
+    "repetition",
     "score_profile",
     "similarities",
     "split_half",

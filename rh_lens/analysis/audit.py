@@ -11,12 +11,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rh_lens.analysis.duplicates import DuplicateRuns, duplicate_runs
+from rh_lens.analysis.duplicates import (
+    DuplicateRuns,
+    Repetition,
+    duplicate_runs,
+    repetition,
+)
 from rh_lens.analysis.sparsity import set_change
-from rh_lens.detection import RetrievalScores, ScoreSource
+from rh_lens.detection import RetrievalScores, ScoreSource, exact_mean
 from rh_lens.heads import Head
 from rh_lens.representation import short_repr
 
+# Scores are sums of 1/length, so that 1 may come out as 1.0000000000000002.
+_ABOVE_ONE = 1 + 1e-9
 _ABOVE_ONE_COLUMNS = ["layer", "head", "label", "n_above_one", "max"]
 
 
@@ -31,11 +38,10 @@ class Audit:
             is no repetition. A run started twice with the published code appends to its old scores.
         n_zero_samples: Samples in which every head scores 0. A needle whose span was missed leaves
             one.
-        n_depths: Depths in a sweep.
-        n_in_sweeps: Samples in runs of `n_depths - 1` equal ones, as a collapsed sweep leaves them:
-            all of its depths but the last are one prompt. Samples of zeros do not count.
-        n_above_one: Scores of a head on a sample that exceed 1, as they do where a model repeats
-            itself and every repeat counts.
+        repetition: How often a sample equals the one before, as all depths of a collapsed sweep do
+            but the last: they are one prompt. Samples of zeros do not count.
+        n_above_one: Scores of a head on a sample that exceed 1 by more than rounding, as they do
+            where a model repeats itself and every repeat counts.
         max_score: The highest score of a head on a sample; NaN when there is none.
         above_one: Heads with such scores, columns `layer`, `head`, `label`, `n_above_one`, `max`;
             most first.
@@ -46,8 +52,7 @@ class Audit:
     duplicates: DuplicateRuns
     n_copies: int
     n_zero_samples: int
-    n_depths: int
-    n_in_sweeps: int
+    repetition: Repetition
     n_above_one: int
     max_score: float
     above_one: pd.DataFrame
@@ -62,8 +67,8 @@ class Audit:
 
     @property
     def depth_collapsed(self) -> bool:
-        """Whether at least half of the samples stand in collapsed depth sweeps."""
-        return 0 < self.n_samples <= 2 * self.n_in_sweeps
+        """Whether at least half of the samples repeat as in collapsed depth sweeps."""
+        return self.repetition.is_collapse
 
     def to_dataframe(self) -> pd.DataFrame:
         """The set of retrieval heads before and after each correction.
@@ -78,19 +83,12 @@ class Audit:
 
     def to_record(self) -> dict[str, Any]:
         """The whole audit as JSON values; None where a number is missing."""
-        numbers = (
-            "n_samples",
-            "n_copies",
-            "n_zero_samples",
-            "n_depths",
-            "n_in_sweeps",
-            "depth_collapsed",
-            "n_above_one",
-        )
+        numbers = ("n_samples", "n_copies", "n_zero_samples", "depth_collapsed", "n_above_one")
         return {
             "source": None if self.source is None else asdict(self.source),
             "n_distinct": self.duplicates.n_distinct,
             "run_lengths": list(self.duplicates.run_lengths),
+            "repetition": asdict(self.repetition),
             **{name: getattr(self, name) for name in numbers},
             "max_score": None if math.isnan(self.max_score) else self.max_score,
             "above_one": json.loads(self.above_one.to_json(orient="records", double_precision=15)),
@@ -102,7 +100,6 @@ def audit_scores(
     scores: RetrievalScores,
     *,
     thresholds: Iterable[float] = (0.1, 0.2, 0.3, 0.4, 0.5),
-    n_depths: int = 10,
 ) -> Audit:
     """What the published protocol's flaws did to a table of scores.
 
@@ -110,23 +107,21 @@ def audit_scores(
     samples repeat; a needle that was not found in the prompt's tokens gave a sample of zeros, which
     was averaged in; repeats of the model were counted, so that scores exceed 1. Equal samples alone
     prove nothing: with few heads, or short answers that are always copied whole, they are common.
+    A sweep counts as collapsed when neighbours are equal much more often than others, in runs of
+    whatever lengths (`Repetition`).
 
     Args:
         scores: Scores of single samples, in the order in which they were made.
         thresholds: Where to look at the set of retrieval heads; a head at the threshold is in it.
-        n_depths: Depths in a sweep; the published protocol has 10.
 
     Raises:
-        ValueError: The scores hold only one value for each head, or there are fewer than two
-            depths.
+        ValueError: The scores hold only one value for each head.
     """
     if scores.source is not None and scores.source.n_samples is None:
         raise ValueError(
             f"Expected scores of single samples; found one value for each head in "
             f"{scores.source.path!r}. Take the file that has a list for each head."
         )
-    if n_depths < 2:
-        raise ValueError(f"Expected two depths or more in a sweep; found {n_depths}.")
     values = scores.values
     duplicates = duplicate_runs(values)
     zero = _all_zero(values)
@@ -136,9 +131,8 @@ def audit_scores(
         duplicates=duplicates,
         n_copies=_n_copies(duplicates.first_equal.tolist()),
         n_zero_samples=int(zero.sum()),
-        n_depths=n_depths,
-        n_in_sweeps=_n_in_runs(duplicates.run_lengths, n_depths - 1, zero.tolist()),
-        n_above_one=int((values > 1).sum()),
+        repetition=repetition(duplicates, (values > 0).flatten(1).any(dim=1)),
+        n_above_one=int((values > _ABOVE_ONE).sum()),
         max_score=float(seen.max()) if len(seen) else float("nan"),
         above_one=_heads_above_one(values),
         effects=_effects(scores, duplicates, zero, sorted(set(thresholds))),
@@ -163,19 +157,9 @@ def _n_copies(names: Sequence[int]) -> int:
     return 1
 
 
-def _n_in_runs(run_lengths: Sequence[int], length: int, zero: Sequence[bool]) -> int:
-    """Samples in runs of one length, runs of all-zero samples left out."""
-    n_samples, start = 0, 0
-    for run_length in run_lengths:
-        if run_length == length and not zero[start]:
-            n_samples += run_length
-        start += run_length
-    return n_samples
-
-
 def _heads_above_one(values: Float[Tensor, "sample layer head"]) -> pd.DataFrame:
     """Heads with a score above 1 on some sample."""
-    counts = (values > 1).sum(dim=0)
+    counts = (values > _ABOVE_ONE).sum(dim=0)
     highest = values.nan_to_num(nan=-torch.inf).amax(dim=0)
     rows = [
         (la, he, Head(la, he).label, int(counts[la, he]), float(highest[la, he]))
@@ -193,7 +177,7 @@ def _effects(
 ) -> pd.DataFrame:
     """Sets of retrieval heads under each correction, compared with those as given."""
     new = duplicates.first_equal == torch.arange(duplicates.n_samples)
-    cut = scores.values.clamp(max=1)
+    cut = scores.values.where(~(scores.values > _ABOVE_ONE), 1.0)
     corrected = {
         "as given": scores.values,
         "each sample once": scores.values[new],
@@ -206,7 +190,7 @@ def _effects(
     for threshold in thresholds:
         given = scores.heads(threshold)
         for correction, values in corrected.items():
-            change = (values.nanmean(dim=0) - mean).abs().nan_to_num(nan=-1.0).max()
+            change = (exact_mean(values) - mean).abs().nan_to_num(nan=-1.0).max()
             heads = _heads(values, threshold)
             row = {
                 "threshold": threshold,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rh_lens.representation import short_repr
@@ -86,3 +86,50 @@ def duplicate_runs(values: Float[Tensor, "sample *heads"]) -> DuplicateRuns:
     edges = [0, *changes.tolist(), len(rows)]
     lengths = tuple(int(length) for length in np.diff(edges))
     return DuplicateRuns(torch.from_numpy(first_equal.astype(np.int64)), lengths)
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """How often samples come again at once, beside how often they come again anywhere.
+
+    Where one prompt is asked again and again, neighbours are equal and others are not. Where scores
+    say too little to tell prompts apart (few heads, or short answers that are always copied whole),
+    samples are equal wherever they stand.
+
+    Args:
+        n_samples: Samples that were looked at.
+        n_in_runs: Those of them in runs of two equal samples or more.
+        neighbours_equal: Share of the neighbouring samples that are equal, in [0, 1].
+        others_equal: Share of the pairs of runs that are equal, in [0, 1].
+    """
+
+    n_samples: int
+    n_in_runs: int
+    neighbours_equal: float
+    others_equal: float
+
+    @property
+    def is_collapse(self) -> bool:
+        """Whether half of the samples or more stand in runs, and twice as often as others would."""
+        in_runs = 0 < self.n_samples <= 2 * self.n_in_runs
+        return in_runs and self.neighbours_equal >= 2 * self.others_equal
+
+
+def repetition(duplicates: DuplicateRuns, counted: Bool[Tensor, "sample"]) -> Repetition:
+    """How often the samples that count come again at once, whatever the lengths of their runs.
+
+    Args:
+        duplicates: From `duplicate_runs`.
+        counted: Which samples count; one that tells nothing, all zeros, equals every other such.
+    """
+    table = duplicates.to_dataframe()
+    runs = table[counted.cpu().numpy()[table["start"].to_numpy()]]
+    n_samples, n_runs = int(runs["length"].sum()), len(runs)
+    n_alike = runs["first_equal"].value_counts()
+    n_equal_pairs, n_pairs = int((n_alike * (n_alike - 1) // 2).sum()), n_runs * (n_runs - 1) // 2
+    return Repetition(
+        n_samples=n_samples,
+        n_in_runs=int(runs["length"][runs["length"] > 1].sum()),
+        neighbours_equal=(n_samples - n_runs) / max(n_samples - 1, 1),
+        others_equal=n_equal_pairs / max(n_pairs, 1),
+    )

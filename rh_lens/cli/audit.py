@@ -18,7 +18,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("scores", type=Path, help="head_scores.json or another published file, or a run folder")
     add("--thresholds", type=thresholds, default="0.1,0.2,0.3,0.4,0.5", help="default: %(default)s")
-    add("--depths", type=int, default=10, help="depths in a sweep (default: %(default)s)")
     add("--out", type=Path, metavar="FILE", help="save as JSON; a folder gets audit.json")
 
 
@@ -36,7 +35,7 @@ def _run(args: argparse.Namespace) -> int:
     from rh_lens.views import describe_audit
 
     scores = options.read_scores(args.scores)
-    audit = audit_scores(scores, thresholds=args.thresholds, n_depths=args.depths)
+    audit = audit_scores(scores, thresholds=args.thresholds)
     print(describe_audit(audit, measure_sparsity(scores, threshold=min(args.thresholds))))
     if args.out:
         out = args.out if args.out.suffix else args.out / "audit.json"

@@ -30,10 +30,13 @@ def _source(audit: Audit) -> str:
 def _samples(audit: Audit) -> str:
     runs = Counter(audit.duplicates.run_lengths).most_common(_SHOWN)
     verdict = "collapsed" if audit.depth_collapsed else "no collapse"
+    repeats = audit.repetition
     lines = [
         f"samples: {audit.n_samples}, distinct: {audit.duplicates.n_distinct}",
         f"runs of equal samples: {', '.join(f'{n} of length {length}' for length, n in runs)}",
-        f"depth sweep: {verdict}; samples in runs of {audit.n_depths - 1}: {audit.n_in_sweeps}",
+        f"depth sweep: {verdict}; in runs of equal samples: {repeats.n_in_runs} of "
+        f"{repeats.n_samples}; equal neighbours: {100 * repeats.neighbours_equal:.0f} %, other "
+        f"runs: {100 * repeats.others_equal:.0f} %",
         f"samples of zeros, as a missed needle leaves them: {audit.n_zero_samples}",
     ]
     if audit.n_copies > 1:

@@ -19,17 +19,17 @@ def scores_of(values, source=None):
     return RetrievalScores(values, "published", tuple(range(len(values))), source)
 
 
-def sweeps(n, *, n_depths=10, seed=0):
-    """Samples of `n` depth sweeps that collapsed: all depths but the last are one sample."""
-    distinct = np.random.default_rng(seed).random((2 * n, 2, 4))
-    return np.repeat(distinct, [n_depths - 1, 1] * n, axis=0)
+def sweeps(n, *, runs=(9, 1), seed=0):
+    """Samples of `n` depth sweeps in which some depths are one prompt: runs of equal samples."""
+    distinct = np.random.default_rng(seed).random((len(runs) * n, 2, 4))
+    return np.repeat(distinct, [*runs] * n, axis=0)
 
 
 def test_a_sound_table_has_nothing_to_report():
     audit = audit_scores(scores_of(reference_values().clip(0, 1)))
     assert (audit.n_samples, audit.duplicates.n_distinct) == (586, 580)
     assert not audit.depth_collapsed
-    assert (audit.n_in_sweeps, audit.n_copies, audit.n_zero_samples) == (0, 1, 0)
+    assert (audit.repetition.n_in_runs, audit.n_copies, audit.n_zero_samples) == (0, 1, 0)
     assert (audit.n_above_one, audit.max_score, len(audit.above_one)) == (0, 1.0, 0)
 
 
@@ -37,13 +37,53 @@ def test_a_collapsed_sweep_leaves_runs_of_nine_then_one():
     audit = audit_scores(scores_of(sweeps(6)))
     assert audit.duplicates.run_lengths == (9, 1) * 6
     assert (audit.n_samples, audit.duplicates.n_distinct) == (60, 12)
-    assert (audit.n_in_sweeps, audit.depth_collapsed) == (54, True)
+    assert (audit.repetition.n_in_runs, audit.depth_collapsed) == (54, True)
+    assert audit.repetition.neighbours_equal == 48 / 59
+    assert audit.repetition.others_equal == 0
 
 
-def test_sweeps_may_have_another_number_of_depths():
-    scores = scores_of(sweeps(6, n_depths=5))
-    assert not audit_scores(scores).depth_collapsed
-    assert audit_scores(scores, n_depths=5).n_in_sweeps == 24
+@pytest.mark.parametrize("runs", [(7, 2, 1), (4, 5, 1), (4, 1), (2, 2, 2, 2, 2), (10,)])
+def test_collapsed_sweeps_leave_runs_of_any_lengths(runs):
+    audit = audit_scores(scores_of(sweeps(39, runs=runs)))
+    assert audit.duplicates.n_distinct == 39 * len(runs)
+    assert audit.depth_collapsed
+
+
+def test_a_file_of_390_samples_with_112_distinct_ones_has_collapsed():
+    """112 runs, whose typical lengths are 7, 2, 1, 4, 5 and 1; none has nine samples."""
+    lengths = [7, 2, 1, 4, 5, 1] * 19
+    lengths = [*lengths[:111], 390 - sum(lengths[:111])]
+    assert 9 not in lengths
+    distinct = np.random.default_rng(1).random((112, 2, 4))
+    audit = audit_scores(scores_of(np.repeat(distinct, lengths, axis=0)))
+    assert (audit.n_samples, audit.duplicates.n_distinct) == (390, 112)
+    assert audit.depth_collapsed
+
+
+def test_samples_that_are_equal_wherever_they_stand_are_no_collapse():
+    """A head that copies all or nothing: half of the neighbours are equal, and of all others."""
+    values = np.random.default_rng(0).integers(1, 3, (200, 1, 1)) / 2
+    audit = audit_scores(scores_of(values))
+    assert audit.repetition.n_in_runs > 100
+    assert audit.repetition.neighbours_equal == pytest.approx(0.5, abs=0.1)
+    assert audit.repetition.others_equal == pytest.approx(0.5, abs=0.05)
+    assert not audit.depth_collapsed
+
+
+def test_a_repeat_here_and_there_is_no_collapse():
+    """Four of ten samples stand in runs."""
+    assert not audit_scores(scores_of(sweeps(6, runs=(2, 1, 1, 2, 1, 1, 1, 1)))).depth_collapsed
+
+
+def test_rounding_is_no_score_above_one():
+    """Tenths that are added up one by one may make 1.0000000000000002."""
+    noise = 1 + 2**-52
+    values = [[[noise, 0.5]], [[noise, 1.0]], [[1 - 2**-53, 0.25]]]
+    audit = audit_scores(scores_of(values))
+    assert (audit.n_above_one, len(audit.above_one)) == (0, 0)
+    table = audit.to_dataframe()
+    assert (table["largest_change"][table["correction"] == "cut at 1"] == 0).all()
+    assert audit_scores(scores_of([[[1 + 1 / 1024]]])).n_above_one == 1
 
 
 def test_samples_of_zeros_are_missed_needles_and_no_sweep():
@@ -53,7 +93,9 @@ def test_samples_of_zeros_are_missed_needles_and_no_sweep():
     audit = audit_scores(scores_of(values))
     assert audit.n_zero_samples == 9
     assert audit.duplicates.run_lengths == (9, 1, 1)
-    assert audit.n_in_sweeps == 0
+    assert (audit.repetition.n_samples, audit.repetition.n_in_runs) == (2, 0)
+    assert not audit.depth_collapsed
+    assert not audit_scores(scores_of(np.zeros((9, 2, 4)))).depth_collapsed
 
 
 def test_a_sample_that_no_head_saw_is_no_sample_of_zeros():
@@ -118,11 +160,6 @@ def test_means_cannot_be_audited():
     source = ScoreSource("means.json", "0" * 64, "head means", None)
     with pytest.raises(ValueError, match="found one value for each head"):
         audit_scores(scores_of([[[0.5]]], source))
-
-
-def test_one_depth_is_no_sweep():
-    with pytest.raises(ValueError, match="two depths or more in a sweep; found 1"):
-        audit_scores(scores_of([[[0.5]]]), n_depths=1)
 
 
 @settings(deadline=None, max_examples=50)

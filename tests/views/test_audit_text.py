@@ -27,7 +27,9 @@ def test_every_flaw_is_named_with_its_number(collapsed):
     assert text.startswith("scores.json: head lists, sha256 ab12")
     assert "samples: 40, distinct: 4" in text
     assert "runs of equal samples: 4 of length 9, 4 of length 1" in text
-    assert "depth sweep: collapsed; samples in runs of 9: 36" in text
+    # 36 samples that are not all zeros in 6 runs, of which 3 of the 15 pairs are equal.
+    assert "depth sweep: collapsed; in runs of equal samples: 36 of 38" in text
+    assert "equal neighbours: 86 %, other runs: 20 %" in text
     assert "as a missed needle leaves them: 2" in text
     assert "as an appended run makes: 2" in text
     assert "scores above 1: 2; the highest score: 1.5" in text
@@ -39,7 +41,7 @@ def test_every_flaw_is_named_with_its_number(collapsed):
 def test_a_sound_table_says_so():
     text = describe([[[0.9, 0.0, float("nan")]], [[0.8, 0.05, float("nan")]]])
     assert text.startswith("samples: 2, distinct: 2")
-    assert "depth sweep: no collapse; samples in runs of 9: 0" in text
+    assert "depth sweep: no collapse; in runs of equal samples: 0 of 2" in text
     assert "scores above 1: 0; the highest score: 0.9" in text
     assert "(0, 0.1]: 1 (50.00 %); above 0 on every sample: 1; without a score: 1" in text
     assert text.endswith("no head comes or goes")
