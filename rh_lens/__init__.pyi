@@ -72,6 +72,7 @@ from .interventions import (
 )
 from .prompts import (
     BASE_TEMPLATE,
+    Distractor,
     Haystack,
     Needle,
     NeedlePrompt,
@@ -81,6 +82,7 @@ from .prompts import (
     chat_template,
     dataset_haystack,
     default_needles,
+    distinct_prompts,
     evaluation_needles,
     file_haystack,
     folder_haystack,
@@ -136,6 +138,7 @@ __all__ = [
     "ControlDraws",
     "CopyEvents",
     "DamagedRunError",
+    "Distractor",
     "ErrorRules",
     "Generation",
     "Haystack",
@@ -184,6 +187,7 @@ __all__ = [
     "describe_results",
     "detect_official",
     "detect_retrieval_heads",
+    "distinct_prompts",
     "duplicate_runs",
     "error_shares",
     "evaluation_needles",

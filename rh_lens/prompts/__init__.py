@@ -1,6 +1,7 @@
 """A needle in a haystack, as token ids."""
 
-from rh_lens.prompts.build import build_grid, build_prompt, uniform_depths
+from rh_lens.prompts.build import build_grid, build_prompt, distinct_prompts
+from rh_lens.prompts.depths import uniform_depths
 from rh_lens.prompts.haystack import (
     Haystack,
     dataset_haystack,
@@ -11,17 +12,14 @@ from rh_lens.prompts.haystack import (
     synthetic_haystack,
     text_haystack,
 )
-from rh_lens.prompts.needle import (
-    Needle,
-    default_needles,
-    evaluation_needles,
-    load_needles,
-)
+from rh_lens.prompts.needle import Distractor, Needle
+from rh_lens.prompts.needle_file import default_needles, evaluation_needles, load_needles
 from rh_lens.prompts.needle_prompt import NeedlePrompt
 from rh_lens.prompts.template import BASE_TEMPLATE, Template, chat_template, load_template
 
 __all__ = [
     "BASE_TEMPLATE",
+    "Distractor",
     "Haystack",
     "Needle",
     "NeedlePrompt",
@@ -31,6 +29,7 @@ __all__ = [
     "chat_template",
     "dataset_haystack",
     "default_needles",
+    "distinct_prompts",
     "evaluation_needles",
     "file_haystack",
     "folder_haystack",

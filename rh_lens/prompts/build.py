@@ -1,17 +1,24 @@
 """Prompts from a tokenizer, a haystack and needles: one, or a grid of lengths and depths."""
 
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias, get_args
 
-import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from rh_lens.checks import require_choice
+from rh_lens.prompts.depths import places_of_depths, uniform_depths
 from rh_lens.prompts.haystack import Haystack
 from rh_lens.prompts.haystack_tokens import HaystackTokens, tokenize_haystack
-from rh_lens.prompts.insertion import Stage, encode_needle, encode_prefix, insert
+from rh_lens.prompts.insertion import HiddenNeedle, Stage, encode_needle, encode_prefix, insert
 from rh_lens.prompts.needle import Needle
 from rh_lens.prompts.needle_prompt import NeedlePrompt
 from rh_lens.prompts.pieces import PieceEncoder
 from rh_lens.prompts.template import BASE_TEMPLATE, Template
+
+InexactSpans: TypeAlias = Literal["keep", "drop"]
+"""What becomes of needles whose answer span holds more than the answer."""
 
 
 def build_prompt(
@@ -25,6 +32,7 @@ def build_prompt(
     max_context: int | None = None,
     allow_repeat: bool = False,
     haystack_offset: int = 0,
+    n_distractors: int | None = None,
 ) -> NeedlePrompt:
     """One prompt of exactly `context_length` tokens: `build_grid` with a single cell."""
     (prompt,) = build_grid(
@@ -37,6 +45,7 @@ def build_prompt(
         max_context=max_context,
         allow_repeat=allow_repeat,
         haystack_offset=haystack_offset,
+        n_distractors=n_distractors,
     )
     return prompt
 
@@ -52,13 +61,20 @@ def build_grid(
     max_context: int | None = None,
     allow_repeat: bool = False,
     haystack_offset: int = 0,
+    n_distractors: int | None = None,
+    inexact_spans: InexactSpans = "keep",
 ) -> list[NeedlePrompt]:
     """Prompts of every length, depth and needle, in this order, the needle changing fastest.
 
     Each piece (template start, haystack, needle, question with template end) is encoded once and
     joined as token ids. The needle goes to the last sentence boundary at or before the
     requested depth (0: directly before the haystack), with a space or a newline beside it where
-    the tokens around it bring none. All prompts share their tokens up to the needle.
+    the tokens around it bring none. Distractors go to other boundaries, spread evenly. All prompts
+    share their tokens up to the first sentence inserted.
+
+    No two prompts are alike, token for token. Where a length has fewer sentence boundaries than
+    depths, there are fewer prompts than asked for, and a warning says so; the depths then are those
+    that exist. `NeedlePrompt.depth` is the real one.
 
     Args:
         tokenizer: A fast tokenizer. It puts its BOS in front, if it adds one to other texts and
@@ -66,18 +82,26 @@ def build_grid(
         haystack: The text to hide the needles in.
         needles: What to hide.
         context_lengths: Tokens in a whole prompt, BOS, template and needle included.
-        depths: Depths from 0 to 1; or a number of them, uniform from 0 to 1 with both ends.
+        depths: A number of depths, uniform from 0 to 1 with both ends, where several that mean one
+            boundary move to the nearest free ones; or depths from 0 to 1, where the first stays.
         template: The text around the haystack.
         max_context: Longest prompt allowed: the model's context window less the tokens that it
             is to generate. Unchecked if None.
         allow_repeat: Whether a haystack that is too short starts again where it ends.
         haystack_offset: Haystack tokens to skip, back to the last sentence boundary.
+        n_distractors: How many of each needle's distractors to hide at most; None: all.
+        inexact_spans: "drop" leaves out needles of which a token holds more than the answer at an
+            end, white space apart, in any prompt; "keep" keeps them, `span_is_exact` tells.
 
     Raises:
         ValueError: The request cannot be met; the message says by which number.
+
+    Warns:
+        UserWarning: There are fewer prompts than asked for.
     """
     requested = uniform_depths(depths) if isinstance(depths, int) else list(depths)
     _check_request(context_lengths, requested, max_context, haystack_offset)
+    require_choice("inexact_spans", inexact_spans, get_args(InexactSpans))
     encoder = PieceEncoder(tokenizer)
     before, _ = template.split("")
     haystack_tokens = tokenize_haystack(
@@ -97,26 +121,94 @@ def build_grid(
         prefix=encode_prefix(encoder, before),
         start=haystack_tokens.boundary_before(haystack_offset),
     )
-    hidden = [encode_needle(encoder, template, needle) for needle in needles]
+    hidden = [encode_needle(encoder, template, needle, n_distractors) for needle in needles]
     if not hidden:
         raise ValueError("Expected at least one needle; found none. Try default_needles().")
+    built = [
+        prompt
+        for length in context_lengths
+        for prompt in _of_length(stage, hidden, length, requested, move=isinstance(depths, int))
+    ]
+    prompts = distinct_prompts(built)
+    _say_how_many(prompts, context_lengths, requested, hidden)
+    return prompts if inexact_spans == "keep" else _with_exact_spans(prompts)
+
+
+def distinct_prompts(prompts: Iterable[NeedlePrompt]) -> list[NeedlePrompt]:
+    """The prompts without those that are like one before, token for token and in their answer."""
+    found: dict[tuple[str, tuple[int, int]], NeedlePrompt] = {}
+    for prompt in prompts:
+        found.setdefault((prompt.sha256, prompt.answer_span), prompt)
+    return list(found.values())
+
+
+def _of_length(
+    stage: Stage,
+    hidden: Sequence[HiddenNeedle],
+    context_length: int,
+    depths: Sequence[float],
+    *,
+    move: bool,
+) -> list[NeedlePrompt]:
+    """The prompts of one length: for each depth, those of the needles that have it."""
+    cells = []
+    for place, needle in enumerate(hidden):
+        room = needle.room(stage, context_length)
+        boundaries = stage.haystack_tokens.boundaries_within(stage.start, stage.start + room)
+        if len(boundaries) <= len(needle.distractors):
+            raise ValueError(
+                f"Expected {len(needle.distractors) + 1} sentence boundaries or more for needle "
+                f"{needle.needle.name} and its distractors at context_length={context_length}; "
+                f"found {len(boundaries)} in the {room} tokens of haystack. Ask for a longer "
+                "context, or for fewer with n_distractors."
+            )
+        pairs = places_of_depths(depths, boundaries, room=room, start=stage.start, move=move)
+        cells += [(depths.index(depth), place, boundary, boundaries) for depth, boundary in pairs]
     return [
-        insert(stage, needle, context_length=context_length, depth=depth)
-        for context_length in context_lengths
-        for depth in requested
-        for needle in hidden
+        insert(
+            stage,
+            hidden[place],
+            context_length=context_length,
+            depth=depths[row],
+            boundary=boundary,
+            boundaries=boundaries,
+        )
+        for row, place, boundary, boundaries in sorted(cells, key=lambda cell: cell[:2])
     ]
 
 
-def uniform_depths(n_depths: int) -> list[float]:
-    """Depths spaced evenly from 0 to 1, both ends included; a single one is the middle.
+def _say_how_many(
+    prompts: Sequence[NeedlePrompt],
+    context_lengths: Sequence[int],
+    depths: Sequence[float],
+    hidden: Sequence[HiddenNeedle],
+) -> None:
+    """Warn where there are fewer prompts than lengths, depths and needles make."""
+    n_asked = len(context_lengths) * len(depths) * len(hidden)
+    if len(prompts) == n_asked:
+        return
+    counts = Counter(prompt.context_length for prompt in prompts)
+    by_length = ", ".join(f"{n} at {length} tokens" for length, n in counts.items())
+    warnings.warn(
+        f"Expected {n_asked} prompts: {len(context_lengths)} lengths, {len(depths)} depths, "
+        f"{len(hidden)} needles; found {len(prompts)} that differ: {by_length}. Needles stand "
+        "between sentences, of which short contexts have few: ask for fewer depths or longer "
+        "contexts. Depths shown are the real ones.",
+        stacklevel=3,
+    )
 
-    Raises:
-        ValueError: The number is below 1.
-    """
-    if n_depths < 1:
-        raise ValueError(f"Expected 1 or more depths; found {n_depths}. Ask for at least one.")
-    return [0.5] if n_depths == 1 else np.linspace(0.0, 1.0, n_depths).tolist()
+
+def _with_exact_spans(prompts: Sequence[NeedlePrompt]) -> list[NeedlePrompt]:
+    """The prompts of needles whose answer span is exact in all of them."""
+    inexact = {prompt.needle for prompt in prompts if not prompt.span_is_exact}
+    exact = [prompt for prompt in prompts if prompt.needle not in inexact]
+    if not exact:
+        raise ValueError(
+            f"Expected a needle whose answer begins and ends with a token; found none among "
+            f"{len(inexact)}. Write answers that stand between spaces or punctuation, or keep "
+            'them all with inexact_spans="keep".'
+        )
+    return exact
 
 
 def _check_request(

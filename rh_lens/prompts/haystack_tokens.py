@@ -34,6 +34,12 @@ class HaystackTokens:
         """The last sentence boundary at or before a position."""
         return int(self.boundaries[np.searchsorted(self.boundaries, position, side="right") - 1])
 
+    def boundaries_within(self, start: int, stop: int) -> list[int]:
+        """The sentence boundaries from start to stop, both included."""
+        first = np.searchsorted(self.boundaries, start)
+        behind = np.searchsorted(self.boundaries, stop, side="right")
+        return self.boundaries[first:behind].tolist()
+
     def n_copies(self, start: int, stop: int) -> int:
         """How many copies of the haystack the tokens from start to stop read from."""
         first, last = np.searchsorted(self.copy_starts, [start, stop - 1], side="right")

@@ -4,8 +4,35 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
+from typing import Any
+
+from rh_lens.checks import require_list
+
+
+@dataclass(frozen=True)
+class Distractor:
+    """A sentence in a needle's form about something else, with another answer.
+
+    Args:
+        text: The sentence, as it stands in running text.
+        answer: The part of `text` that would be the answer if the question were about it,
+            character for character.
+
+    Raises:
+        TypeError: A field is no string.
+        ValueError: A field is empty or has whitespace at an end, or `answer` is not in `text`.
+    """
+
+    text: str
+    answer: str
+
+    def __post_init__(self) -> None:
+        _check_fact("distractor", {"text": self.text, "answer": self.answer})
+
+    @property
+    def answer_characters(self) -> tuple[int, int]:
+        """Half-open character span of the answer in `text`: its last occurrence."""
+        return _last_place(self.answer, self.text)
 
 
 @dataclass(frozen=True)
@@ -15,30 +42,51 @@ class Needle:
     Args:
         question: Asked after the haystack.
         text: The sentence to hide, as it stands in running text.
-        answer: The part of `text` that answers the question, character for character.
+        answer: The part of `text` that answers the question, character for character. Copies are
+            counted from its tokens.
+        alternatives: Further answers that count as right, such as "Feb 3" beside "3 February".
+            They need not stand in `text`, and heads that copy them from elsewhere score nothing.
+        distractors: Sentences to hide beside the needle, with answers that are wrong.
 
     Raises:
-        ValueError: A field is empty or has whitespace at an end, or `answer` is not in `text`.
+        TypeError: A field is no string, or of the last two no list.
+        ValueError: A field is empty or has whitespace at an end, `answer` is not in `text`, or a
+            distractor has a right answer.
     """
 
     question: str
     text: str
     answer: str
+    alternatives: tuple[str, ...] = ()
+    distractors: tuple[Distractor, ...] = ()
 
     def __post_init__(self) -> None:
-        for field in ("question", "text", "answer"):
-            _check_field(field, getattr(self, field))
-        if self.answer not in self.text:
-            raise ValueError(
-                f"Expected the answer inside the needle's text; found answer {self.answer!r} and "
-                f"text {self.text!r}. Copy the answer from the text, capitals and spaces included."
-            )
+        _check_fact("needle", {"question": self.question, "text": self.text, "answer": self.answer})
+        _keep_as_tuple(self, "alternatives", str)
+        _keep_as_tuple(self, "distractors", Distractor)
+        for alternative in self.alternatives:
+            _check_field("needle", "alternative answer", alternative)
+        right = {answer.casefold() for answer in self.answers}
+        for distractor in self.distractors:
+            if distractor.answer.casefold() in right:
+                raise ValueError(
+                    f"Expected distractors with answers other than the needle's, {self.answers}; "
+                    f"found {distractor.answer!r} in {distractor.text!r}. Change its answer."
+                )
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Every answer that counts as right: `answer` first, then the alternatives."""
+        return self.answer, *self.alternatives
 
     @property
     def name(self) -> str:
-        """Eight hexadecimal digits that stay the same as long as all three fields do."""
-        content = json.dumps([self.question, self.text, self.answer], ensure_ascii=False)
-        return hashlib.sha256(content.encode()).hexdigest()[:8]
+        """Eight hexadecimal digits that stay the same as long as all fields do."""
+        content: list[Any] = [self.question, self.text, self.answer]
+        if self.alternatives or self.distractors:
+            content += [self.alternatives, [[d.text, d.answer] for d in self.distractors]]
+        text = json.dumps(content, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     @property
     def answer_characters(self) -> tuple[int, int]:
@@ -47,98 +95,42 @@ class Needle:
         A needle says first what it is about and then the answer, so where the answer's
         characters also occur earlier (as in "Box 4 holds 4"), the last ones answer.
         """
-        start = self.text.rindex(self.answer)
-        return start, start + len(self.answer)
+        return _last_place(self.answer, self.text)
 
 
-def default_needles() -> tuple[Needle, ...]:
-    """The needles that come with the package: varied in form, their answers unguessable."""
-    return _bundled("default_needles.jsonl")
+def _last_place(answer: str, text: str) -> tuple[int, int]:
+    start = text.rindex(answer)
+    return start, start + len(answer)
 
 
-def evaluation_needles() -> tuple[Needle, ...]:
-    """Twelve more, about other things than `default_needles`, which heads are detected with.
-
-    Heads found with some needles are then shown to matter for others.
-    """
-    return _bundled("evaluation_needles.jsonl")
+def _keep_as_tuple(needle: Needle, field: str, kind: type) -> None:
+    """Turn a list into a tuple, so that a needle can be hashed."""
+    entries: Iterable[Any] = require_list(f"a needle's {field}", getattr(needle, field), kind)
+    object.__setattr__(needle, field, tuple(entries))
 
 
-def load_needles(path: str | Path) -> tuple[Needle, ...]:
-    """Needles of a JSONL file, one object a line, blank lines skipped.
-
-    Each object has the keys `question`, `text` and `answer`, or the published shape
-    `question`, `needle` and `real_needle`. Further keys are ignored; whitespace at the ends of
-    a field is removed, because published needles are wrapped in newlines.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: A line is malformed (the message names file and line), or all are blank.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"Expected a JSONL file of needles; found no file at {str(path)!r}. "
-            "Give the path of a file with one JSON object a line."
-        )
-    return _parse_lines(path.read_text(encoding="utf-8-sig").splitlines(), source=str(path))
-
-
-def _bundled(name: str) -> tuple[Needle, ...]:
-    """Needles of a file of this package."""
-    file = resources.files("rh_lens.prompts").joinpath(name)
-    return _parse_lines(file.read_text(encoding="utf-8").splitlines(), source=name)
-
-
-def _parse_lines(lines: Iterable[str], *, source: str) -> tuple[Needle, ...]:
-    needles = tuple(
-        _parse_line(line, where=f"{source}, line {number}")
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    )
-    if not needles:
+def _check_fact(what: str, fields: dict[str, str]) -> None:
+    for field, value in fields.items():
+        _check_field(what, field, value)
+    if fields["answer"] not in fields["text"]:
         raise ValueError(
-            f"Expected at least one needle in {source}; found only blank lines. "
-            'Write one object a line: {"question": ..., "text": ..., "answer": ...}.'
+            f"Expected the answer inside the {what}'s text; found answer {fields['answer']!r} and "
+            f"text {fields['text']!r}. Copy the answer from the text, capitals and spaces included."
         )
-    return needles
 
 
-def _parse_line(line: str, *, where: str) -> Needle:
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{where}: expected a JSON object; found {line[:60]!r} ({error.msg}, column "
-            f"{error.colno}). Write one complete object a line."
-        ) from error
-    fields = _needle_fields(entry, where=where)
-    try:
-        return Needle(**{name: value.strip() for name, value in fields.items()})
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-
-
-def _needle_fields(entry: object, *, where: str) -> dict[str, str]:
-    found = entry if isinstance(entry, dict) else {}
-    text, answer = ("needle", "real_needle") if "real_needle" in found else ("text", "answer")
-    keys = {"question": "question", "text": text, "answer": answer}
-    if not all(isinstance(found.get(key), str) for key in keys.values()):
-        types = {key: type(value).__name__ for key, value in found.items()}
-        raise ValueError(
-            f"{where}: expected texts under the keys question, text, answer (or question, needle, "
-            f"real_needle); found {types or type(entry).__name__}. Add or rename the keys."
+def _check_field(what: str, field: str, value: str) -> None:
+    if not isinstance(value, str):
+        raise TypeError(
+            f"Expected a {what} with text as its {field}; found {value!r} "
+            f"({type(value).__name__}). Pass a string."
         )
-    return {field: found[key] for field, key in keys.items()}
-
-
-def _check_field(field: str, value: str) -> None:
     if not value.strip():
         raise ValueError(
-            f"Expected a needle with a non-empty {field}; found {value!r}. Write the {field}."
+            f"Expected a {what} with a non-empty {field}; found {value!r}. Write the {field}."
         )
     if value != value.strip():
         raise ValueError(
-            f"Expected no whitespace at the ends of a needle's {field}; found {value!r}. "
+            f"Expected no whitespace at the ends of a {what}'s {field}; found {value!r}. "
             "Strip it: the space around a needle is chosen where the prompt is built."
         )

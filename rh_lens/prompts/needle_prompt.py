@@ -16,19 +16,25 @@ class NeedlePrompt:
     """A prompt with a needle at a known place.
 
     Args:
-        tokens: The whole prompt: BOS, template, haystack with needle, question.
+        tokens: The whole prompt: BOS, template, haystack with needle and distractors, question.
         answer_span: Half-open positions of the answer's tokens in `tokens`.
-        needle_span: Half-open positions of all inserted tokens. Those around it are the plain
-            haystack's.
+        needle_span: Half-open positions of all tokens inserted for the needle. Those around it are
+            the plain haystack's.
         needle: What was hidden.
         context_length: Tokens in the whole prompt.
         requested_depth: The depth that was asked for, 0 to 1.
-        depth: The needle's real depth: haystack tokens before it / haystack tokens in the prompt.
+        depth: The needle's real depth: haystack tokens before it / haystack tokens in the prompt,
+            without distractors.
         haystack_name: The haystack's name.
         haystack_sha256: Hash of the haystack's text.
         haystack_start: Haystack token at which the prompt's haystack starts.
         haystack_repeats: Copies of the haystack read from; 1 means that it is not repeated.
         template_name: The template's name.
+        span_is_exact: Whether the tokens of `answer_span` hold nothing but the answer, white space
+            apart. Where a token reaches beyond ("apple.\\n"), the span is rounded outwards.
+        distractor_spans: Half-open positions of all tokens inserted for each of the needle's
+            distractors, in their order; there may be fewer than the needle has.
+        distractor_answer_spans: Half-open positions of the tokens of their answers.
     """
 
     tokens: Int[Tensor, "pos"]
@@ -43,6 +49,9 @@ class NeedlePrompt:
     haystack_start: int
     haystack_repeats: int
     template_name: str
+    span_is_exact: bool = True
+    distractor_spans: tuple[tuple[int, int], ...] = ()
+    distractor_answer_spans: tuple[tuple[int, int], ...] = ()
 
     def __repr__(self) -> str:
         return (

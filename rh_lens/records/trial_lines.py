@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rh_lens.detection import EVENT_COLUMNS, CopyEvents, Trial
-from rh_lens.prompts import Needle, NeedlePrompt
+from rh_lens.prompts import Distractor, Needle, NeedlePrompt
 
 UNKNOWN_TOKEN = -1
 """Stands in a stored prompt for token ids that were not saved."""
@@ -27,11 +27,16 @@ def trial_record(trial: Trial) -> dict[str, Any]:
         "question": prompt.needle.question,
         "needle_text": prompt.needle.text,
         "answer": prompt.needle.answer,
+        "alternatives": list(prompt.needle.alternatives),
+        "distractors": [[fact.text, fact.answer] for fact in prompt.needle.distractors],
         "context_length": prompt.context_length,
         "requested_depth": prompt.requested_depth,
         "depth": prompt.depth,
         "answer_span": list(prompt.answer_span),
         "needle_span": list(prompt.needle_span),
+        "span_is_exact": prompt.span_is_exact,
+        "distractor_spans": prompt.distractor_spans,
+        "distractor_answer_spans": prompt.distractor_answer_spans,
         "answer_tokens": prompt.answer_tokens.tolist(),
         "haystack": prompt.haystack_name,
         "haystack_sha256": prompt.haystack_sha256,
@@ -125,7 +130,7 @@ def stored_prompt(record: dict[str, Any]) -> NeedlePrompt:
         tokens=tokens,
         answer_span=(start, stop),
         needle_span=(needle_start, needle_stop),
-        needle=Needle(record["question"], record["needle_text"], record["answer"]),
+        needle=_stored_needle(record),
         context_length=record["context_length"],
         requested_depth=record["requested_depth"],
         depth=record["depth"],
@@ -134,7 +139,25 @@ def stored_prompt(record: dict[str, Any]) -> NeedlePrompt:
         haystack_start=record["haystack_start"],
         haystack_repeats=record["haystack_repeats"],
         template_name=record["template"],
+        # Runs of earlier versions lack these fields, and what they tell of.
+        span_is_exact=record.get("span_is_exact", True),
+        distractor_spans=_spans(record.get("distractor_spans", [])),
+        distractor_answer_spans=_spans(record.get("distractor_answer_spans", [])),
     )
+
+
+def _stored_needle(record: dict[str, Any]) -> Needle:
+    return Needle(
+        record["question"],
+        record["needle_text"],
+        record["answer"],
+        alternatives=tuple(record.get("alternatives", ())),
+        distractors=tuple(Distractor(*fact) for fact in record.get("distractors", ())),
+    )
+
+
+def _spans(pairs: list[list[int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((start, stop) for start, stop in pairs)
 
 
 def _doubles(values: Float[Tensor, "layer head"]) -> np.ndarray:

@@ -333,3 +333,37 @@ def test_one_depth_is_the_middle_and_more_include_both_ends():
     assert uniform_depths(10)[1] == pytest.approx(1 / 9)
     with pytest.raises(ValueError, match="Expected 1 or more depths; found 0"):
         uniform_depths(0)
+
+
+APPLE = Needle("What lies there?", "There lies my apple.\nIt is red.", "apple")
+
+
+def test_an_answer_span_says_whether_its_tokens_hold_more(
+    tokenizers: Tokenizers, haystack: Haystack, needle: Needle
+):
+    """Whole words are exact, with their leading space too; "road to Tarn" of "Tarnowick" is not."""
+    part = Needle("What was it?", "It was near Tarnowick.", "Tarnowi")
+    for kind in ("byte_level", "line_joining", "metaspace", "unigram"):
+        for whole, is_exact in ((needle, True), (APPLE, True), (part, False)):
+            prompt = build_prompt(tokenizers[kind], haystack, whole, context_length=300, depth=0.5)
+            text = tokenizers[kind].decode(prompt.answer_tokens).strip()
+            assert prompt.span_is_exact == (text == whole.answer), kind
+            assert is_exact == prompt.span_is_exact or whole is part, kind
+    across = Needle("What was it?", "It was on the road to Tarnowick.", "the road to Tarnowick")
+    prompt = build_prompt(tokenizers["unsplit"], haystack, across, context_length=300, depth=0.5)
+    assert not prompt.span_is_exact
+
+
+def test_needles_with_inexact_spans_can_be_left_out(
+    tokenizers: Tokenizers, haystack: Haystack, needle: Needle
+):
+    across = Needle("What was it?", "It was on the road to Tarnowick.", "the road to Tarnowick")
+    grid = {"context_lengths": [300], "depths": [0.0, 0.5]}
+    tokenizer = tokenizers["unsplit"]
+    kept = build_grid(tokenizer, haystack, [needle, across], **grid)
+    exact = {prompt.needle for prompt in kept} - {p.needle for p in kept if not p.span_is_exact}
+    if exact:
+        found = build_grid(tokenizer, haystack, [needle, across], **grid, inexact_spans="drop")
+        assert {prompt.needle for prompt in found} == exact
+    with pytest.raises(ValueError, match="Expected a needle whose answer begins and ends"):
+        build_grid(tokenizer, haystack, [across], **grid, inexact_spans="drop")
