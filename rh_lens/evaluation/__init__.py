@@ -3,15 +3,28 @@
 from rh_lens.evaluation.ablation_plan import AblationPlan, HeadSet, plan_ablation
 from rh_lens.evaluation.activity import ACTIVITY_COLUMNS
 from rh_lens.evaluation.curves import AblationCurve, ablation_curve
+from rh_lens.evaluation.equivalence import equivalence_pvalue
 from rh_lens.evaluation.error_rules import ERROR_TYPES, REFUSALS, ErrorRules
 from rh_lens.evaluation.errors import ERROR_COLUMNS, classify_errors, error_shares
+from rh_lens.evaluation.intervals import (
+    Estimate,
+    difference_interval,
+    mean_interval,
+    unbounded_interval,
+)
+from rh_lens.evaluation.permutation import (
+    permutation_pvalue,
+    sequential_pvalue,
+    sign_flip_pvalue,
+    step_down_pvalues,
+    stop_after,
+)
 from rh_lens.evaluation.perplexity import perplexity, window_losses
 from rh_lens.evaluation.recall import RecallResult, needle_recall
 from rh_lens.evaluation.statistics import (
     bootstrap_interval,
     holm,
     mcnemar_pvalue,
-    permutation_pvalue,
     sign_pvalue,
 )
 
@@ -23,18 +36,27 @@ __all__ = [
     "AblationCurve",
     "AblationPlan",
     "ErrorRules",
+    "Estimate",
     "HeadSet",
     "RecallResult",
     "ablation_curve",
     "bootstrap_interval",
     "classify_errors",
+    "difference_interval",
+    "equivalence_pvalue",
     "error_shares",
     "holm",
     "mcnemar_pvalue",
+    "mean_interval",
     "needle_recall",
     "permutation_pvalue",
     "perplexity",
     "plan_ablation",
+    "sequential_pvalue",
+    "sign_flip_pvalue",
     "sign_pvalue",
+    "step_down_pvalues",
+    "stop_after",
+    "unbounded_interval",
     "window_losses",
 ]

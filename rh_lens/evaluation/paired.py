@@ -7,13 +7,9 @@ from typing import get_args
 import pandas as pd
 
 from rh_lens.checks import require_choice
+from rh_lens.evaluation.permutation import permutation_pvalue
 from rh_lens.evaluation.recall import Metric
-from rh_lens.evaluation.statistics import (
-    bootstrap_interval,
-    mcnemar_pvalue,
-    permutation_pvalue,
-    sign_pvalue,
-)
+from rh_lens.evaluation.statistics import bootstrap_interval, mcnemar_pvalue, sign_pvalue
 
 TESTS = ("p_permutation", "p_mcnemar", "p_sign", "p_untouched")
 """Tests of one condition: three against controls, one against the untouched model."""

@@ -68,32 +68,6 @@ def bootstrap_interval(
     return float(interval.low), float(interval.high)
 
 
-def permutation_pvalue(observed: float, controls: ArrayLike) -> float:
-    r"""Chance that heads drawn at random are at least as harmful: $(b + 1) / (n + 1)$.
-
-    $b$ of the $n$ control draws have a value of at most `observed`. The heads in question are
-    counted as one more draw, since under the null hypothesis they are one: without the 1, no draw
-    as harmful would give $p = 0$, which no finite number of draws can show (Phipson and Smyth 2010,
-    arXiv:1603.05766). The smallest value is therefore $1 / (n + 1)$: 19 draws are the fewest
-    that can reach 0.05.
-
-    Args:
-        observed: The value, such as mean recall, without the heads in question; lower is worse.
-        controls: The same for each control draw; the draws are distinct sets.
-
-    Raises:
-        ValueError: There is no control draw.
-    """
-    draws = np.asarray(controls, dtype=float)
-    if not len(draws):
-        raise ValueError(
-            "Expected one or more control draws; found none. Draw controls that exist, "
-            "such as control_heads(..., match=None)."
-        )
-    n_as_harmful = int((draws <= observed + ROUNDING).sum())
-    return (n_as_harmful + 1) / (len(draws) + 1)
-
-
 def mcnemar_pvalue(
     first: ArrayLike,
     second: ArrayLike,

@@ -11,7 +11,6 @@ from rh_lens.evaluation.statistics import (
     bootstrap_interval,
     holm,
     mcnemar_pvalue,
-    permutation_pvalue,
     sign_pvalue,
 )
 
@@ -93,22 +92,6 @@ def test_an_interval_of_nothing_is_refused(values, level, found):
 def test_every_value_has_a_group():
     with pytest.raises(ValueError, match=r"a group for each .* found 2 values, .* 1 groups"):
         bootstrap_interval([0.0, 1.0], groups=["a"])
-
-
-def test_no_control_as_harmful_among_nineteen_gives_one_in_twenty():
-    assert permutation_pvalue(0.0, [0.9] * 19) == 1 / 20
-    assert permutation_pvalue(0.0, [0.9]) == 1 / 2
-
-
-def test_controls_at_least_as_harmful_are_counted_ties_included():
-    assert permutation_pvalue(0.5, [0.1, 0.5, 0.9, 0.9]) == 3 / 5
-    assert permutation_pvalue(0.1 + 0.2, [0.3, 0.9, 0.9]) == 2 / 4
-    assert permutation_pvalue(1.0, [0.9] * 4) == 1.0
-
-
-def test_a_permutation_needs_a_control():
-    with pytest.raises(ValueError, match="Expected one or more control draws; found none"):
-        permutation_pvalue(0.0, [])
 
 
 @given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 5))
