@@ -1,5 +1,10 @@
-"""Fixtures of all tests: tiny models and a needle prompt, made once and left as they are."""
+"""Fixtures of all tests: tiny models and a needle prompt, made once and left as they are.
 
+torch takes one thread in each test process, and in the processes that tests start;
+`RH_LENS_TEST_THREADS=4 python -m pytest` tries another number.
+"""
+
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +16,9 @@ from transformers import PreTrainedTokenizerBase
 
 from rh_lens.prompts import Needle, NeedlePrompt, build_prompt, text_haystack
 
-torch.set_num_threads(1)
+THREADS = os.environ.get("RH_LENS_TEST_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = THREADS
+torch.set_num_threads(int(THREADS))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from planted import PlantedModel
 from tiny_models import make_tiny_model
+from tolerances import assert_largest, model_rounding, weight_rounding
 
 from rh_lens.detection import SourceRecorder, detect_retrieval_heads
 from rh_lens.runtime import StopRule, greedy_decode, inference, prefill
@@ -128,7 +129,8 @@ def test_the_recorder_fits_around_hugging_face_generate(tiny_model, random_token
         )[0]
     sources = recorder.result().answer_rows(40, 6)
     _, attention = model.reference_pass(tokens[:-1])
-    assert torch.equal(sources.source, attention[:, :, 39:].permute(2, 0, 1, 3).argmax(dim=-1))
+    rows = attention[:, :, 39:].permute(2, 0, 1, 3)
+    assert_largest(sources.source, rows, weight_rounding(model.bridge, 46))
 
 
 def zero_head(layer, head):
@@ -153,9 +155,10 @@ def test_an_ablation_beside_the_recorder_acts_and_is_recorded(tiny_model, random
     weight.data[:, 16:24] = 0.0
     logits, attention = model.reference_pass(torch.cat([random_tokens, ablated])[:-1])
     weight.data[:, 16:24] = columns
-    assert torch.equal(logits[39:].argmax(dim=-1), ablated)
+    allowed = model_rounding(model.bridge, 50) * float(logits.abs().max())
+    assert_largest(ablated, logits[39:], allowed)
     rows = attention[:, :, 38:].permute(2, 0, 1, 3)
-    assert torch.equal(recorder.result().source, rows.argmax(dim=-1))
+    assert_largest(recorder.result().source, rows, weight_rounding(model.bridge, 50))
 
 
 def test_detection_works_inside_the_users_hooks_and_leaves_them(llama, otter_prompt):

@@ -5,6 +5,7 @@ import random
 
 import pytest
 import torch
+from tolerances import assert_close, model_rounding
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rh_lens.demo import DEMO_MODEL_FOLDER, load_demo_model
@@ -54,8 +55,8 @@ def test_the_bridge_says_what_plain_hugging_face_says(model, prompts):
     plain = AutoModelForCausalLM.from_pretrained(DEMO_MODEL_FOLDER, dtype=torch.float32)
     tokens = prompts[0].tokens[None]
     with torch.inference_mode():
-        difference = model(tokens, return_type="logits") - plain(tokens).logits
-    assert difference.abs().max() < 1e-4
+        found, expected = model(tokens, return_type="logits"), plain(tokens).logits
+    assert_close(found, expected, model_rounding(model, tokens.shape[-1]))
 
 
 def test_held_out_questions_are_answered_word_for_word(model, prompts):

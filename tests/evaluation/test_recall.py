@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from planted import make_prompt
+from tolerances import weight_rounding
 
 from rh_lens.evaluation import ACTIVITY_COLUMNS, needle_recall
 from rh_lens.evaluation import recall as recall_module
@@ -123,7 +124,8 @@ def test_drafts_and_shared_prompts_change_no_activity(llama, prompts):
         prefill="whole",
         **options,
     )
-    pd.testing.assert_frame_equal(fast.activity, plain.activity, atol=1e-4)
+    allowed = weight_rounding(llama, max(len(prompt.tokens) for prompt in prompts) + STEPS)
+    pd.testing.assert_frame_equal(fast.activity, plain.activity, rtol=0, atol=allowed)
     assert len(fast.activity) == 2 * 2 * STEPS * 2
 
 

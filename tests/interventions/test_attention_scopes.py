@@ -10,6 +10,7 @@ from reference_operators import (
     queries_zeroed,
 )
 from tiny_models import ARCHITECTURES, HYBRIDS, LENGTH_DEPENDENT, OTHERS
+from tolerances import assert_close, assert_differs, model_rounding
 
 from rh_lens.heads import Head
 from rh_lens.interventions import knock_out_edges, uniform_attention
@@ -42,9 +43,10 @@ def test_cut_edges_equal_a_mask_of_one_head(tiny_model, random_tokens, name):
     found = forced(model, random_tokens, answer, Condition(hooks, "decode"))
     operator = edges_cut(Head(layer, 2), keys)
     expected = plain_logits(model, random_tokens, answer, operator, "decode")
-    assert (found - expected).abs().max() <= 2e-5 * expected.abs().max()
+    relative = model_rounding(model.bridge, 43)
+    assert_close(found, expected, relative)
     plain = forced(model, random_tokens, answer, Condition())
-    assert (found - plain).abs().max() > 1e-3
+    assert_differs(found, plain, relative)
 
 
 @pytest.mark.parametrize("name", DELEGATING)

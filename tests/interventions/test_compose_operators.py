@@ -5,6 +5,7 @@ import torch
 from intervention_cases import NEVER, prompts_of
 from planted import make_prompt
 from reference_operators import columns_times, output_projection, together
+from tolerances import assert_largest, assert_same_sources, model_rounding, weight_rounding
 
 from rh_lens.detection.capture import answer_recorder
 from rh_lens.heads import Head
@@ -53,7 +54,7 @@ def answers(bridge, prompts, conditions, **options):
         bridge, prompts, conditions, listen=listen, max_new_tokens=STEPS, stop=NEVER, **options
     ):
         rows = recorders[name, answer.index].result()
-        sources = rows.answer_rows(len(prompts[answer.index].tokens), STEPS).source
+        sources = rows.answer_rows(len(prompts[answer.index].tokens), STEPS)
         found[name, answer.index] = answer.generation.tokens, sources
     return found
 
@@ -68,7 +69,8 @@ def test_drafted_is_stepwise_and_shared_is_unshared_under_every_operator(tiny_mo
     assert len(fast) == 7 * 3
     for key, (tokens, sources) in fast.items():
         assert torch.equal(tokens, slow[key][0]), key
-        assert torch.equal(sources, slow[key][1]), key
+        allowed = weight_rounding(bridge, len(first.tokens) + STEPS)
+        assert_same_sources(sources, slow[key][1], allowed)
     said = {name: tuple(fast[name, 0][0].tolist()) for name in conditions}
     assert len(set(said.values())) >= 5
 
@@ -107,9 +109,12 @@ def test_an_ablation_a_recorder_and_the_users_hooks_in_one_list(tiny_model, rand
     with operator(model.reference):
         logits, attention = model.reference_pass(torch.cat([random_tokens, tokens])[:-1])
     handle.remove()
-    assert torch.equal(logits[39:].argmax(dim=-1), tokens)
+    n_tokens = 40 + STEPS
+    allowed = model_rounding(bridge, n_tokens) * float(logits.abs().max())
+    assert_largest(tokens, logits[39:], allowed)
     found = recorder.result().answer_rows(40, STEPS).source
-    assert torch.equal(found, attention[:, :, 39:].permute(2, 0, 1, 3).argmax(dim=-1))
+    rows = attention[:, :, 39:].permute(2, 0, 1, 3)
+    assert_largest(found, rows, weight_rounding(bridge, n_tokens))
 
 
 def test_heads_silenced_in_two_lists_are_those_of_one_list(llama, random_tokens):

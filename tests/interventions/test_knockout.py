@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from intervention_cases import NEVER, prompts_of
 from tiny_models import WINDOW
+from tolerances import rounding
 
 from rh_lens.detection.capture import answer_recorder
 from rh_lens.heads import Head
@@ -40,15 +41,17 @@ def causal_scores(n_query, n_key, window=None, seed=0):
 )
 def test_cut_keys_get_nothing_and_the_others_share_it(llama, n_key, n_query, keys, window, seed):
     scores = causal_scores(n_query, n_key, window, seed)
-    found = score_function(llama, sorted(keys))(scores, hook=None).softmax(dim=-1)
-    plain = scores.softmax(dim=-1)
+    found = score_function(llama, sorted(keys))(scores, hook=None).softmax(dim=-1).tolist()
+    plain = scores.softmax(dim=-1).tolist()
     for head in range(4):
         for row in range(n_query):
             cut = keys if head == 1 else set()
-            total = sum(plain[0, head, row, key] for key in range(n_key) if key not in cut)
+            weights = plain[0][head][row]
+            total = sum(weights[key] for key in range(n_key) if key not in cut)
             for key in range(n_key):
-                expected = 0.0 if key in cut else plain[0, head, row, key] / total
-                assert abs(found[0, head, row, key] - expected) <= 1e-5
+                expected = 0.0 if key in cut else weights[key] / total
+                close = pytest.approx(expected, rel=rounding(n_key), abs=0)
+                assert found[0][head][row][key] == close
 
 
 def test_the_recorder_sees_what_was_cut(llama):

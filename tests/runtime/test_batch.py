@@ -33,7 +33,7 @@ def test_batched_equals_one_at_a_time(tiny_model, name, prefill):
 
 def test_the_last_batch_may_be_smaller(tiny_model):
     bridge, prompts = tiny_model("llama").bridge, uneven()
-    assert_same(run(bridge, prompts, batch_size=2), run(bridge, prompts))
+    assert_same(bridge, run(bridge, prompts, batch_size=2), run(bridge, prompts))
 
 
 def zero_head_two(z, hook):

@@ -2,10 +2,17 @@ import pytest
 import torch
 from planted import PlantedModel
 from tiny_models import ARCHITECTURES, HYBRIDS
+from tolerances import assert_close, assert_largest, model_rounding
 
 from rh_lens.runtime import StopRule, greedy_decode, stop_rule, teacher_force
 
 NEVER = StopRule(frozenset())
+
+
+def assert_said(bridge, tokens, logits, n_prompt):
+    """Tokens have the largest logits of a pass over the prompt and them."""
+    allowed = model_rounding(bridge, n_prompt + len(tokens)) * float(logits.abs().max())
+    assert_largest(tokens, logits[n_prompt - 1 :], allowed)
 
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *HYBRIDS])
@@ -13,7 +20,7 @@ def test_tokens_equal_plain_hugging_face(tiny_model, random_tokens, name):
     model = tiny_model(name)
     tokens = greedy_decode(model.bridge, random_tokens, max_new_tokens=10, stop=NEVER).tokens
     logits, _ = model.reference_pass(torch.cat([random_tokens, tokens])[:-1])
-    assert torch.equal(logits[39:].argmax(dim=-1), tokens)
+    assert_said(model.bridge, tokens, logits, 40)
     assert len(tokens.unique()) > 3
 
 
@@ -34,7 +41,7 @@ def test_a_prompt_of_one_token_needs_no_prefill(tiny_model, random_tokens):
     model = tiny_model("llama")
     tokens = greedy_decode(model.bridge, random_tokens[:1], max_new_tokens=5, stop=NEVER).tokens
     logits, _ = model.reference_pass(torch.cat([random_tokens[:1], tokens])[:-1])
-    assert torch.equal(logits.argmax(dim=-1), tokens)
+    assert_said(model.bridge, tokens, logits, 1)
 
 
 def test_decode_hooks_see_the_last_prompt_token_and_every_generated_one(llama, random_tokens):
@@ -129,7 +136,7 @@ def test_teacher_forcing_gives_the_rows_that_predict_the_answer(tiny_model, rand
     model = tiny_model(name)
     forced = teacher_force(model.bridge, random_tokens[:32], random_tokens[32:])
     expected, _ = model.reference_pass(random_tokens)
-    torch.testing.assert_close(forced.clone(), expected[31:39], rtol=0, atol=5e-4)
+    assert_close(forced.clone(), expected[31:39], model_rounding(model.bridge, 40))
 
 
 def test_teacher_forcing_is_one_hooked_pass(llama, random_tokens):

@@ -54,7 +54,7 @@ def test_an_answer_guessed_right_takes_one_pass(tiny_model, name):
     model, prompts = tiny_model(name), grid()
     found = run(model.bridge, prompts)
     stepwise = run(model.bridge, prompts, draft=False)
-    assert_same(found, stepwise)
+    assert_same(model.bridge, found, stepwise)
     n_passes = {index: generation.n_passes for index, (generation, _) in found.items()}
     assert n_passes[6] == 1
     assert max(n_passes.values()) > 1  # others were guessed wrong
