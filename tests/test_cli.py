@@ -280,6 +280,7 @@ def test_a_process_takes_its_shard_and_its_gpu_from_its_launcher(monkeypatch):
         return str(options.shard_of(args)), options.own_device(args)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("rh_lens.runtime.require_device", torch.device)
     launched = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}
     assert shard() == ("None", None)
     assert shard("--device", "cuda") == ("None", "cuda")

@@ -23,8 +23,18 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", default=DEMO, help="demo (bundled, the default), a hub name or a folder")
     add("--revision", help="commit, tag or branch of a hub model")
-    add("--device", help="cpu, cuda, ...; default: an accelerator if there is one")
+    add("--device", type=device, help="cpu, cuda, ...; default: an accelerator if there is one")
     add("--dtype", choices=DTYPES, default="float32", help="default: %(default)s")
+
+
+def device(text: str) -> str:
+    """A device that this machine has; refused before anything else happens."""
+    from rh_lens.runtime import require_device
+
+    try:
+        return str(require_device(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_prompts(parser: argparse.ArgumentParser) -> None:
@@ -53,17 +63,25 @@ def lengths(text: str) -> list[int]:
 
 
 def load_model(args: argparse.Namespace) -> "Bridge":
-    """The model that the arguments name."""
+    """The model that the arguments name, if it can be searched."""
     import torch
+
+    from rh_lens import runtime
 
     dtype = getattr(torch, args.dtype)
     if args.model == DEMO:
         from rh_lens.demo import load_demo_model
 
         return load_demo_model(device=args.device or "cpu", dtype=dtype)
-    from rh_lens import runtime
-
-    return runtime.load_model(args.model, device=args.device, dtype=dtype, revision=args.revision)
+    model = runtime.load_model(
+        args.model,
+        device=args.device,
+        dtype=dtype,
+        revision=args.revision,
+        progress=not getattr(args, "quiet", False),
+    )
+    runtime.require_decoder(model)
+    return model
 
 
 def build_prompts(

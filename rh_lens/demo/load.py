@@ -1,12 +1,10 @@
 """The bundled model as a TransformerBridge."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from rh_lens.runtime import Bridge
+from rh_lens.runtime import Bridge, require_device, without_progress_bars
 
 DEMO_MODEL_FOLDER = Path(__file__).parent / "weights"
 """Folder of the bundled model in Hugging Face format."""
@@ -24,31 +22,23 @@ def load_demo_model(
         folder: Another model of the same make, such as one that `rh_lens.demo.train` wrote.
         device: Where to put it.
         dtype: Precision to run it in; the weights are stored in fp16.
+
+    Raises:
+        OSError: There is no such folder.
+        ValueError: There is no such device.
     """
+    device = require_device(device)
     # Imported here because that takes several seconds.
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with _no_progress_bar():
+    with without_progress_bars():
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, attn_implementation="eager"
         )
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    # A model in memory stays where it is when it is booted.
     bridge = TransformerBridge.boot_transformers(
-        "rh-lens-demo", hf_model=model, tokenizer=tokenizer, device=device, dtype=dtype
+        "rh-lens-demo", hf_model=model.to(device), tokenizer=tokenizer, device=device, dtype=dtype
     )
     return bridge.eval()
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """While open, transformers shows no progress bar: this model loads in no time."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

@@ -2,6 +2,7 @@
 
 from rh_lens.runtime.answer import Answer, answer_conditions, answer_prompts
 from rh_lens.runtime.answering import Generation
+from rh_lens.runtime.architecture import require_supported
 from rh_lens.runtime.attention import PrefillChoice, PrefillMethod, sdpa_attention
 from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.bridge import (
@@ -11,13 +12,14 @@ from rh_lens.runtime.bridge import (
     input_device,
     require_bridge,
 )
-from rh_lens.runtime.cache import CacheKind, cache_kind
+from rh_lens.runtime.cache import CacheKind, cache_kind, require_decoder
 from rh_lens.runtime.condition import Condition, Scope
 from rh_lens.runtime.decode import greedy_decode, teacher_force
+from rh_lens.runtime.device import require_device
 from rh_lens.runtime.draft import Draft, DraftMemory
 from rh_lens.runtime.fired import must_fire
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.load import load_model
+from rh_lens.runtime.load import load_model, without_progress_bars
 from rh_lens.runtime.plan import Plan, Step, plan_prompts
 from rh_lens.runtime.prefill import Context, prefill
 from rh_lens.runtime.quiet import without_hooks
@@ -64,9 +66,13 @@ __all__ = [
     "plan_prompts",
     "prefill",
     "require_bridge",
+    "require_decoder",
+    "require_device",
+    "require_supported",
     "rope_limit",
     "sdpa_attention",
     "stop_rule",
     "teacher_force",
     "without_hooks",
+    "without_progress_bars",
 ]

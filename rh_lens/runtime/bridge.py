@@ -5,6 +5,8 @@ from typing import Any, TypeAlias
 
 import torch
 
+from rh_lens.runtime.architecture import require_supported
+
 # A `transformer_lens` TransformerBridge. Not imported here: that takes several seconds.
 Bridge: TypeAlias = Any
 
@@ -31,9 +33,11 @@ def attention_layers(model: Bridge) -> tuple[int, ...]:
 
     Raises:
         TypeError: `model` is not a TransformerBridge.
-        ValueError: No layer has attention.
+        ValueError: No layer has attention, or TransformerLens does not run the architecture as it
+            has to: see `require_supported`.
     """
     require_bridge(model)
+    require_supported(getattr(model.original_model, "config", None))
     layers = tuple(index for index, _ in model.blocks_with("attn"))
     if not layers:
         raise ValueError(

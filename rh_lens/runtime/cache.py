@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rh_lens.runtime.bridge import Bridge, attention_layers
+import torch
+
+from rh_lens.runtime.bridge import Bridge, attention_layers, input_device
+from rh_lens.runtime.inference import inference
+from rh_lens.runtime.quiet import without_hooks
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,38 @@ def cache_kind(model: Bridge) -> CacheKind:
     if others:
         return CacheKind(False, f"its layers are cached as {', '.join(others)}")
     return CacheKind(True, "every layer is attention over keys and values")
+
+
+class NoCacheError(ValueError):
+    """A model has no KV cache."""
+
+
+def require_cache(model: Bridge, cache: Any) -> None:
+    """Refuse a model that gave no KV cache.
+
+    Raises:
+        NoCacheError: `cache` is None.
+    """
+    if cache is None:
+        raise NoCacheError(
+            f"Expected {model.cfg.model_name!r} to return a KV cache; found none. Models without a "
+            "cache (BERT and other encoders, boot_native, RWKV, Hyena ...) can't be decoded here: "
+            "boot a Hugging Face decoder with TransformerBridge.boot_transformers."
+        )
+
+
+def require_decoder(model: Bridge) -> None:
+    """Refuse a model that can't answer token by token from a KV cache, after a pass of one token.
+
+    Raises:
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: It has no attention or no KV cache, or its architecture is not supported.
+    """
+    attention_layers(model)
+    token = torch.zeros((1, 1), dtype=torch.long, device=input_device(model))
+    with inference(model), without_hooks(model):
+        _, cache = model(token, return_type="logits_and_cache", use_cache=True)
+    require_cache(model, cache)
 
 
 def text_config(model: Bridge) -> Any:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rh_lens.runtime.attention import sdpa_attention
 from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
+from rh_lens.runtime.cache import require_cache
 from rh_lens.runtime.quiet import without_hooks
 from rh_lens.runtime.strategy import Strategy, configured_strategy
 
@@ -160,12 +161,7 @@ class Context:
             use_cache=True,
             **options,
         )
-        if cache is None:
-            raise ValueError(
-                f"Expected {self.model.cfg.model_name!r} to return a KV cache; found none. Models "
-                "without a cache (boot_native, RWKV, Hyena ...) can't be decoded here: boot a "
-                "Hugging Face transformer with TransformerBridge.boot_transformers."
-            )
+        require_cache(self.model, cache)
         return logits, cache
 
     def _forget_longest_context(self) -> None:

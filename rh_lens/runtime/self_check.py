@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rh_lens.runtime.attention import PrefillChoice, through_the_bridge
 from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
+from rh_lens.runtime.cache import NoCacheError
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.prefill import Context
 from rh_lens.runtime.quiet import without_hooks
@@ -129,6 +130,8 @@ def _planned_reading(
             with _count_calls(_attention_points(model)) as filled:
                 context.reach(tokens[:half])
             return _read_with_a_refusal(context, tokens[half:]), filled
+        except NoCacheError:
+            raise
         except (RuntimeError, TypeError, AttributeError, IndexError, KeyError, ValueError) as error:
             text = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             raise _UnsupportedError(f"{strategy.prefill.name} fails with {text}") from error

@@ -75,7 +75,9 @@ def stop_rule(
 def eos_token_ids(model: Bridge) -> frozenset[int]:
     """Every end-of-sequence id that the tokenizer and the model's configurations name."""
     hf_model = model.original_model
-    sources = (model.tokenizer, getattr(hf_model, "generation_config", None), hf_model.config)
+    # TransformerLens's own models have neither configuration.
+    configurations = (getattr(hf_model, n, None) for n in ("generation_config", "config"))
+    sources = (model.tokenizer, *configurations)
     named = (getattr(source, "eos_token_id", None) for source in sources)
     return frozenset(id_ for ids in named for id_ in _as_ids(ids))
 

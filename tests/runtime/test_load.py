@@ -1,0 +1,153 @@
+"""Loading models by name: where they go, what is shown, and which are refused."""
+
+import pytest
+import torch
+from planted import make_prompt
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.utils import logging
+
+from rh_lens.demo import load_demo_model
+from rh_lens.detection import SourceRecorder, detect_retrieval_heads
+from rh_lens.interventions import head_outputs, zero_ablation
+from rh_lens.runtime import (
+    attention_layers,
+    eos_token_ids,
+    load_model,
+    require_decoder,
+    require_supported,
+    without_progress_bars,
+)
+
+CONFIG = {
+    "vocab_size": 320,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 256,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tiny_tokenizer):
+    """Makes folders with tiny models of a kind."""
+
+    def make(kind: str, **options):
+        path = tmp_path_factory.mktemp(kind)
+        config = AutoConfig.for_model(kind, **CONFIG, **options)
+        AutoModelForCausalLM.from_config(config).save_pretrained(path)
+        tiny_tokenizer.save_pretrained(path)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def native(tiny_tokenizer):
+    """A model of TransformerLens's own."""
+    from transformer_lens.config import TransformerBridgeConfig
+    from transformer_lens.model_bridge import TransformerBridge
+
+    config = TransformerBridgeConfig(
+        d_model=32,
+        d_head=8,
+        n_heads=4,
+        n_layers=2,
+        n_ctx=128,
+        d_vocab=320,
+        d_mlp=64,
+        act_fn="gelu",
+        normalization_type="LN",
+        seed=0,
+    )
+    return TransformerBridge.boot_native(config, tokenizer=tiny_tokenizer)
+
+
+@pytest.mark.parametrize("device", ["meta", "foo", "cpu:9", "cuda:99"])
+def test_no_model_is_loaded_for_a_device_that_is_not_there(device, tmp_path):
+    for load in (load_demo_model, load_model):
+        with pytest.raises(ValueError, match="Expected device to be a device of this machine"):
+            load(str(tmp_path / "not looked at"), device=device)
+
+
+def test_the_demo_model_is_where_its_configuration_says(monkeypatch):
+    """Without an accelerator, the move itself is watched."""
+    moved = []
+    kept = torch.nn.Module.to
+
+    def to(self, *args, **kwargs):
+        moved.append(args)
+        return kept(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    model = load_demo_model(device="cpu:0")
+    assert (torch.device("cpu", 0),) in moved
+    places = {parameter.device.type for parameter in model.original_model.parameters()}
+    assert places == {torch.device(model.cfg.device).type}
+
+
+def test_loading_is_quiet_if_asked_and_bars_come_back(folder, capfd):
+    path = folder("llama")
+    assert logging.is_progress_bar_enabled()
+    load_model(str(path), device="cpu", progress=False)
+    assert "Loading weights" not in capfd.readouterr().err
+    assert logging.is_progress_bar_enabled()
+    load_model(str(path), device="cpu")
+    assert "Loading weights" in capfd.readouterr().err
+
+
+def test_bars_that_were_off_stay_off():
+    logging.disable_progress_bar()
+    try:
+        with without_progress_bars():
+            pass
+        assert not logging.is_progress_bar_enabled()
+    finally:
+        logging.enable_progress_bar()
+
+
+def test_falcons_that_transformer_lens_splits_wrongly_are_refused(folder, tiny_model):
+    forty_b = folder("falcon", new_decoder_architecture=True, num_kv_heads=2)
+    with pytest.raises(ValueError, match="found falcon with new_decoder_architecture=True"):
+        load_model(str(forty_b), device="cpu")
+    # One that boots has logits that are off by more than 1: refused wherever a model is taken.
+    bridge = tiny_model("falcon").bridge
+    require_decoder(bridge)
+    config = bridge.original_model.config
+    config.new_decoder_architecture = True
+    try:
+        with pytest.raises(ValueError, match="it splits wrongly"):
+            attention_layers(bridge)
+    finally:
+        config.new_decoder_architecture = False
+
+
+def test_encoders_are_refused(folder):
+    bert = load_model(str(folder("bert")), device="cpu", progress=False)
+    with pytest.raises(ValueError, match=r"to return a KV cache; found none\. .*BERT"):
+        require_decoder(bert)
+    with pytest.raises(ValueError, match="Expected a decoder-only model; found 't5'"):
+        require_supported(AutoConfig.for_model("t5"))
+
+
+def test_a_native_model_can_be_recorded_and_ablated(native):
+    tokens = torch.arange(5, 45)
+    recorder = SourceRecorder(native, needle_span=(20, 25))
+    before = native(tokens[None])
+    with native.hooks(fwd_hooks=[*zero_ablation([(1, 2)], model=native), *recorder.fwd_hooks()]):
+        after = native(tokens[None])
+    assert recorder.result().n_steps == 1
+    assert not torch.equal(before, after)
+    assert eos_token_ids(native) == {1}
+
+
+def test_what_needs_a_cache_refuses_a_native_model(native):
+    prompt = make_prompt(list(range(5, 45)), (20, 25))
+    cases = [
+        lambda: detect_retrieval_heads(native, [prompt], progress=False),
+        lambda: head_outputs(native, prompt),
+        lambda: require_decoder(native),
+    ]
+    for case in cases:
+        with pytest.raises(ValueError, match="Expected 'native' to return a KV cache"):
+            case()
