@@ -10,7 +10,13 @@ import numpy as np
 from jaxtyping import Bool
 from torch import Tensor
 
+from rh_lens.checks import found_as, require_text, require_whole_number, shown
+
 _LABEL = re.compile(r"L(\d+)H(\d+)|(\d+)[-.](\d+)", re.IGNORECASE | re.ASCII)
+
+
+MAX_INDEX = 9_999
+"""Largest index of a layer or a head: beyond it lie mistakes, and tables that fill the memory."""
 
 
 @dataclass(frozen=True, order=True)
@@ -22,18 +28,19 @@ class Head:
         head: Query-head index inside the layer, from 0.
 
     Raises:
-        ValueError: An index is negative.
+        TypeError: An index is no whole number.
+        ValueError: An index is negative or above `MAX_INDEX`.
     """
 
     layer: int
     head: int
 
     def __post_init__(self) -> None:
-        if self.layer < 0 or self.head < 0:
-            raise ValueError(
-                f"Expected layer and head indices of 0 or more; found layer {self.layer}, "
-                f"head {self.head}. Count both from 0, never from the end."
-            )
+        for name, index in (("layer", self.layer), ("head", self.head)):
+            # Heads are made by the thousand: what is fine is not looked at twice.
+            if type(index) is not int or not 0 <= index <= MAX_INDEX:
+                remedy = "Count layers and heads from 0, never from the end."
+                require_whole_number(name, index, at_least=0, at_most=MAX_INDEX, remedy=remedy)
 
     @property
     def label(self) -> str:
@@ -48,15 +55,18 @@ class Head:
         """Head named by a label: `L16H19`, `16.19`, or `16-19` as in published score files.
 
         Raises:
+            TypeError: An argument is of another type.
             ValueError: The label has none of these forms.
         """
+        require_text("label", label, blank=True, remedy="Write it like L16H19.")
         match = _LABEL.fullmatch(label.strip())
         if match is None:
             raise ValueError(
-                f"Expected a head label such as 'L16H19', '16-19' or '16.19'; found {label[:40]!r}."
-                " Write the layer first, then the head, both counted from 0."
+                "Expected a head label such as 'L16H19', '16-19' or '16.19'; found "
+                f"{shown(label, 40)}. Write the layer first, then the head, both counted from 0."
             )
-        layer, head = (int(digits) for digits in match.groups() if digits is not None)
+        # Python reads no more than 4,300 digits; so many are too many in any case.
+        layer, head = (int(digits[:9]) for digits in match.groups() if digits is not None)
         return cls(layer, head)
 
     def kv_group(self, n_heads: int, n_kv_heads: int) -> int:
@@ -67,9 +77,12 @@ class Head:
             n_kv_heads: Key-value heads in the layer; they divide `n_heads`.
 
         Raises:
+            TypeError: An argument is of another type.
             ValueError: The counts do not divide, or the layer has no such head.
         """
-        if n_kv_heads < 1 or n_heads % n_kv_heads:
+        require_whole_number("n_heads", n_heads, at_least=1)
+        require_whole_number("n_kv_heads", n_kv_heads, at_least=1)
+        if n_heads % n_kv_heads:
             raise ValueError(
                 f"Expected n_kv_heads to divide n_heads; found {n_heads} query heads and "
                 f"{n_kv_heads} key-value heads. Take both from the model's configuration."
@@ -144,6 +157,6 @@ def _heads_of_mask(mask: object) -> tuple[Head, ...]:
 def _no_head(value: object) -> TypeError:
     return TypeError(
         'Expected heads as Head(2, 4), (2, 4), "L2H4", "2-4" or "2.4", one or several, or a '
-        f"boolean mask [layer, head]; found {type(value).__name__} {str(value)[:40]!r}. Write the "
+        f"boolean mask [layer, head]; found {found_as(value)}. Write the "
         "layer first, then the head."
     )

@@ -26,7 +26,7 @@ def test_other_labels_are_refused(label: str):
 
 
 def test_negative_indices_are_refused():
-    with pytest.raises(ValueError, match="found layer 2, head -1"):
+    with pytest.raises(ValueError, match="head to be a whole number from 0 to 9999; found -1"):
         Head(2, -1)
 
 

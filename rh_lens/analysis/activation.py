@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rh_lens.analysis.contexts import Groups, group_means, group_trials, trials_of
+from rh_lens.checks import require_choice, require_text
 from rh_lens.detection import RetrievalScores
 from rh_lens.heads import Head
 from rh_lens.representation import short_repr
@@ -68,8 +69,10 @@ def head_activity(
         by: As in `context_entropy`.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: The table lacks a column or a trial.
     """
+    trials_of(scores, trials, by)
     table = scores.to_dataframe().sort_values(["layer", "head"])
     frequency = torch.tensor(table["activation"].to_numpy(), dtype=torch.float64)
     return HeadActivity(
@@ -99,11 +102,13 @@ def context_entropy(
         Values in [0, 1]; NaN where a head never scores, or could see fewer than two contexts.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: The table lacks a column or a trial.
     """
+    known = trials_of(scores, trials, by)
     means = scores.values.double()
     if by:
-        means, _ = group_means(means, group_trials(trials_of(scores, trials, by), by))
+        means, _ = group_means(means, group_trials(known, by))
     n_contexts = (~means.isnan()).sum(dim=0).double()
     share = means / means.nansum(dim=0)
     entropy = -torch.special.xlogy(share, share).nansum(dim=0)
@@ -158,7 +163,12 @@ class ScoreProfile:
 
         Args:
             value: "score", "activation" or "n_trials".
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: It is another.
         """
+        require_choice("value", value, ("score", "activation", "n_trials"))
         table = self.to_dataframe()
         wide = table.pivot(index=["layer", "head"], columns=self.by, values=value)
         return wide.set_axis(table["label"].unique(), axis="index")
@@ -176,8 +186,10 @@ def score_profile(
             value is a level of its own.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: The table lacks a column or a trial.
     """
+    require_text("by", by, remedy="Name a column of the table of trials.")
     groups: Groups = group_trials(trials_of(scores, trials, [by]), [by])
     score, n_trials = group_means(scores.values, groups)
     active, _ = group_means((scores.values > 0).double(), groups)

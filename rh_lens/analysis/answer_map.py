@@ -9,9 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rh_lens.analysis.contexts import trials_of
+from rh_lens.checks import require_type, require_whole_number
 from rh_lens.detection import CopyEvents, RetrievalScores
 from rh_lens.heads import Head
 from rh_lens.representation import short_repr
+
+MAX_PARTS = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,13 @@ class AnswerMap:
         return table
 
     def strongest(self, k: int = 1) -> pd.DataFrame:
-        """The k heads that copied each part most often; the same columns, best first in a part."""
+        """The k heads that copied each part most often; the same columns, best first in a part.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: k is below 1.
+        """
+        require_whole_number("k", k, at_least=1)
         table = self.to_dataframe().dropna(subset="share")
         order = table.sort_values(["start", "share"], ascending=[True, False], kind="stable")
         return order.groupby("start", sort=True).head(k).reset_index(drop=True)
@@ -80,11 +89,13 @@ def answer_map(
             length, and token j of L falls in part floor(j n_parts / L).
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: n_parts is below 1, the table lacks a column or a trial, or a copied token lies
             behind its answer.
     """
-    if n_parts is not None and n_parts < 1:
-        raise ValueError(f"Expected n_parts of 1 or more; found {n_parts}. Cut in one or more.")
+    if n_parts is not None:
+        require_whole_number("n_parts", n_parts, at_least=1, at_most=MAX_PARTS)
+    require_type("events", events, CopyEvents, remedy="Take result.events.")
     spans = trials_of(scores, trials, ["answer_span"])["answer_span"]
     lengths = torch.tensor([stop - start for start, stop in spans])
     part_of = _part_of(lengths, n_parts)

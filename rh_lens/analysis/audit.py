@@ -17,8 +17,8 @@ from rh_lens.analysis.duplicates import (
     duplicate_runs,
     repetition,
 )
-from rh_lens.analysis.sparsity import set_change
-from rh_lens.detection import RetrievalScores, ScoreSource, exact_mean
+from rh_lens.analysis.sparsity import require_thresholds, set_change
+from rh_lens.detection import RetrievalScores, ScoreSource, exact_mean, require_scores
 from rh_lens.heads import Head
 from rh_lens.representation import short_repr
 
@@ -115,8 +115,11 @@ def audit_scores(
         thresholds: Where to look at the set of retrieval heads; a head at the threshold is in it.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: The scores hold only one value for each head.
     """
+    require_scores(scores)
+    ascending = require_thresholds(thresholds)
     if scores.source is not None and scores.source.n_samples is None:
         raise ValueError(
             f"Expected scores of single samples; found one value for each head in "
@@ -135,7 +138,7 @@ def audit_scores(
         n_above_one=int((values > _ABOVE_ONE).sum()),
         max_score=float(seen.max()) if len(seen) else float("nan"),
         above_one=_heads_above_one(values),
-        effects=_effects(scores, duplicates, zero, sorted(set(thresholds))),
+        effects=_effects(scores, duplicates, zero, ascending),
     )
 
 

@@ -10,6 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rh_lens.analysis.contexts import group_trials, trials_of
+from rh_lens.checks import (
+    MAX_REPEATS,
+    require_list,
+    require_number,
+    require_seed,
+    require_whole_number,
+)
 from rh_lens.detection import RetrievalScores
 from rh_lens.representation import short_repr
 
@@ -96,14 +103,15 @@ def bootstrap_scores(
         Intervals, NaN where a head could see no answer.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There is only one group in the outermost level, the table lacks a column or a
             trial, or a number is out of range.
     """
-    if n_resamples < 1 or not 0 < level < 1:
-        raise ValueError(
-            f"Expected 1 or more resamples and a level between 0 and 1; found {n_resamples} and "
-            f"{level}. Try 1000 and 0.95."
-        )
+    require_list("nesting", nesting, str, at_least=1, remedy="Name columns of the trials.")
+    require_number("threshold", threshold)
+    require_number("level", level, above=0, below=1)
+    require_whole_number("n_resamples", n_resamples, at_least=1, at_most=MAX_REPEATS)
+    require_seed("seed", seed)
     table = trials_of(scores, trials, nesting)
     n_outer = table[nesting[0]].nunique()
     if n_outer < 2:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rh_lens.analysis.similarity import STATISTICS
+from rh_lens.checks import require_choice
 from rh_lens.representation import short_repr
 
 
@@ -63,8 +64,15 @@ class PairComparison:
         """The statistic with this name.
 
         Raises:
-            KeyError: The name is unknown, or the pair was compared by profiles only.
+            TypeError: The name is no string.
+            ValueError: The name is unknown, or the pair was compared by profiles only.
         """
+        if not self.similarities:
+            raise ValueError(
+                f"Expected a pair compared one by one; found {self.a} and {self.b} compared by "
+                f"{self.compared}. Use profile_distance or depth_pearson."
+            )
+        require_choice("statistic", statistic, STATISTICS)
         return {similarity.name: similarity for similarity in self.similarities}[statistic]
 
 
@@ -92,8 +100,12 @@ class LineageComparison:
         """The comparison of two results, named in either order.
 
         Raises:
-            KeyError: There is no such pair.
+            TypeError: A name is no string.
+            ValueError: There is no such pair.
         """
+        names = list(dict.fromkeys(name for pair in self.pairs for name in (pair.a, pair.b)))
+        require_choice("a", a, names)
+        require_choice("b", b, [name for name in names if name != a])
         return {frozenset((pair.a, pair.b)): pair for pair in self.pairs}[frozenset((a, b))]
 
     def to_dataframe(self) -> pd.DataFrame:

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.detection import RetrievalScores, exact_mean
+from rh_lens.checks import require_list, require_type, shown
+from rh_lens.detection import RetrievalScores, exact_mean, require_scores
 
 CELL = ("context_length", "requested_depth")
 """Columns of a trial table that name a cell of the grid."""
@@ -28,13 +29,18 @@ def trials_of(
         columns: Columns to keep.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: A column or a trial is missing, or a trial has two rows.
     """
+    require_scores(scores)
+    require_type("trials", trials, pd.DataFrame, remedy="Make it with trial_table(result.trials).")
+    columns = require_list("by", columns, str, remedy="Name columns of the table of trials.")
     missing = [name for name in ("trial", *columns) if name not in trials.columns]
     if missing:
         raise ValueError(
-            f"Expected a table of trials with the columns {['trial', *columns]}; {missing} not "
-            f"found among {list(trials.columns)}. Make it with trial_table(result.trials)."
+            f"Expected trials with the columns {shown(['trial', *columns])}; found "
+            f"{shown(list(trials.columns), 200)}, without {shown(missing)}. Make the table with "
+            "trial_table(result.trials)."
         )
     indexed = trials.set_index("trial")
     found = indexed.index.isin(scores.trials)

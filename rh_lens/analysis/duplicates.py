@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from rh_lens.checks import require_tensor, require_type
 from rh_lens.representation import short_repr
 
 
@@ -71,8 +72,10 @@ def duplicate_runs(values: Float[Tensor, "sample *heads"]) -> DuplicateRuns:
         values: Score of every head on every sample, such as `RetrievalScores.values`.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There is no sample, or no head.
     """
+    require_tensor("values", values, ("sample", "*heads"))
     if not values.numel():
         raise ValueError(
             f"Expected scores of one sample and one head or more; found shape "
@@ -121,7 +124,18 @@ def repetition(duplicates: DuplicateRuns, counted: Bool[Tensor, "sample"]) -> Re
     Args:
         duplicates: From `duplicate_runs`.
         counted: Which samples count; one that tells nothing, all zeros, equals every other such.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The mask is none of the samples.
     """
+    require_type("duplicates", duplicates, DuplicateRuns, remedy="Take duplicate_runs(values).")
+    require_type("counted", counted, Tensor)
+    if counted.dtype != torch.bool or counted.shape != (duplicates.n_samples,):
+        raise ValueError(
+            f"Expected counted to be a mask of {duplicates.n_samples} samples; found "
+            f"{counted.dtype} values of shape {list(counted.shape)}. Compare with a number first."
+        )
     table = duplicates.to_dataframe()
     runs = table[counted.cpu().numpy()[table["start"].to_numpy()]]
     n_samples, n_runs = int(runs["length"].sum()), len(runs)

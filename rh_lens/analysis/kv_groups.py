@@ -1,9 +1,11 @@
 """Scores of the groups of query heads that share a key-value head."""
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from jaxtyping import Float
+
+from rh_lens.checks import require_array, require_choice, require_whole_number
 
 GroupBy: TypeAlias = Literal["max", "mean"]
 
@@ -19,13 +21,17 @@ def kv_group_means(
         group_by: "max" or "mean".
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: `n_kv_heads` does not divide the heads, or `group_by` is unknown.
     """
+    require_array("means", means, ("layer", "head"))
+    remedy = "Take it from the model's configuration."
+    require_whole_number("n_kv_heads", n_kv_heads, at_least=1, remedy=remedy)
+    require_choice("group_by", group_by, get_args(GroupBy))
     n_layers, n_heads = means.shape
-    if n_kv_heads < 1 or n_heads % n_kv_heads or group_by not in ("max", "mean"):
+    if n_heads % n_kv_heads:
         raise ValueError(
-            f"Expected n_kv_heads to divide {n_heads} heads, and group_by 'max' or 'mean'; found "
-            f"{n_kv_heads} and {group_by!r}. Take n_kv_heads from the model's configuration."
+            f"Expected n_kv_heads to divide {n_heads} heads; found {n_kv_heads}. {remedy}"
         )
     grouped = means.reshape(n_layers, n_kv_heads, n_heads // n_kv_heads)
     seen = ~np.isnan(grouped)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,7 +12,17 @@ from rh_lens.analysis.comparison import LineageComparison, PairComparison, Simil
 from rh_lens.analysis.kv_groups import GroupBy, kv_group_means
 from rh_lens.analysis.profiles import depth_profile_pearson, profile_distance
 from rh_lens.analysis.similarity import DEFAULT_P, STATISTICS, similarities
-from rh_lens.detection import RetrievalScores
+from rh_lens.checks import (
+    MAX_REPEATS,
+    require_choice,
+    require_number,
+    require_seed,
+    require_text,
+    require_type,
+    require_whole_number,
+    shown,
+)
+from rh_lens.detection import RetrievalScores, require_scores
 
 Means: TypeAlias = Float[np.ndarray, "layer head"]
 OtherMeans: TypeAlias = Float[np.ndarray, "layer_b head_b"]
@@ -53,10 +63,18 @@ def compare_scores(
         seed: Seed of the permutations.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There are fewer than two results, a number is out of range, or a result's
             key-value heads are missing or do not divide its heads.
     """
-    _check_results(results, k, n_permutations, level)
+    _check_results(results)
+    if k is not None:
+        require_whole_number("k", k, at_least=1)
+    require_number("p", p, above=0, below=1)
+    require_number("level", level, above=0, below=1)
+    require_whole_number("n_permutations", n_permutations, at_least=1, at_most=MAX_REPEATS)
+    require_choice("group_by", group_by, get_args(GroupBy))
+    require_seed("seed", seed)
     means = {name: scores.mean().cpu().double().numpy() for name, scores in results.items()}
     unit = "head"
     if n_kv_heads is not None:
@@ -160,7 +178,8 @@ def _kv_counts(
     n_kv_heads: int | Mapping[str, int], names: Mapping[str, Means]
 ) -> Mapping[str, int]:
     """Key-value heads of each result."""
-    if isinstance(n_kv_heads, int):
+    if not isinstance(n_kv_heads, Mapping):
+        require_whole_number("n_kv_heads", n_kv_heads, at_least=1)
         return dict.fromkeys(names, n_kv_heads)
     missing = sorted(set(names) - set(n_kv_heads))
     if missing:
@@ -171,15 +190,13 @@ def _kv_counts(
     return n_kv_heads
 
 
-def _check_results(
-    results: Mapping[str, RetrievalScores], k: int | None, n_permutations: int, level: float
-) -> None:
+def _check_results(results: Mapping[str, RetrievalScores]) -> None:
+    require_type("results", results, Mapping, remedy="Pass a dict of scores by name.")
     if len(results) < 2:
         raise ValueError(
-            f"Expected two results or more; found {list(results)}. Give each a name of its own."
+            f"Expected two results or more; found {shown(list(results))}. Give each a name of its "
+            "own."
         )
-    if n_permutations < 1 or not 0 < level < 1 or (k is not None and k < 1):
-        raise ValueError(
-            f"Expected 1 or more permutations, a level between 0 and 1 and k of 1 or more; found "
-            f"{n_permutations}, {level} and {k}. Try 1000, 0.95 and 10."
-        )
+    for name, scores in results.items():
+        require_text("names of results", name)
+        require_scores(scores, f"results[{shown(name)}]")

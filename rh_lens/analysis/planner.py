@@ -8,10 +8,12 @@ import pandas as pd
 import torch
 
 from rh_lens.analysis.variance import VarianceComponents
-from rh_lens.heads import Head
+from rh_lens.checks import require_list, require_number, require_type, require_whole_number
+from rh_lens.heads import HeadsLike, as_heads
 
 CELL_COUNTS = (1, 2, 3, 4, 6, 8, 12, 20, 50, 200)
 _MOST_NEEDLES = 10_000
+_REMEDY = "Make them with variance_components(scores, trials)."
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def plan_precision(
     components: VarianceComponents,
     half_width: float,
     *,
-    heads: Sequence[Head] | None = None,
+    heads: HeadsLike | None = None,
     n_cells: Sequence[int] = CELL_COUNTS,
     level: float = 0.95,
 ) -> SamplingPlan:
@@ -64,10 +66,12 @@ def plan_precision(
         level: Coverage of the interval.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: The half-width is not above 0, or none of the heads has components.
     """
-    if half_width <= 0:
-        raise ValueError(f"Expected a half_width above 0; found {half_width}. Try 0.05.")
+    require_type("components", components, VarianceComponents, remedy=_REMEDY)
+    require_number("half_width", half_width, above=0, remedy="Try 0.05.")
+    require_number("level", level, above=0, below=1)
     chosen = _select(components, heads)
 
     def reached(n_needles: int, cells: int) -> float:
@@ -91,10 +95,11 @@ def plan_stability(
         n_cells: Numbers of cells a needle to plan for.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: The correlation is not between 0 and 1.
     """
-    if not 0 < correlation < 1:
-        raise ValueError(f"Expected a correlation between 0 and 1; found {correlation}. Try 0.99.")
+    require_type("components", components, VarianceComponents, remedy=_REMEDY)
+    require_number("correlation", correlation, above=0, below=1, remedy="Try 0.99.")
     wanted = f"a correlation of at least {correlation:g} between two runs"
     return _plan(wanted, n_cells, components.stability, lambda value: value >= correlation)
 
@@ -106,6 +111,8 @@ def _plan(
     enough: Callable[[float], bool],
 ) -> SamplingPlan:
     """The fewest needles that are enough, for each number of cells."""
+    for cells in require_list("n_cells", n_cells, int, at_least=1):
+        require_whole_number("n_cells", cells, at_least=1)
     sizes = range(2, _MOST_NEEDLES + 1)
     rows = []
     for cells in n_cells:
@@ -122,19 +129,24 @@ def _plan(
     )
 
 
-def _select(components: VarianceComponents, heads: Sequence[Head] | None) -> VarianceComponents:
+def _select(components: VarianceComponents, heads: HeadsLike | None) -> VarianceComponents:
     """Components of some heads only, those without any left out."""
     chosen = ~components.needle.isnan()
     if heads is not None:
         wanted = torch.zeros_like(chosen)
-        for head in heads:
+        n_layers, n_heads = chosen.shape
+        for head in as_heads(heads):
+            if head.layer >= n_layers or head.head >= n_heads:
+                raise ValueError(
+                    f"Expected heads of the pilot's {n_layers} layers of {n_heads}; found {head}. "
+                    "Leave it out."
+                )
             wanted[head.layer, head.head] = True
         chosen &= wanted
     if not chosen.any():
         raise ValueError(
-            "Expected a head with variance components; found none among "
-            f"{[head.label for head in heads or []] or 'all heads'}. Choose heads that could see "
-            "the answer."
+            "Expected heads with variance components; found none among those asked for. Choose "
+            "heads that could see the answer."
         )
     parts = {name: getattr(components, name)[chosen][None] for name in ("mean", "needle", "cell")}
     return replace(components, **parts)

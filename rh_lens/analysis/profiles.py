@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import wasserstein_distance
 
+from rh_lens.checks import require_array
+
 
 def profile_distance(
     a: Float[np.ndarray, "layer_a head_a"], b: Float[np.ndarray, "layer_b head_b"]
@@ -15,8 +17,11 @@ def profile_distance(
     NaN are left out.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: One of the results has no score.
     """
+    for name, result in (("a", a), ("b", b)):
+        require_array(name, result, ("layer", "head"))
     scores = [result[~np.isnan(result)] for result in (a, b)]
     if not all(len(values) for values in scores):
         raise ValueError(
@@ -33,7 +38,13 @@ def depth_profile(
 
     Linear between neighbouring layers. Heads that are NaN, and layers of such, are left out; they
     have to be the same ones all over a batch. NaN when there is no score at all.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: An array has other axes, or a depth is outside of 0 to 1.
     """
+    require_array("relative_depth", relative_depth, ("point",), least=0.0, most=1.0)
+    require_array("means", means, ("*batch", "layer", "head"))
     seen = ~np.isnan(means)
     scored = seen.reshape(-1, *means.shape[-2:])[0].any(axis=1)
     if not scored.any():

@@ -14,6 +14,15 @@ from torch import Tensor
 
 from rh_lens.analysis.contexts import Groups, group_means, group_trials, trials_of
 from rh_lens.analysis.similarity import DEFAULT_P, STATISTICS, similarities
+from rh_lens.checks import (
+    MAX_REPEATS,
+    require_choice,
+    require_list,
+    require_number,
+    require_seed,
+    require_text,
+    require_whole_number,
+)
 from rh_lens.detection import RetrievalScores
 from rh_lens.representation import short_repr
 
@@ -87,9 +96,15 @@ def split_half(
         seed: Seed of the splits.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There is one unit only, no head has a score in both halves, or the table lacks a
             column or a trial.
     """
+    require_whole_number("k", k, at_least=1)
+    require_number("p", p, above=0, below=1)
+    require_whole_number("n_splits", n_splits, at_least=1, at_most=MAX_REPEATS)
+    require_seed("seed", seed)
+    require_list("by", by, str, at_least=1, remedy="Name columns of the table of trials.")
     groups = group_trials(trials_of(scores, trials, by), by)
     if groups.n < 2:
         raise ValueError(
@@ -126,7 +141,12 @@ class NeedleAgreement:
 
         Args:
             statistic: One of `similarity.STATISTICS`.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: It is another.
         """
+        require_choice("statistic", statistic, STATISTICS)
         square = pd.DataFrame(np.eye(len(self.needles)), self.needles, self.needles)
         for a, b, value in self.table[["a", "b", statistic]].itertuples(index=False):
             square.loc[a, b] = square.loc[b, a] = value
@@ -160,9 +180,13 @@ def needle_agreement(
         p: Persistence of rank-biased overlap.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There is one needle only, two share no head with a score, or the table lacks a
             column or a trial.
     """
+    require_whole_number("k", k, at_least=1)
+    require_number("p", p, above=0, below=1)
+    require_text("by", by, remedy="Name a column of the table of trials.")
     groups = group_trials(trials_of(scores, trials, [by]), [by])
     if groups.n < 2:
         raise ValueError(

@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
+from rh_lens.checks import require_array, require_number, require_whole_number
+
 DEFAULT_P = 0.9
 """Persistence of rank-biased overlap: the first ten ranks carry 86 % of its weight."""
 
@@ -44,12 +46,14 @@ def similarities(
         For each statistic, a value for each order.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: The lengths differ, there is no head, a score is NaN, k is below 1, or p is not
             between 0 and 1.
     """
     _check(a, b, k, p)
     if orders is None:
         orders = np.arange(len(b))[None]
+    require_array("orders", orders, ("order", "head"), least=0, most=len(b) - 1, width=len(b))
     return {
         "pearson": _correlation(a, b, orders),
         "spearman": _correlation(rankdata(a), rankdata(b), orders),
@@ -122,14 +126,13 @@ def _rank_biased_overlap(
 
 
 def _check(a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."], k: int, p: float) -> None:
-    if a.shape != b.shape or not a.size or np.isnan(a).any() or np.isnan(b).any():
+    require_array("a", a, ("head",))
+    require_array("b", b, ("head",))
+    if a.shape != b.shape or np.isnan(a).any() or np.isnan(b).any():
         raise ValueError(
             f"Expected scores of the same heads, without NaN; found {a.shape} and {b.shape} heads "
             f"and {int(np.isnan(a).sum())} and {int(np.isnan(b).sum())} NaN. Keep the heads that "
             "have a score in both."
         )
-    if k < 1 or not 0 < p < 1:
-        raise ValueError(
-            f"Expected k of 1 or more and p between 0 and 1; found k={k} and p={p}. "
-            "Try k=10 and p=0.9."
-        )
+    require_whole_number("k", k, at_least=1)
+    require_number("p", p, above=0, below=1)

@@ -8,7 +8,8 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.detection import RetrievalScores
+from rh_lens.checks import require_list, require_number, require_tensor, require_whole_number
+from rh_lens.detection import RetrievalScores, require_scores
 from rh_lens.heads import Head
 from rh_lens.representation import short_repr
 
@@ -54,7 +55,13 @@ class Sparsity:
     __repr__ = short_repr
 
     def share(self, n_heads: int) -> float:
-        """Share of the heads with a score, such as `share(n_zero)`."""
+        """Share of the heads with a score, such as `share(n_zero)`.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: The number is negative.
+        """
+        require_whole_number("n_heads", n_heads, at_least=0)
         return n_heads / self.n_heads
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -72,8 +79,10 @@ def measure_sparsity(scores: RetrievalScores, *, threshold: float = 0.1) -> Spar
         threshold: The paper's choice is 0.1 (Wu et al. 2024, arXiv:2404.15574).
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: No head has a score.
     """
+    require_number("threshold", threshold)
     values = _scored(scores)
     n_top = math.ceil(len(values) / 100)
     return Sparsity(
@@ -100,7 +109,12 @@ def gini(values: Float[Tensor, "head"]) -> float:
 
     Returns:
         A number in [0, 1); NaN where a score is negative or NaN, or none is above 0.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: There is no value, or more than one axis.
     """
+    require_tensor("values", values, ("head",))
     x = values.double().sort().values
     if not _is_mass(x):
         return math.nan
@@ -160,11 +174,12 @@ def threshold_sensitivity(
         reference: The threshold to compare with.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: No head has a score, or there is no threshold.
     """
-    ascending = tuple(sorted(set(thresholds)))
-    if not ascending:
-        raise ValueError("Expected one threshold or more; found none. Pass some, such as (0.1,).")
+    require_scores(scores)
+    ascending = require_thresholds(thresholds)
+    require_number("reference", reference)
     return ThresholdSensitivity(
         thresholds=ascending,
         sets=tuple(tuple(scores.heads(threshold)) for threshold in ascending),
@@ -172,6 +187,20 @@ def threshold_sensitivity(
         reference_set=tuple(scores.heads(reference)),
         n_heads=len(_scored(scores)),
     )
+
+
+def require_thresholds(thresholds: Iterable[float]) -> tuple[float, ...]:
+    """Thresholds in ascending order, each once.
+
+    Raises:
+        TypeError: They are no list of numbers.
+        ValueError: There is none, or one is not finite.
+    """
+    remedy = "Pass some, such as (0.1, 0.5)."
+    given = require_list("thresholds", thresholds, (int, float), at_least=1, remedy=remedy)
+    for threshold in given:
+        require_number("thresholds", threshold)
+    return tuple(sorted(set(given)))
 
 
 def set_change(before: Iterable[Head], after: Iterable[Head]) -> dict[str, float | str]:
@@ -191,6 +220,7 @@ def set_change(before: Iterable[Head], after: Iterable[Head]) -> dict[str, float
 
 def _scored(scores: RetrievalScores) -> Float[Tensor, "head"]:
     """Retrieval scores of the heads that have one."""
+    require_scores(scores)
     mean = scores.mean()
     values = mean[~mean.isnan()]
     if not len(values):

@@ -10,6 +10,7 @@ from scipy import stats
 from torch import Tensor
 
 from rh_lens.analysis.contexts import group_means, group_trials, trials_of
+from rh_lens.checks import require_number, require_whole_number
 from rh_lens.detection import RetrievalScores
 from rh_lens.heads import Head
 from rh_lens.representation import short_repr
@@ -45,7 +46,14 @@ class VarianceComponents:
     __repr__ = short_repr
 
     def variance(self, n_needles: int, n_cells: int) -> Float[Tensor, "layer head"]:
-        """Variance of each head's retrieval score in a run of so many needles and cells each."""
+        """Variance of each head's retrieval score in a run of so many needles and cells each.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: A number is below 1.
+        """
+        require_whole_number("n_needles", n_needles, at_least=1)
+        require_whole_number("n_cells", n_cells, at_least=1)
         return self._variance(n_needles, n_needles * n_cells)
 
     def half_width(
@@ -55,7 +63,14 @@ class VarianceComponents:
 
         Student's t with `n_needles` - 1 degrees of freedom times the standard error: needles are
         the independent units. Infinite for a single needle.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: A number is out of range.
         """
+        require_whole_number("n_needles", n_needles, at_least=1)
+        require_whole_number("n_cells", n_cells, at_least=1)
+        require_number("level", level, above=0, below=1)
         if n_needles < 2:
             return torch.full_like(self.mean, math.inf).where(~self.mean.isnan(), torch.nan)
         quantile = float(stats.t.ppf((1 + level) / 2, n_needles - 1))
@@ -67,6 +82,10 @@ class VarianceComponents:
         True variance over heads / (the same + mean error variance): the coefficient of
         generalisability (Cronbach et al. 1972). The true variance is that of the pilot's means less
         their own error, at least 0.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: A number is below 1.
         """
         pilot = self._variance(self.n_needles, self.n_trials)
         spread = float(self.mean[~self.mean.isnan()].var())
@@ -110,6 +129,7 @@ def variance_components(scores: RetrievalScores, trials: pd.DataFrame) -> Varian
         trials or more for some of them.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There are fewer than two needles, or no needle has two trials.
     """
     groups = group_trials(trials_of(scores, trials, ["needle"]), ["needle"])

@@ -3,6 +3,7 @@
 A wrong type is a TypeError, a bad value of the right type a ValueError.
 """
 
+from rh_lens.checks.arrays import require_array, require_tensor
 from rh_lens.checks.messages import MAX_SHOWN, did_you_mean, found_as, refusal, shown
 from rh_lens.checks.values import (
     MAX_REPEATS,
@@ -25,12 +26,14 @@ __all__ = [
     "did_you_mean",
     "found_as",
     "refusal",
+    "require_array",
     "require_choice",
     "require_flag",
     "require_list",
     "require_number",
     "require_path",
     "require_seed",
+    "require_tensor",
     "require_text",
     "require_type",
     "require_whole_number",

@@ -15,7 +15,7 @@ from rh_lens.detection.events import EVENT_COLUMNS, CopyEvents, copy_mask, find_
 from rh_lens.detection.exact_mean import exact_mean
 from rh_lens.detection.official import official_score, official_span
 from rh_lens.detection.result import NoAcceptedTrialsError, RetrievalResult, score_trials
-from rh_lens.detection.retrieval_scores import RetrievalScores, ScoreSource
+from rh_lens.detection.retrieval_scores import RetrievalScores, ScoreSource, require_scores
 from rh_lens.detection.scores import (
     ScoreName,
     activation_frequency,
@@ -63,6 +63,7 @@ __all__ = [
     "official_score",
     "official_span",
     "position_scores",
+    "require_scores",
     "room_for_answers",
     "score_trials",
     "source_margin",

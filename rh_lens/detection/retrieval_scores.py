@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rh_lens.checks import require_number, require_type, require_whole_number
 from rh_lens.detection.exact_mean import exact_mean
 from rh_lens.heads import Head
 from rh_lens.representation import html_table
@@ -101,17 +102,22 @@ class RetrievalScores:
         """The k heads with the highest retrieval scores, or all when there are fewer.
 
         Raises:
+            TypeError: An argument is of another type.
             ValueError: k is below 1.
         """
-        if k < 1:
-            raise ValueError(f"Expected k of at least 1; found {k}. Ask for one head or more.")
+        require_whole_number("k", k, at_least=1, remedy="Ask for one head or more.")
         return self.ranking()[:k]
 
     def heads(self, threshold: float = 0.1) -> list[Head]:
         """Retrieval heads: those with a score of at least `threshold`, best first.
 
         0.1 is the choice of Wu et al. 2024 (arXiv:2404.15574).
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: The threshold is not finite.
         """
+        require_number("threshold", threshold)
         mean = self._mean
         return [head for head in self.ranking() if mean[head.layer, head.head] >= threshold]
 
@@ -137,3 +143,13 @@ class RetrievalScores:
             }
         )
         return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+
+
+def require_scores(scores: object, name: str = "scores") -> None:
+    """Refuse what is no table of scores.
+
+    Raises:
+        TypeError: It is something else, such as the path of a score file.
+    """
+    remedy = "Take result.scores, or read a file with read_head_scores(path)."
+    require_type(name, scores, RetrievalScores, remedy=remedy)

@@ -110,7 +110,7 @@ def test_one_needle_says_nothing_about_others():
         needle_agreement(scores, table)
     with pytest.raises(ValueError, match="found 1 needles in 4 trials"):
         variance_components(scores, table)
-    with pytest.raises(ValueError, match=r"found 0 and 0\.95"):
+    with pytest.raises(ValueError, match=r"n_resamples to be .* from 1 to 1000000; found 0"):
         bootstrap_scores(scores, table, nesting=CELL, n_resamples=0)
 
 
@@ -220,7 +220,7 @@ def test_a_plan_for_one_head_asks_for_its_own_precision():
     components = variance_components(make_scores(values), table)
     plan = plan_precision(components, 0.01, heads=[Head(0, 1)], n_cells=(1,))
     assert plan.table["n_needles"].tolist() == [2]
-    with pytest.raises(ValueError, match="Expected a head with variance components"):
+    with pytest.raises(ValueError, match="Expected heads with variance components"):
         plan_precision(components, 0.01, heads=[])
 
 
@@ -241,9 +241,9 @@ def test_what_no_size_reaches_is_said():
     assert plan.table.empty
     with pytest.raises(ValueError, match=r"a correlation of at least 0\.9 between two runs; found"):
         plan.cheapest()
-    with pytest.raises(ValueError, match="Expected a half_width above 0; found 0"):
+    with pytest.raises(ValueError, match="Expected half_width to be a number above 0; found 0"):
         plan_precision(components, 0.0)
-    with pytest.raises(ValueError, match="between 0 and 1; found 1"):
+    with pytest.raises(ValueError, match="above 0 and below 1; found 1"):
         plan_stability(components, 1.0)
 
 

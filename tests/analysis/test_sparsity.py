@@ -108,7 +108,7 @@ def test_thresholds_run_from_a_twentieth_to_a_half():
 
 
 def test_no_threshold_is_refused():
-    with pytest.raises(ValueError, match="Expected one threshold or more"):
+    with pytest.raises(ValueError, match="Expected thresholds to have 1 or more entries; found 0"):
         threshold_sensitivity(scored([[0.2]]), ())
 
 

@@ -53,7 +53,7 @@ def test_the_table_has_every_head_best_first(scores):
 
 
 def test_asking_for_no_head_is_refused(scores):
-    with pytest.raises(ValueError, match="Expected k of at least 1; found 0"):
+    with pytest.raises(ValueError, match="Expected k to be a whole number of 1 or more; found 0"):
         scores.top(0)
 
 

@@ -1,0 +1,40 @@
+"""The table of bad values, by room; run it to see the totals and what is not refused well."""
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+
+from bad_calls import Entry, Verdict, totals, try_all
+from good_things import Things
+
+ROOMS = {
+    "heads": "bad_analysis.HEADS",
+    "analysis": "bad_analysis.ANALYSIS",
+    #    "interventions": "bad_interventions.INTERVENTIONS",
+    #    "views": "bad_interventions.VIEWS",
+    #    "bench": "bad_interventions.BENCH",
+}
+
+
+def entries_of(room: str) -> list[Entry]:
+    module, _, name = ROOMS[room].partition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def main(rooms: list[str]) -> None:
+    verdicts: list[Verdict] = []
+    with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as empty:
+        things = Things(Path(made))
+        for room in rooms or ROOMS:
+            for entry in entries_of(room):
+                entry.good(things)
+                verdicts += try_all(room, entry, things, Path(empty))
+    for verdict in verdicts:
+        if verdict.outcome != "refused well":
+            print(f"{verdict.outcome:14} {verdict.call}: {verdict.said[:300]}".replace("\n", " "))
+    print("\n".join(totals((v.room, v.outcome) for v in verdicts)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
