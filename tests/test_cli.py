@@ -109,8 +109,13 @@ def test_detect_writes_a_run_that_can_be_repeated(finished, tmp_path):
     assert description["n_prompts"] == 48
     again = tmp_path / "again"
     assert main(["detect", *SMALL, "--save-prompts", "--out", str(again)]) == 0
-    for name in ("trials.jsonl", "heads.jsonl", "scores.csv", "head_scores.json"):
+    for name in ("trials.jsonl", "scores.csv", "head_scores.json"):
         assert (again / name).read_bytes() == (finished / name).read_bytes()
+    logs = [(folder / "heads.jsonl").read_bytes().split(b"\n") for folder in (again, finished)]
+    assert logs[0][1:] == logs[1][1:]
+    begun = json.loads(logs[1][0])["description"]
+    assert begun == {name: description[name] for name in begun}
+    assert set(begun) > {"key", "arguments", "started", "model", "versions"}
     repeated = json.loads((again / "run.json").read_text())
     assert repeated["key"] == description["key"]
     assert repeated["model"] == description["model"]

@@ -3,9 +3,9 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rh_lens.cli import options
 
@@ -74,36 +74,27 @@ def _detect(
     shard: "Shard | None",
 ) -> int:
     """Answer what is missing in a run folder, and print the result or where its parts are."""
-    from rh_lens.detection import NoAcceptedTrialsError, detect_retrieval_heads, room_for_answers
-    from rh_lens.records import RunFolder, run_key
-    from rh_lens.runtime import eos_token_ids, stop_rule
+    from rh_lens.detection import NoAcceptedTrialsError
+    from rh_lens.records import RunFolder
     from rh_lens.views import summarise
 
-    description = options.describe_run("detect", args, model, prompts)
-    stop = stop_rule(model.tokenizer, eos=eos_token_ids(model))
-    how: dict[str, Any] = {
-        "score": args.score,
-        "threshold": args.threshold,
-        "max_new_tokens": args.max_new_tokens or room_for_answers(prompts),
-    }
-    ends = [*sorted(stop.token_ids), *stop.strings]
-    key = run_key(description["model"], prompts, **how, stop=ends)
-    folder = RunFolder(out, prompts, key, description, shard=shard, save_prompts=args.save_prompts)
-    how |= {"stop": stop, "progress": not args.quiet and (shard is None or shard.number == 1)}
+    folder = RunFolder(
+        out,
+        model,
+        prompts,
+        score=args.score,
+        threshold=args.threshold,
+        max_new_tokens=args.max_new_tokens,
+        name=args.model,
+        description=options.describe_command("detect", args, prompts),
+        shard=shard,
+        save_prompts=args.save_prompts,
+    )
     try:
         with folder as run:
             _say_what_is_there(run)
-            if run.missing:
-                with suppress(NoAcceptedTrialsError), _saying_where_to_go_on(run):
-                    detect_retrieval_heads(
-                        model,
-                        prompts,
-                        only=run.missing,
-                        done=run.done,
-                        on_start=run.start,
-                        on_trial=run.add,
-                        **how,
-                    )
+            with _saying_where_to_go_on(run):
+                run.detect(progress=not args.quiet and (shard is None or shard.number == 1))
             if shard:
                 print(f"Shard {shard}: {len(run.done)} prompts are answered, in {out}")
                 print(f"When all shards have ended: rh-lens merge {args.out}")

@@ -118,12 +118,17 @@ def describe_run(
     command: str, args: argparse.Namespace, model: "Bridge", prompts: "Sequence[NeedlePrompt]"
 ) -> dict[str, Any]:
     """What goes into `run.json`: enough to repeat the command."""
-    from rh_lens.records import (
-        describe_machine,
-        describe_model,
-        package_versions,
-        prompts_sha256,
-    )
+    from rh_lens.records import describe_model
+
+    described = {"model": describe_model(model, args.model)}
+    return describe_command(command, args, prompts) | described
+
+
+def describe_command(
+    command: str, args: argparse.Namespace, prompts: "Sequence[NeedlePrompt]"
+) -> dict[str, Any]:
+    """The same without the model, which a run folder describes itself."""
+    from rh_lens.records import describe_machine, package_versions, prompts_sha256
 
     values = {
         key: str(value) if isinstance(value, Path) else value
@@ -134,7 +139,6 @@ def describe_run(
         "command": command,
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "arguments": values,
-        "model": describe_model(model, args.model),
         "n_prompts": len(prompts),
         "prompts_sha256": prompts_sha256(prompts),
         "haystack_sha256": prompts[0].haystack_sha256,

@@ -12,7 +12,12 @@ from rh_lens.demo.load import load_demo_model
 from rh_lens.detection import RetrievalResult, RetrievalScores, detect_retrieval_heads
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.prompts.template import Template
-from rh_lens.records import describe_model, prompts_sha256, read_head_scores, write_head_scores
+from rh_lens.records import (
+    prompts_sha256,
+    read_head_scores,
+    weights_sha256,
+    write_head_scores,
+)
 from rh_lens.runtime import Bridge
 
 FAMILY_FOLDER = Path(__file__).parent / "family_data"
@@ -69,7 +74,7 @@ def score_member(weights: Path, template: Template) -> tuple[RetrievalResult, di
         "heads": [head.label for head in result.heads()],
         "template": template.name,
         "prompts_sha256": prompts_sha256(prompts),
-        "weights_fingerprint": describe_model(model, weights.parent.name)["weights_fingerprint"],
+        "weights_sha256": weights_sha256(model),
     }
 
 

@@ -9,8 +9,13 @@ from rh_lens.detection.capture import (
     span_mass,
 )
 from rh_lens.detection.closed_book import ClosedBookVerdict, closed_book_check
-from rh_lens.detection.detect import detect_retrieval_heads, room_for_answers
+from rh_lens.detection.detect import detect_retrieval_heads
 from rh_lens.detection.detect_official import OfficialResult, detect_official
+from rh_lens.detection.detection_options import (
+    DetectionOptions,
+    detection_options,
+    room_for_answers,
+)
 from rh_lens.detection.events import EVENT_COLUMNS, CopyEvents, copy_mask, find_copy_events
 from rh_lens.detection.exact_mean import exact_mean
 from rh_lens.detection.official import official_score, official_span
@@ -36,6 +41,7 @@ __all__ = [
     "AttentionSources",
     "ClosedBookVerdict",
     "CopyEvents",
+    "DetectionOptions",
     "NoAcceptedTrialsError",
     "OfficialResult",
     "RecallMeasure",
@@ -55,6 +61,7 @@ __all__ = [
     "copy_mask",
     "detect_official",
     "detect_retrieval_heads",
+    "detection_options",
     "event_scores",
     "exact_mean",
     "find_copy_events",

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 from tqdm.auto import tqdm
 
+from rh_lens.detection.detection_options import detection_options
 from rh_lens.detection.events import CopyEvents, find_copy_events
 from rh_lens.detection.recorded_answers import recorded_answers
 from rh_lens.detection.result import RetrievalResult, require_score_name, score_trials
@@ -21,8 +22,6 @@ from rh_lens.runtime import (
     PrefillChoice,
     StopRule,
     attention_layers,
-    eos_token_ids,
-    stop_rule,
 )
 
 TrialWithEvents: TypeAlias = tuple[Trial, pd.DataFrame]
@@ -99,9 +98,10 @@ def detect_retrieval_heads(
     prompts = _require_prompts(prompts)
     ended = _require_same_prompts(done or {}, prompts)
     wanted = [index for index in _require_indices(only, prompts) if index not in ended]
+    asked = detection_options(model, prompts, max_new_tokens=max_new_tokens, stop=stop)
     options: dict[str, Any] = {
-        "max_new_tokens": room_for_answers(prompts) if max_new_tokens is None else max_new_tokens,
-        "stop": stop or stop_rule(model.tokenizer, eos=eos_token_ids(model)),
+        "max_new_tokens": asked.max_new_tokens,
+        "stop": asked.stop,
         "prefill": prefill,
         "share_prefixes": share_prefixes,
         "draft": draft,
@@ -125,12 +125,6 @@ def detect_retrieval_heads(
             if on_trial is not None:
                 on_trial(trial, events)
     return _result(model, score, threshold, ended)
-
-
-def room_for_answers(prompts: Sequence[NeedlePrompt]) -> int:
-    """Tokens that an answer may have: 32, or one and a half of the longest needle answer."""
-    longest = max((len(prompt.answer_tokens) for prompt in prompts), default=0)
-    return max(32, longest + longest // 2)
 
 
 def _trial_of_answer(

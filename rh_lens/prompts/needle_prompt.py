@@ -1,8 +1,10 @@
 """The result of building: a prompt whose needle is at a known place."""
 
 import hashlib
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from typing import Any
 
 from jaxtyping import Int
 from torch import Tensor
@@ -65,7 +67,26 @@ class NeedlePrompt:
         """Token ids of the answer, as they stand in the prompt."""
         return self.tokens[slice(*self.answer_span)]
 
+    @property
+    def content(self) -> dict[str, Any]:
+        """Every field by name, as JSON values, but the names of the haystack and of the template.
+
+        Whatever a score can depend on is here, also in fields that are added one day: the spans,
+        the needle with its answer, the depths. Token ids are given by the SHA-256 of 64-bit
+        little-endian integers; the needle's fields are called "needle.answer" and so on.
+        """
+        values = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in ("needle", "haystack_name", "template_name")
+        }
+        tokens = self.tokens.cpu().numpy().astype("<i8").tobytes()
+        values["tokens"] = hashlib.sha256(tokens).hexdigest()
+        values |= {f"needle.{name}": value for name, value in asdict(self.needle).items()}
+        return json.loads(json.dumps(values))
+
     @cached_property
     def sha256(self) -> str:
-        """Hexadecimal SHA-256 of the token ids (64-bit little-endian integers)."""
-        return hashlib.sha256(self.tokens.cpu().numpy().astype("<i8").tobytes()).hexdigest()
+        """Hexadecimal SHA-256 of all that a score can depend on: of `content`."""
+        text = json.dumps(self.content, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()

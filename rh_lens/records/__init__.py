@@ -11,21 +11,23 @@ from rh_lens.records.provenance import (
     package_versions,
     prompts_sha256,
     tokenizer_sha256,
-    weights_fingerprint,
 )
 from rh_lens.records.published import read_head_scores, write_head_means, write_head_scores
 from rh_lens.records.qrhead import read_qrhead, write_qrhead
+from rh_lens.records.run_folder import RunFolder
 from rh_lens.records.run_key import run_key
 from rh_lens.records.shards import Shard, deal_prompts
-from rh_lens.records.store import RunFolder
+from rh_lens.records.store import TrialStore
 from rh_lens.records.tables import require_new_folder, write_tables
 from rh_lens.records.trial_lines import trial_record
+from rh_lens.records.weights import weights_sha256
 
 __all__ = [
     "DamagedRunError",
     "RunFolder",
     "Shard",
     "StoredRun",
+    "TrialStore",
     "config_sha256",
     "deal_prompts",
     "describe_machine",
@@ -41,7 +43,7 @@ __all__ = [
     "run_key",
     "tokenizer_sha256",
     "trial_record",
-    "weights_fingerprint",
+    "weights_sha256",
     "write_duo_attention",
     "write_head_means",
     "write_head_scores",

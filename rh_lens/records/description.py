@@ -1,41 +1,68 @@
-"""`run.json`: what a run is, how far it has come, and whether another one is the same."""
+"""`run.json`: what a run is, and how far it has come."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from rh_lens.detection import Trial
 from rh_lens.records.files import write_json
 from rh_lens.records.log import HEADS, TRIALS, DamagedRunError
 from rh_lens.records.outputs import output_hashes
-from rh_lens.records.run_key import key_differences
-from rh_lens.records.shards import FOLDERS, Shard
+from rh_lens.records.shards import Shard
 
 RUN = "run.json"
-Status: TypeAlias = Literal["running", "stopped", "failed", "partial", "finished"]
+FORMAT = 2
+"""Of run folders. 1 had no such number, and a key without answers and with a part of the weights.
+"""
+Status: TypeAlias = Literal["running", "stopped", "failed", "merging", "partial", "finished"]
+STATUSES = get_args(Status)
 OVER = ("finished", "partial")
 """Status of a run whose log ends with a whole trial: answered, or merged from parts."""
+_PROGRESS = ("status", "error", "accounting", "files", "sessions", "merged")
 
 
 def read_description(folder: Path) -> dict[str, Any]:
     """The content of a folder's `run.json`.
 
     Raises:
-        DamagedRunError: It can't be read.
-        ValueError: It tells of something else than trials.
+        DamagedRunError: It can't be read, or does not say what a run's says.
+        ValueError: It tells of something else than trials, or is of a later format.
     """
     try:
         description = dict(json.loads((folder / RUN).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        problem = f"{RUN} can't be read ({type(error).__name__}: {error})"
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        problem = f"{RUN} can't be read ({type(error).__name__}: {str(error)[:200]})"
         raise DamagedRunError(folder, (problem,)) from error
     if "key" not in description:
         raise ValueError(
             f"Expected a run of rh-lens detect in {str(folder)!r}; found one of "
             f"{description.get('command')!r}, which has no key. Give another folder."
         )
+    if isinstance(found := description.get("format", 1), int) and found > FORMAT:
+        raise ValueError(
+            f"Expected a run folder of format {FORMAT} or earlier at {str(folder)!r}; found format "
+            f"{found}, of a later rh-lens. Read it with that one."
+        )
+    if missing := _missing_values(description):
+        problem = f"{RUN} does not say, or not as a run's does: {', '.join(missing)}"
+        raise DamagedRunError(folder, (problem,))
     return description
+
+
+def require_this_format(folder: Path, description: Mapping[str, Any]) -> None:
+    """Refuse a folder whose key does not hold all that this version compares.
+
+    Raises:
+        ValueError: It is of an earlier format.
+    """
+    if (found := description.get("format", 1)) != FORMAT:
+        raise ValueError(
+            f"Expected a run folder of format {FORMAT} at {str(folder)!r}; found format {found}, "
+            "of an earlier rh-lens, which noted neither the needles' answers nor all weights: "
+            "nobody can tell whether its trials are of this run. Its scores can be read; begin "
+            "anew in another folder to go on or to merge."
+        )
 
 
 def write_description(
@@ -55,7 +82,7 @@ def write_description(
         error: What ended it, with the `trials` that were under way.
     """
     content = {
-        **dict.fromkeys(("status", "error", "accounting")),
+        **dict.fromkeys(("format", "status", "error", "accounting")),
         **description,
         "status": status,
         "error": error,
@@ -65,45 +92,9 @@ def write_description(
     write_json(folder / RUN, content)
 
 
-def require_no_other_files(folder: Path) -> None:
-    """Refuse a folder that holds anything but shards, and what a run killed at once may leave.
-
-    Raises:
-        FileExistsError: It does.
-    """
-    if not folder.exists():
-        return
-    shards = {one.name for one in folder.glob(FOLDERS)}
-    files = {one.name for one in folder.iterdir() if not _is_beginning(one)}
-    if found := sorted(files - shards):
-        raise FileExistsError(
-            f"Expected a new or empty folder for a run; found {found[:4]} in {str(folder)!r}. "
-            "Choose another folder, or move these away."
-        )
-
-
-def require_same_run(folder: Path, before: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run that differs in its key or its shard.
-
-    Args:
-        folder: Named in the error.
-        before: Description that the folder holds.
-        here: `key`, `shard` and, to explain a difference, `arguments` of the run that would go on.
-
-    Raises:
-        ValueError: They differ; the message names every field, with both values.
-    """
-    differences = key_differences(before["key"], here["key"])
-    if differences:
-        # A hash of prompts says little; the arguments that made them say more.
-        differences += _differences("arguments", before, here)
-    differences += _differences("shard", before, here)
-    if differences:
-        raise ValueError(
-            f"Expected the run in {str(folder)!r} to be this one; found that it differs in "
-            f"{'; '.join(differences)}. Repeat it with what it was begun with, or choose another "
-            "folder."
-        )
+def what_it_is(description: Mapping[str, Any]) -> dict[str, Any]:
+    """A description without how far the run has come: what stays the same from its beginning."""
+    return {name: value for name, value in description.items() if name not in _PROGRESS}
 
 
 def count_trials(description: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, int]:
@@ -143,10 +134,33 @@ def shard_entry(shard: Shard | None, n_prompts: int) -> dict[str, int] | None:
     return {"number": shard.number, "of": shard.of, "prompts": n_prompts}
 
 
-def _is_beginning(file: Path) -> bool:
-    """Whether a file may stand there before `run.json` does; it holds no trial."""
-    return file.name == f"{RUN}.new" or (file.name in (TRIALS, HEADS) and file.stat().st_size == 0)
+def _missing_values(description: Mapping[str, Any]) -> list[str]:
+    """Names of the values that every run's description has and this one has not."""
+    wanted: dict[str, tuple[type, ...]] = {
+        "status": (str,),
+        "key.model": (dict,),
+        "key.options": (dict,),
+        "key.prompts.number": (int,),
+    }
+    optional: dict[str, tuple[type, ...]] = {
+        "files": (dict,),
+        "sessions": (list,),
+        "accounting.accepted": (int,),
+        "accounting.rejected": (int,),
+        "shard.prompts": (int,),
+    }
+    for name, types in optional.items():
+        if description.get(name.partition(".")[0]) is not None:
+            wanted[name] = types
+    missing = [name for name, types in wanted.items() if not _has(description, name, types)]
+    known = isinstance(description.get("status"), str) and description["status"] in STATUSES
+    return missing if known or "status" in missing else ["status", *missing]
 
 
-def _differences(field: str, before: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    return key_differences({field: before.get(field)}, {field: here.get(field)})
+def _has(values: Any, name: str, types: tuple[type, ...]) -> bool:
+    """Whether nested mappings hold a value of a type under a dotted name."""
+    for part in name.split("."):
+        if not isinstance(values, Mapping) or part not in values:
+            return False
+        values = values[part]
+    return isinstance(values, types)

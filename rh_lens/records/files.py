@@ -1,12 +1,19 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and that are no links to others."""
 
 import hashlib
 import json
 import os
+import re
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
+
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # where there are links, there is this
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.new")
 
 
 @contextmanager
@@ -14,9 +21,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """Context that gives a temporary path; what was written there then replaces `path` at once.
 
     A reader, or a process that is killed at any moment, sees the old file or the new one, and
-    never a part. After an error the old one stays.
+    never a part. After an error the old one stays. Nobody can have put a link where the temporary
+    file is made: its name can't be guessed and is refused if it exists. A link at `path` is
+    replaced, and what it leads to is left alone.
     """
-    temporary = path.with_name(path.name + ".new")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(16)}.new")
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o666))
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -27,6 +37,39 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is what a process that was killed inside `replacing` left behind."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what killed processes left behind; nobody else may be writing to the folder."""
+    for path in folder.iterdir():
+        if is_temporary(path):
+            path.unlink()
+
+
+def open_to_append(path: Path) -> FileIO:
+    """A file to append to, made if missing: a plain one that has no other name.
+
+    Raises:
+        OSError: It can't be opened.
+        ValueError: It is a link, has a second name (a hard link), or is no file.
+    """
+    # Without O_NONBLOCK, opening a pipe would wait for a reader.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0)
+    if path.is_symlink():
+        raise ValueError(f"{path.name} is a link, and what it leads to is not of this folder")
+    descriptor = os.open(path, flags, 0o666)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        raise ValueError(
+            f"{path.name} is no plain file, or has {status.st_nlink} names (hard links)"
+        )
+    return FileIO(descriptor, "a")
 
 
 def write_json(path: Path, content: Any) -> None:

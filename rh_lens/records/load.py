@@ -23,8 +23,10 @@ from rh_lens.records.description import (
     count_trials,
     missing_trials,
     read_description,
+    require_this_format,
 )
-from rh_lens.records.log import TRIALS, DamagedRunError, Entry, Log, read_log
+from rh_lens.records.going_on import require_no_merge
+from rh_lens.records.log import HEADS, TRIALS, DamagedRunError, Entry, Log, read_log
 from rh_lens.records.outputs import output_hashes
 from rh_lens.records.run_key import key_sha256
 from rh_lens.records.shards import FOLDERS
@@ -37,8 +39,8 @@ class StoredRun:
 
     Args:
         path: The folder.
-        description: The content of `run.json`: status, accounting, key, arguments, versions; empty
-            where that is damaged.
+        description: The content of `run.json`: status, accounting, key, arguments, versions; where
+            that is damaged, what the log says of the run, without the first two.
         answered: The trials, by index. Token ids of a prompt that were not saved are -1, all but
             the answer's.
         trials: The trials as a table, one row a trial, columns as in `trials.jsonl`.
@@ -64,7 +66,8 @@ class StoredRun:
 
     @property
     def status(self) -> str:
-        """One of "running" (or killed while it ran), "stopped", "failed", "partial", "finished"."""
+        """One of "running" (or killed while it ran), "stopped", "failed", "partial", "finished";
+        "unknown" where `run.json` is damaged."""
         return self.description.get("status", "unknown")
 
     @cached_property
@@ -73,7 +76,7 @@ class StoredRun:
 
         Raises:
             NoAcceptedTrialsError: The score averages accepted trials and there are none.
-            ValueError: `run.json` is damaged and does not say which score.
+            ValueError: Neither `run.json` nor the log says which score.
         """
         return self.score(self._option("score"))
 
@@ -109,8 +112,8 @@ class StoredRun:
     def _option(self, name: str) -> Any:
         if "key" not in self.description:
             raise ValueError(
-                f"Expected {RUN} to say which {name} the run has; found it damaged. Ask for a "
-                'score by its name: run.score("position").'
+                f"Expected {RUN} or {HEADS} to say which {name} the run has; found both damaged. "
+                'Ask for a score by its name: run.score("position").'
             )
         return self.description["key"]["options"][name]
 
@@ -129,16 +132,31 @@ def load_run(
     Raises:
         DamagedRunError: The folder is damaged, and `recover` is not set.
         FileNotFoundError: The folder is not a run's.
-        ValueError: `prompts` are others.
+        ValueError: `prompts` are others, or a merge into the folder was interrupted.
     """
     folder = Path(path)
     description, damage = _read_description(folder)
+    if description:
+        require_no_merge(folder, description)
     log = _read_log(folder, description)
     if description and not log.damage:
         damage += missing_trials(description, len(log.entries))
     damage += [*log.damage, *_changed_outputs(folder, description)]
     if damage and not recover:
         raise DamagedRunError(folder, tuple(damage))
+    if prompts is not None and description:
+        require_this_format(folder, description)
+    return stored_run(folder, description or log.description or {}, log, prompts, damage)
+
+
+def stored_run(
+    folder: Path,
+    description: dict[str, Any],
+    log: Log,
+    prompts: Sequence[NeedlePrompt] | None = None,
+    damage: Sequence[str] = (),
+) -> StoredRun:
+    """The run of a description and a log."""
     pairs = trials_of(log, prompts)
     return StoredRun(
         path=folder,

@@ -2,25 +2,26 @@
 
 `heads.jsonl` gets a trial's line first, then `trials.jsonl`, whose line names the other by its
 hash and ends with a hash of its own. A trial counts when both lines are whole and the hashes fit;
-so it counts whole or not at all, whatever interrupts the writing.
+so it counts whole or not at all, whatever interrupts the writing. In front of its trials,
+`heads.jsonl` has one line more: what the run is, so that the log alone tells of it.
 """
 
-import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from rh_lens.records.files import replacing, sync_folder
+from rh_lens.records.files import open_to_append, replacing, sync_folder
 from rh_lens.records.lock import lock_file
+from rh_lens.records.seals import line_sha256, seal, unseal
 
 TRIALS, HEADS = "trials.jsonl", "heads.jsonl"
-_SEAL = b', "sha256": "'
+_BEGINNING = b'{"description": '
 # A killed process loses nothing that was written; a computer that goes down may lose this much.
 _SECONDS_UNSYNCED = 1.0
 
@@ -39,7 +40,8 @@ class DamagedRunError(ValueError):
         super().__init__(
             f"Expected the run in {str(folder)!r} to be whole; found damage: {shown}. Copy the "
             "folder anew if you can. load_run(path, recover=True) reads the rest, and rh-lens "
-            "merge --recover --partial writes it to a new folder, where rh-lens detect goes on."
+            f"merge {folder} --recover --partial --out NEW writes it to a new folder, where "
+            "rh-lens detect --out NEW goes on."
         )
 
 
@@ -70,10 +72,18 @@ class Log:
     Args:
         entries: The trials that count, by index, in the order of writing.
         damage: What is wrong with the files, one text for each place.
+        first_line: The line of `heads.jsonl` that says what the run is, without its end; None if
+            there is none that is whole.
     """
 
     entries: dict[int, Entry]
     damage: tuple[str, ...]
+    first_line: bytes | None = None
+
+    @property
+    def description(self) -> dict[str, Any] | None:
+        """What the log itself says of the run; None if it does not."""
+        return None if self.first_line is None else json.loads(self.first_line)["description"]
 
 
 class LogWriter:
@@ -85,14 +95,15 @@ class LogWriter:
 
     Raises:
         BlockingIOError: Another process writes to the log.
+        DamagedRunError: A file of the log is a link.
     """
 
     def __init__(self, folder: Path, run: str) -> None:
-        self._run = run
-        self._trials = (folder / TRIALS).open("ab", buffering=0)
+        self._run, self._folder = run, folder
+        self._trials = _open(folder, TRIALS)
         try:
-            lock_file(self._trials, folder)
-            self._heads = (folder / HEADS).open("ab", buffering=0)
+            lock_file(self._trials.fileno(), folder, TRIALS)
+            self._heads = _open(folder, HEADS)
         except BaseException:
             self._trials.close()
             raise
@@ -102,8 +113,30 @@ class LogWriter:
     def cut_back(self, log: Log) -> None:
         """Cut away what follows the last whole trial of a log without damage."""
         entries = log.entries.values()
+        first = 0 if log.first_line is None else len(log.first_line) + 1
         self._trials.truncate(sum(len(entry.trial_line) + 1 for entry in entries))
-        self._heads.truncate(sum(len(entry.heads_line) + 1 for entry in entries))
+        self._heads.truncate(first + sum(len(entry.heads_line) + 1 for entry in entries))
+
+    def begin(self, description: Mapping[str, Any]) -> None:
+        """Write what the run is, in place of all that is there; a log begins with this.
+
+        Raises:
+            OSError: It could not be written; the log is empty.
+        """
+        for file in (self._trials, self._heads):
+            file.truncate(0)
+        try:
+            _write(self._heads, _first_line(description, self._run))
+            self.sync()
+        except BaseException:
+            with suppress(OSError):
+                self._heads.truncate(0)
+            raise
+
+    def discard(self) -> None:
+        """Remove the files, while nobody else can write to them."""
+        for name in (HEADS, TRIALS):
+            (self._folder / name).unlink(missing_ok=True)
 
     def append(self, record: dict[str, Any], heads: dict[str, Any]) -> None:
         """Add a trial. After an error it is not in the log, and the log is as it was.
@@ -116,7 +149,8 @@ class LogWriter:
         heads_line = json.dumps(heads, separators=(",", ":")).encode()
         try:
             _write(self._heads, heads_line)
-            _write(self._trials, _seal(record, self._run, _sha256(heads_line)))
+            sealed = seal({**record, "heads_sha256": line_sha256(heads_line)}, self._run)
+            _write(self._trials, sealed)
             if time.monotonic() - self._synced > _SECONDS_UNSYNCED:
                 self.sync()
         except BaseException:
@@ -153,13 +187,14 @@ def read_log(folder: Path, *, run: str | None, is_over: bool) -> Log:
         is_over: Whether nothing may follow the last whole trial.
     """
     (trial_lines, trial_rest), (heads_lines, heads_rest) = _all_lines(folder)
-    by_hash = {_sha256(line): line for line in heads_lines}
+    first, heads_lines = _without_first_line(heads_lines)
+    by_hash = {line_sha256(line): line for line in heads_lines}
     entries: dict[int, Entry] = {}
     damage = []
     for number, line in enumerate(trial_lines, start=1):
-        record, problem = _unseal(line, run), None
-        if record is None:
-            problem = "broken, or of another run"
+        record, problem = unseal(line, run), None
+        if record is None or not {"trial", "heads_sha256"} <= set(record):
+            record, problem = None, "broken, or of another run"
         elif record["heads_sha256"] not in by_hash:
             problem = f"trial {record['trial']} has no whole line in {HEADS}"
         elif record["trial"] in entries:
@@ -171,20 +206,51 @@ def read_log(folder: Path, *, run: str | None, is_over: bool) -> Log:
         entries[record["trial"]] = Entry(record, line, heads_line)
     n_more = len(heads_lines) - len(trial_lines)
     in_step = [entry.heads_line for entry in entries.values()] == heads_lines[: len(entries)]
+    if first is not None and unseal(first, run) is None:
+        first = None
+        damage.append(f"{HEADS}, line 1: broken, or of another run")
     if not damage and not (in_step and _may_end(n_more, trial_rest, heads_rest, is_over)):
         damage.append(
             f"{TRIALS} and {HEADS} do not end with the same trial: the second has {n_more} more "
             f"whole lines, and {len(trial_rest)} and {len(heads_rest)} bytes follow the last ones"
         )
-    return Log(entries, tuple(damage))
+    return Log(entries, tuple(damage), first)
 
 
-def copy_entries(entries: Sequence[Entry], folder: Path) -> None:
+def write_log(
+    folder: Path, run: str, description: Mapping[str, Any], entries: Sequence[Entry]
+) -> None:
     """Write a log of these trials to a folder, each file at once."""
+    lines = [_first_line(description, run), *(entry.heads_line for entry in entries)]
     with replacing(folder / HEADS) as temporary:
-        temporary.write_bytes(b"".join(entry.heads_line + b"\n" for entry in entries))
+        temporary.write_bytes(b"".join(line + b"\n" for line in lines))
     with replacing(folder / TRIALS) as temporary:
         temporary.write_bytes(b"".join(entry.trial_line + b"\n" for entry in entries))
+
+
+def is_empty_log(folder: Path) -> bool:
+    """Whether a folder's log holds no trial, nor the beginning of one's line."""
+    return not _size(folder / TRIALS) and len(_lines(folder / HEADS)[0]) < 2
+
+
+def _open(folder: Path, name: str) -> FileIO:
+    try:
+        return open_to_append(folder / name)
+    except ValueError as error:
+        raise DamagedRunError(folder, (str(error),)) from error
+
+
+def _first_line(description: Mapping[str, Any], run: str) -> bytes:
+    # In one order, wherever the description comes from: equal runs have equal logs.
+    in_order = json.loads(json.dumps(description, sort_keys=True))
+    return seal({"description": in_order}, run)
+
+
+def _without_first_line(heads_lines: list[bytes]) -> tuple[bytes | None, list[bytes]]:
+    """The line that says what the run is, if there is one, and the others."""
+    if heads_lines and heads_lines[0].startswith(_BEGINNING):
+        return heads_lines[0], heads_lines[1:]
+    return None, heads_lines
 
 
 def _may_end(n_more: int, trial_rest: bytes, heads_rest: bytes, is_over: bool) -> bool:
@@ -225,24 +291,3 @@ def _write(file: FileIO, line: bytes) -> None:
     rest = memoryview(line + b"\n")
     while rest:
         rest = rest[file.write(rest) :]
-
-
-def _seal(record: dict[str, Any], run: str, heads_sha256: str) -> bytes:
-    """A trial's line: the record, the run, the other line's hash, and a hash of all of these."""
-    content = {**record, "run": run, "heads_sha256": heads_sha256}
-    text = json.dumps(content, ensure_ascii=False).encode()
-    return text[:-1] + _SEAL + _sha256(text).encode() + b'"}'
-
-
-def _unseal(line: bytes, run: str | None) -> dict[str, Any] | None:
-    """The record of a trial's line, with the other line's hash; None if it is not as sealed."""
-    text, _, seal = line.rpartition(_SEAL)
-    text += b"}"
-    if seal != _sha256(text).encode() + b'"}':
-        return None
-    record = json.loads(text)
-    return record if record.pop("run") == run or run is None else None
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from rh_lens.prompts import NeedlePrompt
+from rh_lens.records.weights import weights_sha256
 from rh_lens.runtime import Bridge
 
 PACKAGES = (
@@ -22,28 +23,11 @@ PACKAGES = (
     "numpy",
     "pandas",
 )
-_VALUES_PER_PARAMETER = 64
 
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that can move a number."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-
-
-def weights_fingerprint(model: Bridge) -> str:
-    """SHA-256 over every parameter's name, shape, dtype and 64 of its values, evenly spread.
-
-    It reads little, so that it costs seconds on a model of 70 billion parameters: it tells
-    checkpoints apart, and is no proof that two models are equal in every weight.
-    """
-    digest = hashlib.sha256()
-    for name, parameter in sorted(model.original_model.state_dict().items()):
-        values = parameter.detach().flatten()
-        stride = max(1, len(values) // _VALUES_PER_PARAMETER)
-        sample = values[::stride][:_VALUES_PER_PARAMETER].double().cpu()
-        digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}".encode())
-        digest.update(sample.numpy().tobytes())
-    return digest.hexdigest()
 
 
 def tokenizer_sha256(tokenizer: Any) -> str:
@@ -76,12 +60,14 @@ def _without_names(config: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def prompts_sha256(prompts: Iterable[NeedlePrompt]) -> str:
-    """SHA-256 over the hashes of the prompts' token ids, in order."""
+    """SHA-256 over the hashes of prompts (`NeedlePrompt.sha256`), in order."""
     return hashlib.sha256("".join(prompt.sha256 for prompt in prompts).encode()).hexdigest()
 
 
 def describe_model(model: Bridge, name: str) -> dict[str, Any]:
-    """The model's name, revision, shape, precision, device and fingerprints.
+    """The model's name, revision, shape, precision, device and hashes.
+
+    All weights are read: a second or two for each billion parameters on a CPU.
 
     Args:
         model: A TransformerBridge.
@@ -101,7 +87,7 @@ def describe_model(model: Bridge, name: str) -> dict[str, Any]:
         "dtype": str(parameters[0].dtype).removeprefix("torch."),
         "device": str(model.cfg.device),
         "config_sha256": config_sha256(model),
-        "weights_fingerprint": weights_fingerprint(model),
+        "weights_sha256": weights_sha256(model),
         "tokenizer_sha256": tokenizer_sha256(model.tokenizer),
     }
 

@@ -3,53 +3,48 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from rh_lens.detection import ScoreName
+from rh_lens.detection import DetectionOptions
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.records.provenance import package_versions, prompts_sha256
 
-_MODEL_FIELDS = (
-    "architecture",
-    "n_layers",
-    "n_heads",
-    "n_key_value_heads",
-    "dtype",
-    "config_sha256",
-    "weights_fingerprint",
-    "tokenizer_sha256",
-)
+_WEIGHT_FIELDS = ("architecture", "n_layers", "n_heads", "dtype", "config_sha256", "weights_sha256")
+_MODEL_FIELDS = (*_WEIGHT_FIELDS, "n_key_value_heads", "tokenizer_sha256")
 # The others write tables and pictures only.
 _PACKAGES = ("rh-lens", "transformer_lens", "transformers", "tokenizers", "torch", "rouge-score")
+
+# Characters of a value in a message.
+_SHOWN = 120
 
 
 def run_key(
     model: Mapping[str, Any],
     prompts: Sequence[NeedlePrompt],
+    options: DetectionOptions,
     *,
-    score: ScoreName = "position",
-    threshold: float = 0.1,
-    **options: Any,
+    hooks: str | None = None,
 ) -> dict[str, Any]:
     """Everything that can move a number of a detection run, as JSON values.
 
     Two runs with the same key answer the same prompts in the same way. The number of threads and
-    the kind of accelerator are not in it, as they move the last bits only.
+    the kind of accelerator are not in it, and neither is how prompts are read (`prefill`,
+    `batch_size` ...), as they move the last bits only.
 
     Args:
         model: From `describe_model`.
-        prompts: All prompts of the run, also when only some are answered here.
-        score: As in `detect_retrieval_heads`, and so is the rest.
-        threshold: Score from which on a head counts as a retrieval head.
-        options: Further options, such as `max_new_tokens`, and a name for hooks that are held open
-            while the model answers; JSON values.
+        prompts: All prompts of the run, also when only some are answered here. Of each field of
+            theirs and of their needles there is a hash, so that a difference can be named.
+        options: From `detection_options`; every field of them is in the key.
+        hooks: A name for the hooks that are held open while the model answers.
     """
     versions = package_versions()
     key = {
         "model": {field: model[field] for field in _MODEL_FIELDS},
         "device": str(model["device"]).partition(":")[0],
-        "prompts": {"number": len(prompts), "sha256": prompts_sha256(prompts)},
-        "options": {"score": score, "threshold": threshold, **options},
+        "prompts": {"number": len(prompts), "sha256": prompts_sha256(prompts), **_parts(prompts)},
+        "options": {**options.record(), "hooks": hooks},
         "versions": {name: versions[name] for name in _PACKAGES},
     }
     return json.loads(json.dumps(key))
@@ -57,7 +52,7 @@ def run_key(
 
 def key_sha256(key: Mapping[str, Any]) -> str:
     """SHA-256 of a key, 16 hexadecimal digits of it: names the run in every line of its log."""
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    return _digits(key)
 
 
 def key_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
@@ -68,6 +63,37 @@ def key_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[s
         for name in {**old, **new}
         if name not in old or name not in new or old[name] != new[name]
     ]
+
+
+def require_same_weights(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Refuse a run of other weights, precision or configuration.
+
+    Args:
+        folder: The run's, named in the error.
+        there: The `model` of the run's key.
+        here: From `describe_model`.
+
+    Raises:
+        ValueError: They differ; the message names every field, with both values.
+    """
+    old, new = ({field: one.get(field) for field in _WEIGHT_FIELDS} for one in (there, here))
+    if differences := key_differences(old, new):
+        raise ValueError(
+            f"Expected the run in {str(folder)!r} to be of this model; found that it differs in "
+            f"{'; '.join(differences)}. Give the model that the run was made with (--model, "
+            "--revision, --dtype), or detect the heads of this one."
+        )
+
+
+def _parts(prompts: Sequence[NeedlePrompt]) -> dict[str, str]:
+    """A hash of each field of the prompts, over all of them."""
+    contents = [prompt.content for prompt in prompts]
+    names = {name: None for content in contents for name in content}
+    return {name: _digits([content.get(name) for content in contents]) for name in names}
+
+
+def _digits(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -84,4 +110,5 @@ def _shown(values: Mapping[str, Any], name: str) -> str:
     if name not in values:
         return "nothing"
     value = values[name]
-    return repr(value[:12] if isinstance(value, str) and len(value) == 64 else value)
+    text = repr(value[:12] if isinstance(value, str) and len(value) == 64 else value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

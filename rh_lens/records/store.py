@@ -1,25 +1,28 @@
-"""A run folder: every trial as it ended, whatever ends the run, and where to go on."""
+"""The trials of a run on disk: each as it ended, whatever ends the run, and where to go on."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from rh_lens.detection import NoAcceptedTrialsError, RetrievalResult, Trial
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.records.description import (
+    FORMAT,
     OVER,
     RUN,
     Status,
     missing_trials,
     read_description,
-    require_no_other_files,
-    require_same_run,
     shard_entry,
+    what_it_is,
     write_description,
 )
+from rh_lens.records.files import remove_temporaries
+from rh_lens.records.going_on import require_no_other_files, require_same_run
 from rh_lens.records.load import load_run, trials_of
 from rh_lens.records.log import DamagedRunError, LogWriter, read_log
 from rh_lens.records.outputs import output_hashes, remove_outputs, write_events, write_scores
@@ -27,30 +30,13 @@ from rh_lens.records.run_key import key_sha256
 from rh_lens.records.shards import Shard
 from rh_lens.records.trial_lines import heads_record, trial_record
 
+_Store = TypeVar("_Store", bound="TrialStore")
 
-class RunFolder:
-    """Writes a run while it goes on, and goes on with one that was stopped; a context manager.
 
-    | file | content |
-    |---|---|
-    | `run.json` | everything needed to repeat the run, its key, its status and accounting |
-    | `trials.jsonl` | one line for each trial: what was asked, what was answered, the verdict |
-    | `heads.jsonl` | one line for each trial: its events, and what each head could see |
-    | `events.parquet` | copy-paste events, columns `EVENT_COLUMNS` |
-    | `scores.csv` | one row for each head, best first |
-    | `head_scores.json` | scores in the published shape |
+class TrialStore:
+    """Writes trials while a run goes on, and goes on with one that was stopped; a context manager.
 
-    The first three grow with the run. Whatever ends it (an error, Ctrl-C, kill -9, a full disk),
-    the trials that had ended count, each once; the one under way does not. Opened again with the
-    same key, the folder goes on, and gives to the last bit what an undisturbed run gives. The last
-    three are written by `finish` from what is on disk.
-
-        key = run_key(describe_model(model, "demo"), prompts, score="position")
-        with RunFolder("runs/demo", prompts, key) as run:
-            detect_retrieval_heads(
-                model, prompts, only=run.missing, done=run.done, on_trial=run.add
-            )
-            result = run.finish()
+    It knows the prompts and a key, and no model: `RunFolder` has one, and describes the files.
 
     Args:
         path: The folder; made if missing.
@@ -82,12 +68,13 @@ class RunFolder:
         self._prompts, self._shard = prompts, shard
         self._indices = tuple(range(len(prompts))) if shard is None else shard.prompts(prompts)
         entry = shard_entry(shard, len(self._indices))
-        self._description = {"key": dict(key), "shard": entry, **(description or {})}
+        identity = {"format": FORMAT, "key": dict(key), "shard": entry}
+        self._description = {**(description or {}), **identity}
         self._save_prompts = save_prompts
         self._under_way: set[int] = set()
         self._tables_written = False
 
-    def __enter__(self) -> "RunFolder":
+    def __enter__(self: _Store) -> _Store:
         """Open the folder, and read what it holds.
 
         Raises:
@@ -96,13 +83,14 @@ class RunFolder:
             FileExistsError: It holds files that are no run.
             ValueError: It holds another run; the message names every field that differs.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         before = self._before()
+        self._is_new, self._makes_folder = before is None, not self.path.exists()
+        self.path.mkdir(parents=True, exist_ok=True)
         self._log = LogWriter(self.path, key_sha256(self._description["key"]))
         try:
             self._go_on_from(before)
         except BaseException:
-            self._log.close()
+            self._close(discard=self._is_new)
             raise
         return self
 
@@ -113,8 +101,10 @@ class RunFolder:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            self._log.close()
-            if self.was_finished:
+            has_begun = not self._is_new or self.done or self._under_way
+            discard = error is not None and not has_begun
+            self._close(discard=discard)
+            if self.was_finished or discard:
                 return
             failure = error if isinstance(error, Exception) else None
             if self._tables_written or (self._shard and not self.missing):
@@ -148,6 +138,11 @@ class RunFolder:
                 f"Expected a trial that is missing in {str(self.path)!r}; found trial {index}, "
                 f"which is {'there already' if index in self.done else 'of another shard'}. "
                 "Answer only=run.missing."
+            )
+        if trial.prompt.sha256 != self._prompts[index].sha256:
+            raise ValueError(
+                f"Expected trial {index} to be of prompt {index} of the run in {str(self.path)!r}; "
+                "found one of another prompt. Answer the prompts that the folder was opened with."
             )
         record = trial_record(trial)
         if self._save_prompts:
@@ -189,31 +184,54 @@ class RunFolder:
 
     def _before(self) -> dict[str, Any] | None:
         """Description of the run that is there, if it is this one; None in a new folder."""
+        if self._shard is not None and self.path.is_symlink():
+            raise FileExistsError(
+                f"Expected a folder for shard {self._shard} at {str(self.path)!r}; found a link. "
+                "Remove it, or name the folder that it leads to."
+            )
         if (self.path / RUN).exists():
             before = read_description(self.path)
-            require_same_run(self.path, before, self._description)
+            require_same_run(self.path, before, self._description, self._prompts)
             return before
         require_no_other_files(self.path)
         return None
 
     def _go_on_from(self, before: dict[str, Any] | None) -> None:
         """Take over the trials that are there, and have `run.json` say that the run goes on."""
-        status = before["status"] if before else "running"
-        log = read_log(self.path, run=key_sha256(self._description["key"]), is_over=status in OVER)
-        damage = log.damage or missing_trials(before or {"status": status}, len(log.entries))
-        if damage:
-            raise DamagedRunError(self.path, tuple(damage))
-        self.done = trials_of(log, self._prompts)
-        if before and status == "finished" and output_hashes(self.path) == before["files"]:
+        if before is not None and self._take_over(before):
             self.was_finished = True
             return
-        self._log.cut_back(log)
+        remove_temporaries(self.path)
         remove_outputs(self.path)
+        if before is None:
+            self._log.begin(what_it_is(self._description))
         session = {name: self._description.get(name) for name in ("started", "machine")}
         session["trials_before"] = len(self.done)
         sessions = [*(before or {}).get("sessions", []), session]
         self._description = {**(before or self._description), "sessions": sessions}
         self._describe("running")
+
+    def _take_over(self, before: dict[str, Any]) -> bool:
+        """Read the trials that are there; whether they and the tables are the whole run."""
+        run, is_over = key_sha256(self._description["key"]), before["status"] in OVER
+        log = read_log(self.path, run=run, is_over=is_over)
+        if damage := log.damage or missing_trials(before, len(log.entries)):
+            raise DamagedRunError(self.path, tuple(damage))
+        self.done = trials_of(log, self._prompts)
+        if before["status"] == "finished" and output_hashes(self.path) == before.get("files"):
+            return True
+        self._log.cut_back(log)
+        return False
+
+    def _close(self, *, discard: bool) -> None:
+        """Let other processes write; without a trace of the run, if it is to be discarded."""
+        if discard:
+            (self.path / RUN).unlink(missing_ok=True)
+            self._log.discard()
+        self._log.close()
+        if discard and self._makes_folder:
+            with suppress(OSError):  # somebody has put a file there
+                self.path.rmdir()
 
     def _describe(self, status: Status, error: Exception | None = None) -> None:
         """Replace `run.json` at once."""

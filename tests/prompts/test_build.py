@@ -292,7 +292,7 @@ def test_prompt_says_where_it_comes_from(
 ):
     prompt = build_prompt(tokenizers["metaspace"], haystack, needle, context_length=200, depth=0.25)
     ids = np.array(prompt.tokens.tolist(), dtype="<i8")
-    assert prompt.sha256 == hashlib.sha256(ids.tobytes()).hexdigest()
+    assert prompt.content["tokens"] == hashlib.sha256(ids.tobytes()).hexdigest()
     assert (prompt.haystack_name, prompt.haystack_sha256) == ("prose", haystack.sha256)
     assert (prompt.template_name, prompt.requested_depth) == ("base", 0.25)
     assert (prompt.haystack_start, prompt.haystack_repeats) == (0, 1)

@@ -8,9 +8,10 @@ import pandas as pd
 import torch
 from planted import make_prompt
 
-from rh_lens.detection import EVENT_COLUMNS, CopyEvents, Trial
+from rh_lens.detection import EVENT_COLUMNS, CopyEvents, DetectionOptions, Trial
 from rh_lens.prompts import Needle
-from rh_lens.records import RunFolder, run_key
+from rh_lens.records import TrialStore, run_key
+from rh_lens.runtime import StopRule
 
 N_LAYERS, N_HEADS, N_KV_HEADS = 3, 4, 2
 TOKENS = ["an", "otter", " ", "\n", "\u2028", '"', "말", "\x85", "\\"]
@@ -29,9 +30,15 @@ def model_description(**changes):
         "dtype": "float32",
         "device": "cpu",
         "config_sha256": "c" * 64,
-        "weights_fingerprint": "a" * 64,
+        "weights_sha256": "a" * 64,
         "tokenizer_sha256": "b" * 64,
     } | changes
+
+
+def choices(**changes):
+    """Some detection's options."""
+    values = {"score": "position", "threshold": 0.1, "min_recall": 0.5, "max_new_tokens": 7}
+    return DetectionOptions(**{**values, "stop": StopRule(frozenset({1}), ("\n",)), **changes})
 
 
 class RandomRun:
@@ -45,10 +52,10 @@ class RandomRun:
             for _ in range(n_trials)
         ]
         self.pairs = {index: self._trial(index) for index in range(n_trials)}
-        self.key = run_key(model_description(), self.prompts, score=score, max_new_tokens=7)
+        self.key = run_key(model_description(), self.prompts, choices(score=score))
 
-    def folder(self, path: Path, **options) -> RunFolder:
-        return RunFolder(path, self.prompts, copy.deepcopy(self.key), {"command": "x"}, **options)
+    def folder(self, path: Path, **options) -> TrialStore:
+        return TrialStore(path, self.prompts, copy.deepcopy(self.key), {"command": "x"}, **options)
 
     def write(self, path: Path, **options):
         """Open the folder, add what is missing, and finish."""

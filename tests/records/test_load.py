@@ -88,9 +88,10 @@ def test_damage_is_an_error_that_names_it_and_the_rest_can_be_had(finished, name
     folder, result = finished
     data = (folder / name).read_bytes()
     middle = data.split(b"\n")
+    place = 5 if name == "heads.jsonl" else 4
     broken = b"{" + data if name == "run.json" else data[: len(data) // 2]
     if name.endswith("l"):
-        middle[4] = middle[4][:-9]
+        middle[place] = middle[place][:-9]
         broken = b"\n".join(middle)
     (folder / name).write_bytes(broken)
     with pytest.raises(DamagedRunError, match=text) as caught:
@@ -104,20 +105,31 @@ def test_damage_is_an_error_that_names_it_and_the_rest_can_be_had(finished, name
     assert same(run.score("position").values, result.scores.values[kept])
 
 
-def test_a_run_whose_description_is_lost_still_has_scores_by_name(finished):
+def test_a_run_whose_description_is_lost_has_the_one_of_its_log(finished, made_up):
     folder, result = finished
     (folder / "run.json").unlink()
     run = load_run(folder, recover=True)
+    assert run.status == "unknown"
+    assert (run.description["key"], run.description["command"]) == (made_up.key, "x")
+    assert same(run.scores.values, result.scores.values)
+
+
+def test_a_run_without_any_description_still_has_scores_by_name(finished):
+    folder, result = finished
+    (folder / "run.json").unlink()
+    lines = (folder / "heads.jsonl").read_bytes()
+    (folder / "heads.jsonl").write_bytes(lines.replace(b"made_up", b"other", 1)[9:])
+    run = load_run(folder, recover=True)
     assert same(run.score("position").values, result.scores.values)
-    with pytest.raises(ValueError, match=r"Expected run\.json to say which score the run has"):
+    with pytest.raises(ValueError, match=r"Expected run\.json or heads\.jsonl to say which score"):
         _ = run.scores
 
 
 def test_a_truncated_finished_run_is_damaged_even_between_two_lines(finished):
     folder, _ = finished
-    for name in ("trials.jsonl", "heads.jsonl"):
+    for name, n_lines in (("trials.jsonl", 6), ("heads.jsonl", 7)):
         lines = (folder / name).read_bytes().split(b"\n")
-        (folder / name).write_bytes(b"\n".join([*lines[:6], b""]))
+        (folder / name).write_bytes(b"\n".join([*lines[:n_lines], b""]))
     with pytest.raises(DamagedRunError, match=r"hold 6 whole trials, and run\.json counts 9"):
         load_run(folder)
     assert len(load_run(folder, recover=True).trials) == 6

@@ -6,13 +6,15 @@ import pytest
 from stored_runs import LOGS
 
 from rh_lens.records import log
-from rh_lens.records.log import LogWriter, copy_entries, read_log
+from rh_lens.records.log import LogWriter, read_log, write_log
 
 RUN = "0123456789abcdef"
+WHAT = {"key": {"score": "말"}}
 
 
 def write(folder, n_trials):
     writer = LogWriter(folder, RUN)
+    writer.begin(WHAT)
     for trial in range(n_trials):
         writer.append({"trial": trial, "text": "a\u2028b"}, {"trial": trial, "n": 1.5})
     writer.close()
@@ -36,13 +38,16 @@ def test_each_file_is_plain_json_lines(tmp_path):
     write(tmp_path, 2)
     for name in LOGS:
         lines = (tmp_path / name).read_text(encoding="utf-8").split("\n")
+        if name == "heads.jsonl":
+            assert json.loads(lines.pop(0))["description"] == WHAT
         assert [json.loads(line)["trial"] for line in lines[:-1]] == [0, 1]
 
 
 def test_a_process_may_be_killed_at_any_byte(tmp_path):
     """Trial k is written as heads[k], then trials[k]: it counts from its last byte on."""
     whole = write(tmp_path, 2)
-    moments, before = [], dict.fromkeys(LOGS, 0)
+    before = {"trials.jsonl": 0, "heads.jsonl": whole["heads.jsonl"].index(b"\n") + 1}
+    moments = [(0, n) for n in range(before["heads.jsonl"])]
     for _ in range(2):
         after = {name: whole[name].index(b"\n", before[name]) + 1 for name in LOGS}
         moments += [(before["trials.jsonl"], n) for n in _range("heads.jsonl", before, after)]
@@ -83,7 +88,7 @@ def test_a_flipped_byte_is_never_taken_for_a_trial(tmp_path, is_over):
             for other in LOGS:
                 (tmp_path / other).write_bytes(bytes(broken) if other == name else whole[other])
             found = read(tmp_path, is_over=is_over)
-            line = whole[name][:place].count(b"\n")
+            line = whole[name][:place].count(b"\n") - (name == "heads.jsonl")
             assert set(found.entries) >= {0, 1, 2, 3} - {line, line + 1}
             is_end = place == len(whole[name]) - 1
             assert found.damage or (is_end and not is_over)
@@ -99,7 +104,8 @@ def test_damage_is_told_with_its_line(tmp_path):
     assert found.damage == ("trials.jsonl, line 2: broken, or of another run",)
     assert list(found.entries) == [0, 2]
     (tmp_path / "trials.jsonl").write_bytes(whole["trials.jsonl"])
-    (tmp_path / "heads.jsonl").write_bytes(whole["heads.jsonl"].split(b"\n", 1)[1])
+    lines = whole["heads.jsonl"].split(b"\n")
+    (tmp_path / "heads.jsonl").write_bytes(b"\n".join([lines[0], *lines[2:]]))
     assert read(tmp_path).damage == (
         "trials.jsonl, line 1: trial 0 has no whole line in heads.jsonl",
     )
@@ -108,7 +114,7 @@ def test_damage_is_told_with_its_line(tmp_path):
 def test_a_trial_counts_once_and_only_in_its_run(tmp_path):
     whole = write(tmp_path, 2)
     for name in LOGS:
-        first = whole[name].split(b"\n", 1)[0] + b"\n"
+        first = whole[name].split(b"\n")[name == "heads.jsonl"] + b"\n"
         (tmp_path / name).write_bytes(whole[name] + first)
     found = read(tmp_path)
     assert found.damage == ("trials.jsonl, line 3: trial 0 a second time; the first counts",)
@@ -162,7 +168,8 @@ def test_a_log_is_copied_line_by_line(tmp_path):
     (tmp_path / "two").mkdir()
     whole = write(tmp_path / "one", 3)
     entries = read(tmp_path / "one").entries
-    copy_entries([entries[index] for index in (2, 0)], tmp_path / "two")
+    write_log(tmp_path / "two", RUN, WHAT, [entries[index] for index in (2, 0)])
     assert list(read(tmp_path / "two", is_over=True).entries) == [2, 0]
     lines = whole["heads.jsonl"].split(b"\n")
-    assert (tmp_path / "two/heads.jsonl").read_bytes() == b"\n".join([lines[2], lines[0], b""])
+    expected = b"\n".join([lines[0], lines[3], lines[1], b""])
+    assert (tmp_path / "two/heads.jsonl").read_bytes() == expected

@@ -3,13 +3,13 @@ import json
 
 import pandas as pd
 import pytest
-from stored_runs import RandomRun, assert_same_run
+from stored_runs import RandomRun, assert_same_run, choices
 
 from rh_lens.detection import EVENT_COLUMNS, NoAcceptedTrialsError
 from rh_lens.records import (
     DamagedRunError,
-    RunFolder,
     Shard,
+    TrialStore,
     describe_model,
     load_run,
     log,
@@ -38,14 +38,14 @@ def describe(folder):
 
 @pytest.fixture(scope="module")
 def key(llama, otter_prompt):
-    return run_key(describe_model(llama, "tiny"), [otter_prompt] * 2)
+    return run_key(describe_model(llama, "tiny"), [otter_prompt] * 2, choices())
 
 
 @pytest.fixture
 def finished(run, key, otter_prompt, tmp_path):
     folder = tmp_path / "run"
     description = {"command": "detect", "started": "today", "machine": {}}
-    with RunFolder(folder, [otter_prompt] * 2, key, description, save_prompts=True) as store:
+    with TrialStore(folder, [otter_prompt] * 2, key, description, save_prompts=True) as store:
         result = run(only=store.missing, on_start=store.start, on_trial=store.add)
         store.finish()
     return folder, result
@@ -197,7 +197,7 @@ def test_a_trial_is_added_once_and_by_its_own_shard(made_up, tmp_path):
 @pytest.mark.parametrize(
     ("section", "field", "text"),
     [
-        ("model", "weights_fingerprint", "model.weights_fingerprint: 'aaaaaaaaaaaa' there, 1 here"),
+        ("model", "weights_sha256", "model.weights_sha256: 'aaaaaaaaaaaa' there, 1 here"),
         ("model", "dtype", "model.dtype: 'float32' there, 1 here"),
         ("model", "tokenizer_sha256", "model.tokenizer_sha256: 'bbbbbbbbbbbb' there, 1 here"),
         ("prompts", "number", "prompts.number: 9 there, 1 here"),
@@ -211,18 +211,20 @@ def test_another_run_is_refused_and_told_apart(made_up, undisturbed, section, fi
     other = {**made_up.key, section: {**made_up.key[section], field: 1}}
     before = (undisturbed / "run.json").read_bytes()
     with pytest.raises(ValueError, match="Expected the run in") as caught:
-        RunFolder(undisturbed, made_up.prompts, other).__enter__()
+        TrialStore(undisturbed, made_up.prompts, other).__enter__()
     assert text in str(caught.value)
     assert "arguments" not in str(caught.value)
     assert (undisturbed / "run.json").read_bytes() == before
 
 
 def test_a_difference_is_explained_by_the_arguments(made_up, tmp_path):
-    with RunFolder(tmp_path, made_up.prompts, made_up.key, {"arguments": {"depths": 5, "seed": 1}}):
+    with TrialStore(
+        tmp_path, made_up.prompts, made_up.key, {"arguments": {"depths": 5, "seed": 1}}
+    ):
         pass
     other = {**made_up.key, "prompts": {"number": 9, "sha256": "d" * 64}}
     with pytest.raises(ValueError, match=r"arguments.depths: 5 there, 6 here\. Repeat") as caught:
-        RunFolder(
+        TrialStore(
             tmp_path, made_up.prompts, other, {"arguments": {"depths": 6, "seed": 1}}
         ).__enter__()
     assert "prompts.sha256: " in str(caught.value)
@@ -294,6 +296,7 @@ def test_the_first_error_is_not_hidden_by_a_full_disk(made_up, tmp_path, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     def fill_the_disk(store):
+        store.start(0)
         monkeypatch.setattr("rh_lens.records.description.write_json", refuse)
         raise RuntimeError("first")
 
