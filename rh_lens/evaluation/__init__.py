@@ -1,17 +1,19 @@
 """What a model answers, and how sure one can be of it."""
 
 from rh_lens.evaluation.ablation_plan import AblationPlan, HeadSet, plan_ablation
-from rh_lens.evaluation.activity import ACTIVITY_COLUMNS
-from rh_lens.evaluation.curves import AblationCurve, ablation_curve
+from rh_lens.evaluation.activity import ACTIVITY_COLUMNS, HeadLooks
+from rh_lens.evaluation.curves import AblationCurve, SetAnswers, ablation_curve, answer_plan
 from rh_lens.evaluation.equivalence import equivalence_pvalue
 from rh_lens.evaluation.error_rules import ERROR_TYPES, REFUSALS, ErrorRules
 from rh_lens.evaluation.errors import ERROR_COLUMNS, classify_errors, error_shares
+from rh_lens.evaluation.failing_steps import first_failing_step
 from rh_lens.evaluation.intervals import (
     Estimate,
     difference_interval,
     mean_interval,
     unbounded_interval,
 )
+from rh_lens.evaluation.kept_answers import KeptAnswer, KeptAnswers
 from rh_lens.evaluation.permutation import (
     permutation_pvalue,
     sequential_pvalue,
@@ -21,12 +23,7 @@ from rh_lens.evaluation.permutation import (
 )
 from rh_lens.evaluation.perplexity import perplexity, window_losses
 from rh_lens.evaluation.recall import RecallResult, needle_recall
-from rh_lens.evaluation.statistics import (
-    bootstrap_interval,
-    holm,
-    mcnemar_pvalue,
-    sign_pvalue,
-)
+from rh_lens.evaluation.statistics import bootstrap_interval, holm, mcnemar_pvalue, sign_pvalue
 
 __all__ = [
     "ACTIVITY_COLUMNS",
@@ -37,14 +34,20 @@ __all__ = [
     "AblationPlan",
     "ErrorRules",
     "Estimate",
+    "HeadLooks",
     "HeadSet",
+    "KeptAnswer",
+    "KeptAnswers",
     "RecallResult",
+    "SetAnswers",
     "ablation_curve",
+    "answer_plan",
     "bootstrap_interval",
     "classify_errors",
     "difference_interval",
     "equivalence_pvalue",
     "error_shares",
+    "first_failing_step",
     "holm",
     "mcnemar_pvalue",
     "mean_interval",

@@ -1,16 +1,17 @@
-"""Where chosen heads looked while a model answered, as a table."""
+"""Where chosen heads looked while a model answered."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Int
-from torch import Tensor
+from jaxtyping import Float, Int
 
 from rh_lens.detection import AttentionSources
 from rh_lens.heads import Head
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.representation import short_repr
 from rh_lens.runtime import Bridge, attention_layers
 
 ACTIVITY_COLUMNS = (
@@ -33,87 +34,71 @@ needle's answer; `sink_mass` attention on the first token of the context.
 """
 
 
-def activity_rows(
-    condition: str, trial: int, sources: AttentionSources, heads: Sequence[Head]
-) -> pd.DataFrame:
-    """Recorded rows of some heads, in the order step, head.
+@dataclass(frozen=True, eq=False)
+class HeadLooks:
+    """Where some heads looked while one answer was said, step by step.
 
     Args:
-        condition: Goes into every row.
-        trial: Goes into every row.
-        sources: The rows that predicted an answer, recorded with a needle span.
-        heads: Which heads; they belong to the model.
+        source: Absolute position with the largest weight.
+        weight: Attention on it.
+        margin: How much less the second one gets.
+        needle_mass: Attention on the needle's answer.
+        sink_mass: Attention on the first token of the context.
+    """
+
+    source: Int[np.ndarray, "step head"]
+    weight: Float[np.ndarray, "step head"]
+    margin: Float[np.ndarray, "step head"]
+    needle_mass: Float[np.ndarray, "step head"]
+    sink_mass: Float[np.ndarray, "step head"]
+
+    __repr__ = short_repr
+
+    @classmethod
+    def of(cls, sources: AttentionSources, heads: Sequence[Head]) -> "HeadLooks":
+        """Those of the recorded rows that predicted an answer.
+
+        Args:
+            sources: Recorded with a needle span.
+            heads: Which heads; they belong to the model.
+
+        Raises:
+            ValueError: The sources were recorded without a needle span.
+        """
+        sources.require_needle_mass()
+        place = torch.tensor([sources.layers.index(head.layer) for head in heads])
+        index = torch.tensor([head.head for head in heads])
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: getattr(sources, name)[:, place, index].numpy() for name in names})
+
+
+def activity_table(
+    looks: Mapping[tuple[str, int], HeadLooks], heads: Sequence[Head]
+) -> pd.DataFrame:
+    """Looks of several answers as one table, in their order, then that of the steps and the heads.
+
+    Args:
+        looks: By condition and trial.
+        heads: The heads that they are of.
 
     Returns:
         Columns of `ACTIVITY_COLUMNS`.
-
-    Raises:
-        ValueError: The sources were recorded without a needle span.
     """
-    place = torch.tensor([sources.layers.index(head.layer) for head in heads])
-    index = torch.tensor([head.head for head in heads])
-    n_steps = sources.n_steps
-    values = {
-        "source": sources.source,
-        "weight": sources.weight,
-        "margin": sources.margin,
-        "needle_mass": sources.require_needle_mass(),
-        "sink_mass": sources.sink_mass,
+    n_steps = np.array([len(one.source) for one in looks.values()], dtype=np.int64)
+    n_rows = n_steps * len(heads)
+    names = pd.Series([name for name, _ in looks], dtype=str).array
+    steps = np.concatenate([np.arange(n, dtype=np.int64) for n in n_steps])
+    columns: dict[str, Any] = {
+        "condition": names.take(np.repeat(np.arange(len(looks)), n_rows)),
+        "trial": np.repeat(np.array([trial for _, trial in looks], dtype=np.int64), n_rows),
+        "step": steps.repeat(len(heads)),
+        "layer": np.tile([head.layer for head in heads], len(steps)),
+        "head": np.tile([head.head for head in heads], len(steps)),
     }
-    return pd.DataFrame(
-        {
-            "condition": [condition] * (n_steps * len(heads)),
-            "trial": trial,
-            "step": torch.arange(n_steps).repeat_interleave(len(heads)).numpy(),
-            "layer": [head.layer for head in heads] * n_steps,
-            "head": [head.head for head in heads] * n_steps,
-            **{name: rows[:, place, index].flatten().numpy() for name, rows in values.items()},
-        },
-        columns=list(ACTIVITY_COLUMNS),
-    )
-
-
-def looked_at(
-    activity: pd.DataFrame,
-    tokens: Mapping[tuple[str, int], Int[Tensor, "_"]],
-    prompts: Sequence[NeedlePrompt],
-) -> pd.DataFrame:
-    """What the recorded heads looked at, over all steps and heads of each answer.
-
-    Args:
-        activity: Columns `ACTIVITY_COLUMNS`.
-        tokens: Generated token ids by condition and trial.
-        prompts: The prompts, by trial.
-
-    Returns:
-        One row a condition and trial with at least one step: `condition`, `trial`,
-        `active_on_needle` (share of rows whose source is in the needle's answer),
-        `active_elsewhere` (share whose source is in the prompt but not in the answer, and holds the
-        very token said) and `sink_mass` (mean attention on the first token).
-    """
-    places = activity.groupby(["condition", "trial"], sort=False).indices
-    rows = []
-    for (condition, trial), generated in tokens.items():
-        if not len(generated):
-            continue
-        group = activity.iloc[places[condition, trial]]
-        prompt, said = prompts[trial], generated.numpy()
-        source, step = group["source"].to_numpy(), group["step"].to_numpy()
-        on_answer = (source >= prompt.answer_span[0]) & (source < prompt.answer_span[1])
-        # Behind the prompt come the tokens said before.
-        context = np.concatenate([prompt.tokens.numpy(), said])
-        on_said = (source < len(prompt.tokens)) & (context[source] == said[step])
-        rows.append(
-            {
-                "condition": condition,
-                "trial": trial,
-                "active_on_needle": on_answer.mean(),
-                "active_elsewhere": (on_said & ~on_answer).mean(),
-                "sink_mass": group["sink_mass"].mean(),
-            }
-        )
-    columns = ["condition", "trial", "active_on_needle", "active_elsewhere", "sink_mass"]
-    return pd.DataFrame(rows, columns=columns)
+    for field in fields(HeadLooks):
+        rows = [getattr(one, field.name).ravel() for one in looks.values()]
+        columns[field.name] = np.concatenate(rows)
+    return pd.DataFrame(columns, columns=list(ACTIVITY_COLUMNS))
 
 
 def require_heads(model: Bridge, heads: Sequence[Head]) -> None:

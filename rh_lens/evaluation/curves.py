@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
 from rh_lens.evaluation.ablation_plan import AblationPlan, plan_ablation
+from rh_lens.evaluation.kept_answers import KeptAnswer, KeptAnswers
 from rh_lens.evaluation.paired import TESTS, PairedAnswers
 from rh_lens.evaluation.recall import Metric, RecallResult, needle_recall
 from rh_lens.evaluation.statistics import holm
@@ -17,10 +18,21 @@ from rh_lens.prompts import NeedlePrompt
 from rh_lens.representation import cut, html_table
 from rh_lens.runtime import Bridge, Condition, FwdHooks, Scope
 
+Operator: TypeAlias = Callable[[Sequence[Head]], FwdHooks]
+"""What is done to heads: hooks from heads."""
+
+SetAnswers: TypeAlias = Mapping[tuple[tuple[Head, ...], int], KeptAnswer]
+"""Answers by the heads that were silenced, sorted, and the index of the prompt.
+
+They stay what they are when a plan grows, or names its sets in another way.
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class AblationCurve:
     """Answers with the top K heads silenced, and with controls silenced, for each K.
+
+    It can be pickled, as far as its operator's hooks can: those of this package can.
 
     Args:
         recall: All answers, by condition.
@@ -56,6 +68,11 @@ class AblationCurve:
     def heads(self) -> pd.DataFrame:
         """One row a condition: `condition`, `k`, `kind`, `draw` and the labels of its `heads`."""
         return self.plan.to_dataframe()
+
+    @property
+    def kept(self) -> SetAnswers:
+        """The answers themselves, for `answer_plan(done=...)` with a plan that has more sets."""
+        return _by_heads(self.plan, self.recall.kept)
 
     def label(self, table: pd.DataFrame) -> pd.DataFrame:
         """A table that has a column `condition`, with `k`, `kind` and `draw` beside it.
@@ -161,7 +178,7 @@ def ablation_curve(
     ranking: HeadsLike,
     *,
     ks: Sequence[int] | None = None,
-    operator: Callable[[Sequence[Head]], FwdHooks] | None = None,
+    operator: Operator | None = None,
     scope: Scope = "both",
     n_controls: int = 10,
     match: Match = "layer",
@@ -203,10 +220,71 @@ def ablation_curve(
     plan = plan_ablation(
         model, ranking, ks=ks, n_controls=n_controls, match=match, exclude=exclude, seed=seed
     )
+    return answer_plan(
+        model, prompts, plan, operator=operator, scope=scope, record=record, **options
+    )
+
+
+def answer_plan(
+    model: Bridge,
+    prompts: Iterable[NeedlePrompt],
+    plan: AblationPlan,
+    *,
+    operator: Operator | None = None,
+    scope: Scope = "both",
+    record: HeadsLike = (),
+    done: SetAnswers | None = None,
+    on_answers: Callable[[SetAnswers], object] | None = None,
+    **options: Any,
+) -> AblationCurve:
+    """Needle recall with each set of heads of a plan silenced; what is answered may be passed in.
+
+    A curve grows without asking anything twice:
+
+        curve = answer_plan(model, prompts, plan)
+        longer = answer_plan(model, prompts, plan_with_more_sets, done=curve.kept)
+
+    Args:
+        model: A TransformerBridge.
+        prompts: Needle prompts.
+        plan: From `plan_ablation`.
+        operator: As in `ablation_curve`, and so are the next two.
+        scope: While the prompt is read, while the answer is decoded, or both.
+        record: Heads whose attention is kept as `recall.activity`.
+        done: Answers under the same operator and scope to the same prompts, with the same heads
+            recorded. Those of sets that the plan lacks are left aside.
+        on_answers: Called with new answers as they end.
+        options: Further arguments of `needle_recall`, such as `max_new_tokens` or `progress`.
+
+    Raises:
+        RuntimeError: A hook was never called: an intervention did not take place.
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: There is no prompt, or what is done is of something else.
+    """
+    prompts = tuple(prompts)
     hooks = operator or partial(zero_ablation, model=model)
     conditions = {
         heads.condition: Condition(hooks(heads.heads) if heads.heads else (), scope)
         for heads in plan.sets
     }
-    recall = needle_recall(model, prompts, conditions, heads=record, **options)
+    before = {
+        (heads.condition, index): done[place]
+        for heads in plan.sets
+        for index in range(len(prompts))
+        if done and (place := (tuple(sorted(heads.heads)), index)) in done
+    }
+
+    def report(answers: KeptAnswers) -> None:
+        if on_answers is not None:
+            on_answers(_by_heads(plan, answers))
+
+    recall = needle_recall(
+        model, prompts, conditions, heads=record, done=before, on_answers=report, **options
+    )
     return AblationCurve(recall, plan, conditions)
+
+
+def _by_heads(plan: AblationPlan, answers: KeptAnswers) -> SetAnswers:
+    """Answers by the heads of their conditions."""
+    sets = {heads.condition: tuple(sorted(heads.heads)) for heads in plan.sets}
+    return {(sets[name], index): answer for (name, index), answer in answers.items()}

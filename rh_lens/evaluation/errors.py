@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from rh_lens.evaluation.activity import looked_at
 from rh_lens.evaluation.error_rules import ERROR_TYPES, ErrorRules, trace
+from rh_lens.evaluation.failing_steps import looked_at
 from rh_lens.evaluation.prompt_parts import prompt_parts
 from rh_lens.evaluation.recall import RecallResult
 
@@ -50,10 +50,13 @@ def classify_errors(
     extraction and hallucination without giving rules, and three more; the rules are ours.
 
     Where the result has an activity (`needle_recall(..., heads=top_heads)`), each answer also tells
-    what those heads did, over its steps and heads:
+    what those heads did at its failing steps: those from the first token on that departs from the
+    needle's answer, compared token by token from its start (`first_failing_step`). An answer that
+    only ends too early has none: what ends an answer is not a step.
 
     | column | |
     |---|---|
+    | `n_failing` | failing steps |
     | `active_on_needle` | share that looked most at the needle's answer |
     | `active_elsewhere` | share that looked most at the token said, elsewhere in the prompt |
     | `sink_mass` | mean attention on the first token |
@@ -61,8 +64,8 @@ def classify_errors(
     | `partly_active` | `active_on_needle` is above 0 and below `min_active` |
     | `attended_sink` | `sink_mass` is at least `min_sink` |
 
-    The shares are NaN for an answer without tokens. A head that is silenced at its output still
-    looks: its activity is what it would have copied.
+    The shares are NaN for an answer without failing steps. A head that is silenced at its output
+    still looks: its activity is what it would have copied.
 
     Args:
         result: From `needle_recall`.

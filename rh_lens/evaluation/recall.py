@@ -1,7 +1,7 @@
 """What a model answers to needle prompts under conditions."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
@@ -9,27 +9,23 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from rh_lens.detection import (
-    AttentionSources,
-    SourceRecorder,
-    acceptance,
-    answer_recorder,
-    room_for_answers,
+from rh_lens.detection import acceptance, room_for_answers
+from rh_lens.evaluation.activity import activity_table, require_heads
+from rh_lens.evaluation.kept_answers import (
+    KeptAnswers,
+    answers_with_looks,
+    require_kept_answers,
 )
-from rh_lens.evaluation.activity import activity_rows, require_heads
 from rh_lens.evaluation.statistics import bootstrap_interval
-from rh_lens.heads import HeadsLike, as_heads
+from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.representation import cut, html_table
 from rh_lens.runtime import (
-    Answer,
     Bridge,
     Condition,
-    FwdHooks,
     Generation,
     PrefillChoice,
     StopRule,
-    answer_conditions,
     eos_token_ids,
     stop_rule,
 )
@@ -51,6 +47,7 @@ class RecallResult:
         prompts: The prompts.
         tokenizer: The model's, to read the tokens with.
         activity: Where the chosen heads looked, columns `ACTIVITY_COLUMNS`; None without heads.
+        kept: The answers themselves, by condition and trial; see `needle_recall(done=...)`.
     """
 
     answers: pd.DataFrame
@@ -58,6 +55,7 @@ class RecallResult:
     prompts: tuple[NeedlePrompt, ...]
     tokenizer: Any
     activity: pd.DataFrame | None = None
+    kept: KeptAnswers = field(default_factory=dict)
 
     def __repr__(self) -> str:
         means = self.answers.groupby("condition", sort=False)["recall"].mean()
@@ -138,6 +136,8 @@ def needle_recall(
     prefill: PrefillChoice = "auto",
     share_prefixes: bool = True,
     draft: bool = True,
+    done: KeptAnswers | None = None,
+    on_answers: Callable[[KeptAnswers], object] | None = None,
 ) -> RecallResult:
     """How much of each needle a model answers under each condition.
 
@@ -164,13 +164,18 @@ def needle_recall(
         prefill: How prompts are read: "auto", "sdpa", "chunked" or "whole".
         share_prefixes: Whether prompts may continue from what they have in common with another.
         draft: Whether answers are guessed, and many tokens verified in one pass.
+        done: Answers that are there already, by condition and index of the prompt, such as
+            `RecallResult.kept` of an earlier call; they are not asked for again. After an
+            interruption the result is, to the last bit, that of one undisturbed call.
+        on_answers: Called with new answers as they end; those that come of the same passes come
+            together.
 
     Raises:
         RuntimeError: The chosen way of reading disagrees with the plain bridge, or a condition's
             hook was never called.
         TypeError: `model` is not a TransformerBridge.
-        ValueError: There is no prompt or no condition, a head is not the model's, or a prompt does
-            not fit the model.
+        ValueError: There is no prompt or no condition, a head is not the model's, a prompt does
+            not fit the model, or what is done is of something else.
     """
     prompts, heads = tuple(prompts), as_heads(heads)
     conditions = {"plain": Condition()} if conditions is None else conditions
@@ -183,49 +188,41 @@ def needle_recall(
         "share_prefixes": share_prefixes,
         "draft": draft,
     }
-    answers = _answers_with_sources(model, prompts, conditions, bool(heads), options)
-    n_answers = len(prompts) * len(conditions)
-    bar = tqdm(answers, total=n_answers, desc="answering", unit="answer", disable=not progress)
-    rows, tokens, activity = {}, {}, {}
-    for name, answer, sources in bar:
-        key = name, answer.index
-        rows[key] = _judge(*key, prompts[answer.index], answer.generation, model.tokenizer)
-        tokens[key] = answer.generation.tokens
-        if sources is not None:
-            activity[key] = activity_rows(*key, sources, heads)
-    order = [(name, index) for name in conditions for index in range(len(prompts))]
-    return RecallResult(
-        answers=pd.DataFrame([rows[key] for key in order]),
-        tokens={key: tokens[key] for key in order},
-        prompts=prompts,
-        tokenizer=model.tokenizer,
-        activity=pd.concat([activity[k] for k in order], ignore_index=True) if heads else None,
+    kept = dict(done or {})
+    require_kept_answers(kept, conditions, len(prompts), heads)
+    bar = tqdm(
+        total=len(prompts) * len(conditions),
+        initial=len(kept),
+        desc="answering",
+        unit="answer",
+        disable=not progress,
     )
+    with bar:
+        for new in answers_with_looks(model, prompts, conditions, heads, {*kept}, options):
+            if on_answers is not None:
+                on_answers(new)
+            kept |= new
+            bar.update(len(new))
+    order = [(name, index) for name in conditions for index in range(len(prompts))]
+    return _result({key: kept[key] for key in order}, prompts, model.tokenizer, heads)
 
 
-def _answers_with_sources(
-    model: Bridge,
-    prompts: Sequence[NeedlePrompt],
-    conditions: Mapping[str, Condition],
-    record: bool,
-    options: dict[str, Any],
-) -> Iterator[tuple[str, Answer, AttentionSources | None]]:
-    """Each answer, and the rows that predicted it where they are recorded."""
-    recorders: dict[tuple[str, int], SourceRecorder] = {}
-
-    def listen(name: str, index: int) -> FwdHooks:
-        if not record:
-            return ()
-        recorders[name, index] = answer_recorder(model, prompts[index])
-        return recorders[name, index].fwd_hooks()
-
-    for name, answer in answer_conditions(model, prompts, conditions, listen=listen, **options):
-        sources = None
-        if record:
-            recorded = recorders.pop((name, answer.index)).result()
-            n_prompt, n_steps = len(prompts[answer.index].tokens), len(answer.generation.tokens)
-            sources = recorded.answer_rows(n_prompt, n_steps)
-        yield name, answer, sources
+def _result(
+    kept: KeptAnswers, prompts: tuple[NeedlePrompt, ...], tokenizer: Any, heads: Sequence[Head]
+) -> RecallResult:
+    """All answers, judged, in their order."""
+    rows = [
+        _judge(*key, prompts[key[1]], answer.generation, tokenizer) for key, answer in kept.items()
+    ]
+    looks = {key: answer.looks for key, answer in kept.items() if answer.looks is not None}
+    return RecallResult(
+        answers=pd.DataFrame(rows),
+        tokens={key: answer.generation.tokens for key, answer in kept.items()},
+        prompts=prompts,
+        tokenizer=tokenizer,
+        activity=activity_table(looks, heads) if heads else None,
+        kept=kept,
+    )
 
 
 def _judge(

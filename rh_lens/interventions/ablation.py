@@ -1,6 +1,7 @@
 """Replacing the outputs of heads at `hook_z`, before the output projection."""
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -110,11 +111,13 @@ def _scaled(heads: HeadsLike, factor: float, model: Bridge | None) -> Hooks:
     counts = {} if model is None else head_counts(model)
     if model is not None:
         require_heads(heads, counts)
+    return edit_outputs(heads, lambda layer, indices: partial(_scale, factor), counts)
 
-    def scale(z: Float[Tensor, "batch pos head d_head"]) -> Float[Tensor, "batch pos head d_head"]:
-        return z * factor if factor else torch.zeros_like(z)
 
-    return edit_outputs(heads, lambda layer, indices: scale, counts)
+def _scale(
+    factor: float, z: Float[Tensor, "batch pos head d_head"]
+) -> Float[Tensor, "batch pos head d_head"]:
+    return z * factor if factor else torch.zeros_like(z)
 
 
 def _replaced(heads: HeadsLike, donor: HeadOutputs) -> Hooks:

@@ -41,7 +41,10 @@ def edit_outputs(
         n_heads: Heads in each layer, where known; others are as TransformerLens splits them.
     """
     return [
-        (f"blocks.{layer}.attn.hook_z", _output_hook(layer, own, edit_of(layer, own), n_heads))
+        (
+            f"blocks.{layer}.attn.hook_z",
+            _OutputHook(layer, own, edit_of(layer, own), n_heads.get(layer)),
+        )
         for layer, own in heads_by_layer(heads).items()
     ]
 
@@ -54,7 +57,7 @@ def edit_scores(heads: HeadsLike, edit_of: Callable[[int], HeadEdit]) -> Hooks:
         edit_of: Makes the edit of a layer; it is called with scores `[batch head query key]`.
     """
     return [
-        (f"blocks.{layer}.attn.hook_attn_scores", _score_hook(layer, own, edit_of(layer)))
+        (f"blocks.{layer}.attn.hook_attn_scores", _ScoreHook(layer, own, edit_of(layer)))
         for layer, own in heads_by_layer(heads).items()
     ]
 
@@ -130,28 +133,45 @@ def probe_patterns(model: Bridge, hooks: Hooks) -> dict[int, Float[Tensor, "head
     return patterns
 
 
-def _output_hook(
-    layer: int, indices: list[int], edit: HeadEdit, n_heads: Mapping[int, int]
-) -> Callable[..., Any]:
-    def edit_outputs_of_heads(z: Float[Tensor, "batch pos *head"], hook: Any) -> Tensor:
-        outputs = split_heads(z, hook, n_heads.get(layer)).clone()
-        _require_head(layer, indices, outputs.shape[2])
-        outputs[:, :, indices] = edit(outputs[:, :, indices])
+class _OutputHook:
+    """Hook that edits the outputs of some heads of a layer. It can be pickled, as a closure can't.
+
+    Args:
+        layer: The layer.
+        indices: The heads, sorted.
+        edit: Gives their new outputs.
+        n_heads: Heads in the layer; None: as TransformerLens splits them.
+    """
+
+    def __init__(self, layer: int, indices: list[int], edit: HeadEdit, n_heads: int | None) -> None:
+        self.layer, self.indices, self.edit, self.n_heads = layer, indices, edit, n_heads
+
+    def __call__(self, z: Float[Tensor, "batch pos *head"], hook: Any) -> Tensor:
+        outputs = split_heads(z, hook, self.n_heads).clone()
+        _require_head(self.layer, self.indices, outputs.shape[2])
+        outputs[:, :, self.indices] = self.edit(outputs[:, :, self.indices])
         return outputs.reshape(z.shape)
 
-    return edit_outputs_of_heads
 
+class _ScoreHook:
+    """Hook that edits the attention scores of some heads of a layer; it can be pickled too.
 
-def _score_hook(layer: int, indices: list[int], edit: HeadEdit) -> Callable[..., Any]:
-    def edit_scores_of_heads(
-        scores: Float[Tensor, "batch head query key"], hook: Any
+    Args:
+        layer: The layer.
+        indices: The heads, sorted.
+        edit: Gives their new scores.
+    """
+
+    def __init__(self, layer: int, indices: list[int], edit: HeadEdit) -> None:
+        self.layer, self.indices, self.edit = layer, indices, edit
+
+    def __call__(
+        self, scores: Float[Tensor, "batch head query key"], hook: Any
     ) -> Float[Tensor, "batch head query key"]:
-        _require_head(layer, indices, scores.shape[1])
+        _require_head(self.layer, self.indices, scores.shape[1])
         edited = scores.clone()
-        edited[:, indices] = edit(scores[:, indices])
+        edited[:, self.indices] = self.edit(scores[:, self.indices])
         return edited
-
-    return edit_scores_of_heads
 
 
 def _require_head(layer: int, indices: list[int], n_heads: int) -> None:

@@ -1,5 +1,7 @@
 """Attention that looks everywhere alike."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -40,15 +42,18 @@ def uniform_attention(model: Bridge, heads: HeadsLike) -> Hooks:
     """
     heads = as_heads(heads)
     require_heads(heads, head_counts(model))
-    dtype = model.cfg.dtype
-
-    def level(scores: Float[Tensor, "batch head query key"]) -> Tensor:
-        return scores.masked_fill(visible_keys(scores, dtype), 0.0)
-
+    level = partial(_level, model.cfg.dtype)
     hooks = edit_scores(heads, lambda layer: level)
     if hooks:
         _require_uniform(model, heads, probe_patterns(model, hooks))
     return hooks
+
+
+def _level(
+    dtype: torch.dtype, scores: Float[Tensor, "batch head query key"]
+) -> Float[Tensor, "batch head query key"]:
+    """Scores of 0 wherever a key is visible."""
+    return scores.masked_fill(visible_keys(scores, dtype), 0.0)
 
 
 def visible_keys(

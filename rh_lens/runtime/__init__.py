@@ -1,6 +1,6 @@
 """Running a bridge: prefill, greedy decoding while hooks listen, and what each layer can see."""
 
-from rh_lens.runtime.answer import Answer, answer_conditions, answer_prompts
+from rh_lens.runtime.answer import Answer, answer_prompts
 from rh_lens.runtime.answering import Generation
 from rh_lens.runtime.architecture import require_supported
 from rh_lens.runtime.attention import PrefillChoice, PrefillMethod, sdpa_attention
@@ -14,6 +14,7 @@ from rh_lens.runtime.bridge import (
 )
 from rh_lens.runtime.cache import CacheKind, cache_kind, require_decoder
 from rh_lens.runtime.condition import Condition, Scope
+from rh_lens.runtime.condition_answers import answer_conditions, answer_together
 from rh_lens.runtime.decode import greedy_decode, teacher_force
 from rh_lens.runtime.device import require_device
 from rh_lens.runtime.draft import Draft, DraftMemory
@@ -51,6 +52,7 @@ __all__ = [
     "Strategy",
     "answer_conditions",
     "answer_prompts",
+    "answer_together",
     "attention_layers",
     "attention_reach",
     "cache_kind",

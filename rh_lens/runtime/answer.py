@@ -1,7 +1,6 @@
 """Answering many needle prompts."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,8 @@ from rh_lens.runtime.answering import Generation
 from rh_lens.runtime.attention import PrefillChoice
 from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.bridge import Bridge, FwdHooks
-from rh_lens.runtime.condition import Condition
 from rh_lens.runtime.decode import greedy_decode
 from rh_lens.runtime.draft import Draft, DraftMemory
-from rh_lens.runtime.fired import must_fire
 from rh_lens.runtime.forks import can_fork, decode_forks
 from rh_lens.runtime.plan import plan_prompts
 from rh_lens.runtime.prefill import Context
@@ -92,75 +89,11 @@ def answer_prompts(
         return hooks_for(index)
 
     how = max_new_tokens, stop, prefill, share_prefixes, draft
-    for _, answer in _answers(model, prompts, wanted, (), {"": ()}, listen, *how):
-        yield answer
+    for together in answers_under(model, prompts, wanted, (), {"": ()}, listen, *how):
+        yield from together.values()
 
 
-def answer_conditions(
-    model: Bridge,
-    prompts: Sequence[NeedlePrompt],
-    conditions: Mapping[str, Condition],
-    *,
-    listen: Callable[[str, int], FwdHooks] = lambda name, index: (),
-    max_new_tokens: int,
-    stop: StopRule,
-    prefill: PrefillChoice = "auto",
-    share_prefixes: bool = True,
-    draft: bool = True,
-) -> Iterator[tuple[str, Answer]]:
-    """Greedy answers to needle prompts under several conditions.
-
-    Conditions that act on decoding only share their prompts, each read once, and where they can
-    their passes too (`rh_lens.runtime.forks`); otherwise the cache is cut back to the prompt after
-    each condition. The others read every prompt under their own hooks. Hybrids with state, and
-    contexts beyond a length-dependent RoPE, are read anew for every condition.
-
-    Args:
-        model: A TransformerBridge.
-        prompts: Prompts to answer.
-        conditions: Hooks and their scope, by name.
-        listen: Makes further decoding hooks, such as a recorder's, for a condition and the index of
-            a prompt; called before that prompt is answered.
-        max_new_tokens: Longest answer, in tokens.
-        stop: What ends an answer earlier.
-        prefill: How to read prompts: "auto", "sdpa", "chunked" or "whole".
-        share_prefixes: Whether a prompt may continue from what it has in common with another.
-        draft: Whether to guess answers and verify them.
-
-    Yields:
-        Name of the condition, and the answer.
-
-    Raises:
-        RuntimeError: The chosen way of reading disagrees with the plain bridge, or a condition's
-            hook was never called.
-        TypeError: `model` is not a TransformerBridge.
-        ValueError: A prompt does not fit the model, or the model can't be read as asked for.
-    """
-    options = max_new_tokens, stop, prefill, share_prefixes, draft
-    if not prompts:
-        return
-    with ExitStack() as stack:
-        for group in _read_alike(conditions):
-            watched = {
-                name: Condition(stack.enter_context(must_fire(c.hooks)), c.scope)
-                for name, c in group.items()
-            }
-            prefill_hooks = next(iter(watched.values())).prefill_hooks
-            decoding = {name: condition.decode_hooks for name, condition in watched.items()}
-            everything = range(len(prompts))
-            yield from _answers(
-                model, prompts, everything, prefill_hooks, decoding, listen, *options
-            )
-
-
-def _read_alike(conditions: Mapping[str, Condition]) -> list[dict[str, Condition]]:
-    """Conditions in groups that read their prompts without hooks, or each in its own way."""
-    plain = {name: c for name, c in conditions.items() if not c.prefill_hooks}
-    others = [{name: c} for name, c in conditions.items() if c.prefill_hooks]
-    return [plain, *others] if plain else others
-
-
-def _answers(
+def answers_under(
     model: Bridge,
     prompts: Sequence[NeedlePrompt],
     wanted: Collection[int],
@@ -172,8 +105,8 @@ def _answers(
     prefill: PrefillChoice,
     share_prefixes: bool,
     drafts: bool,
-) -> Iterator[tuple[str, Answer]]:
-    """Every wanted prompt's answer under each condition's decoding hooks."""
+) -> Iterator[dict[str, Answer]]:
+    """Every wanted prompt's answer under each condition's decoding hooks, as they are found."""
     longest = max(len(prompt.tokens) for prompt in prompts) + max_new_tokens
     context = open_context(model, prompts[0].tokens, longest=longest, prefill=prefill)
     share = share_prefixes and context.strategy.truncates
@@ -201,15 +134,16 @@ def _answers(
                 "context": context,
             }
             if forks:
-                answers = iter(decode_forks(model, prompt.tokens, asked, **options).items())
+                answers = iter([decode_forks(model, prompt.tokens, asked, **options)])
             else:
                 answers = _one_by_one(model, prompt, asked, prefill_hooks, options)
-            for name, generation in answers:
-                if (draft := asked[name][1]) is not None:
-                    answer = prompt.answer_tokens.tolist()
-                    memories[name].learn(prompt.needle, answer, generation.said, draft)
+            for together in answers:
+                for name, generation in together.items():
+                    if (draft := asked[name][1]) is not None:
+                        answer = prompt.answer_tokens.tolist()
+                        memories[name].learn(prompt.needle, answer, generation.said, draft)
                 if index in wanted:
-                    yield name, Answer(index, generation, context)
+                    yield {n: Answer(index, said, context) for n, said in together.items()}
 
 
 def _one_by_one(
@@ -218,7 +152,7 @@ def _one_by_one(
     asked: Mapping[str, tuple[FwdHooks, Draft | None]],
     prefill_hooks: FwdHooks,
     options: dict[str, Any],
-) -> Iterator[tuple[str, Generation]]:
+) -> Iterator[dict[str, Generation]]:
     """A prompt's answers under conditions, one after the other."""
     for name, (hooks, draft) in asked.items():
         generation = greedy_decode(
@@ -229,7 +163,7 @@ def _one_by_one(
             draft=draft,
             **options,
         )
-        yield name, generation
+        yield {name: generation}
 
 
 def _needed(unit: Sequence[int], wanted: Collection[int], carries: bool) -> Sequence[int]:

@@ -7,8 +7,7 @@ import torch
 from planted import make_prompt
 from tolerances import weight_rounding
 
-from rh_lens.evaluation import ACTIVITY_COLUMNS, needle_recall
-from rh_lens.evaluation import recall as recall_module
+from rh_lens.evaluation import ACTIVITY_COLUMNS, kept_answers, needle_recall
 from rh_lens.heads import Head
 from rh_lens.interventions import zero_ablation
 from rh_lens.prompts import Needle, build_grid, evaluation_needles, synthetic_haystack
@@ -171,7 +170,7 @@ def test_without_heads_nothing_is_recorded(llama, otter_prompt, monkeypatch):
     def refuse(model, prompt):
         raise AssertionError("a recorder was made")
 
-    monkeypatch.setattr(recall_module, "answer_recorder", refuse)
+    monkeypatch.setattr(kept_answers, "answer_recorder", refuse)
     assert run(llama, [otter_prompt], max_new_tokens=2).activity is None
 
 
