@@ -192,7 +192,7 @@ def test_shares_are_of_all_answers_of_a_condition(answer):
 
 
 def test_the_bundled_model_says_what_is_in_neither_without_its_retrieval_heads(demo_model):
-    """12 failed answers: none from the needle, none from the haystack."""
+    """11 failed answers: none from the needle, none from the haystack."""
     prompts = build_grid(
         demo_model.tokenizer,
         synthetic_haystack(),
@@ -207,5 +207,5 @@ def test_the_bundled_model_says_what_is_in_neither_without_its_retrieval_heads(d
     silenced = Condition(zero_ablation(Head(2, head) for head in (2, 3, 4, 5)), "decode")
     result = needle_recall(demo_model, prompts, {"silenced": silenced}, progress=False)
     (row,) = error_shares(classify_errors(result), result).to_dict("records")
-    assert row["n"] == 12
+    assert row["n"] == 11  # six depths fall on five boundaries at 128 tokens
     assert row["repetition"] + row["hallucination"] == 1.0
