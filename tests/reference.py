@@ -45,13 +45,25 @@ def event_score(sources: list[int], span: tuple[int, int]) -> float:
     return len(sources) / (span[1] - span[0])
 
 
-def teacher_forced_score(rows: list[Row], span: tuple[int, int]) -> float:
+def fed_attention_score(rows: list[Row], span: tuple[int, int]) -> float:
     """Rows that predict answer token t and look exactly at it / length of the answer."""
     n_aligned = 0
     for step, row in enumerate(rows):
         if most_attended(row)[0] == span[0] + step:
             n_aligned += 1
     return n_aligned / (span[1] - span[0])
+
+
+def teacher_forced_score(
+    rows: list[Row], choices: list[int], prompt: list[int], span: tuple[int, int]
+) -> float:
+    """Such rows at which the model's own choice is answer token t / length of the answer."""
+    n_copied = 0
+    for step, row in enumerate(rows):
+        position = span[0] + step
+        if most_attended(row)[0] == position and choices[step] == prompt[position]:
+            n_copied += 1
+    return n_copied / (span[1] - span[0])
 
 
 def attention_mass(rows: list[Row], span: tuple[int, int]) -> float:

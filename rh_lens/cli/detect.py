@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rh_lens.records import RunFolder, Shard
     from rh_lens.runtime import Bridge
 
-SCORES = ("position", "token-set", "event", "teacher-forced", "attention-mass")
+SCORES = ("position", "token-set", "event", "teacher-forced", "fed-attention", "attention-mass")
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -22,21 +22,32 @@ from rh_lens.detection.official import official_score, official_span
 from rh_lens.detection.result import NoAcceptedTrialsError, RetrievalResult, score_trials
 from rh_lens.detection.retrieval_scores import RetrievalScores, ScoreSource, require_scores
 from rh_lens.detection.scores import (
+    FORCED_SCORES,
+    SCORES,
     ScoreName,
     activation_frequency,
     always_active_heads,
     attention_mass_scores,
     event_scores,
+    fed_attention_scores,
     position_scores,
     teacher_forced_scores,
     token_set_scores,
 )
 from rh_lens.detection.sources import AttentionSources
-from rh_lens.detection.teacher_forced import aligned_share, teacher_forced_copy
+from rh_lens.detection.teacher_forced import (
+    aligned_share,
+    copied_share,
+    fed_attention,
+    forced_shares,
+    teacher_forced_copy,
+)
 from rh_lens.detection.trial import Trial, judge_trial, trial_table
 
 __all__ = [
     "EVENT_COLUMNS",
+    "FORCED_SCORES",
+    "SCORES",
     "Acceptance",
     "AttentionSources",
     "ClosedBookVerdict",
@@ -58,13 +69,17 @@ __all__ = [
     "answer_recorder",
     "attention_mass_scores",
     "closed_book_check",
+    "copied_share",
     "copy_mask",
     "detect_official",
     "detect_retrieval_heads",
     "detection_options",
     "event_scores",
     "exact_mean",
+    "fed_attention",
+    "fed_attention_scores",
     "find_copy_events",
+    "forced_shares",
     "judge_trial",
     "most_attended",
     "official_score",

@@ -11,9 +11,9 @@ from rh_lens.detection.detection_options import detection_options
 from rh_lens.detection.events import CopyEvents, find_copy_events
 from rh_lens.detection.recorded_answers import recorded_answers
 from rh_lens.detection.result import RetrievalResult, require_score_name, score_trials
-from rh_lens.detection.scores import ScoreName
+from rh_lens.detection.scores import FORCED_SCORES, ScoreName
 from rh_lens.detection.sources import AttentionSources
-from rh_lens.detection.teacher_forced import teacher_forced_copy
+from rh_lens.detection.teacher_forced import forced_shares
 from rh_lens.detection.trial import Trial, judge_trial
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime import (
@@ -61,8 +61,9 @@ def detect_retrieval_heads(
     Args:
         model: A TransformerBridge.
         prompts: Needle prompts, from `build_prompt` or `build_grid`.
-        score: Which definition `scores` holds. All but "teacher-forced" can be had afterwards from
-            `result.score(name)`; "teacher-forced" costs one more pass for each prompt.
+        score: Which definition `scores` holds. The others can be had afterwards from
+            `result.score(name)`, but for "teacher-forced" and "fed-attention": either of them
+            costs one more pass for each prompt, and then both can be had.
         threshold: Score from which on a head counts as a retrieval head.
         min_recall: A trial is accepted when the recall of its answer is above this.
         max_new_tokens: Longest answer in tokens. None: `room_for_answers`.
@@ -86,7 +87,8 @@ def detect_retrieval_heads(
         Scores, events and trials, rejected ones with their reasons.
 
     Raises:
-        NoAcceptedTrialsError: The model retrieved no needle (not with "teacher-forced").
+        NoAcceptedTrialsError: The model retrieved no needle (not with "teacher-forced" or
+            "fed-attention").
         RuntimeError: The chosen way of reading disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge.
         ValueError: There is no prompt, the score is unknown, the model has no attention or no KV
@@ -108,7 +110,7 @@ def detect_retrieval_heads(
         "batch_size": batch_size,
         "only": wanted,
     }
-    judge = partial(_trial_of_answer, model, min_recall, score == "teacher-forced")
+    judge = partial(_trial_of_answer, model, min_recall, score in FORCED_SCORES)
     with tqdm(
         initial=len(ended),
         total=len(ended) + len(wanted),
@@ -136,7 +138,7 @@ def _trial_of_answer(
     sources: AttentionSources,
 ) -> TrialWithEvents:
     """The trial that an answer makes, teacher-forced too if asked for, and its events."""
-    forced = teacher_forced_copy(model, prompt, context=answer.context) if forces else None
+    forced = forced_shares(model, prompt, context=answer.context) if forces else None
     tokens = answer.generation.tokens
     sources = sources.answer_rows(len(prompt.tokens), len(tokens))
     trial = judge_trial(
@@ -146,7 +148,7 @@ def _trial_of_answer(
         sources,
         model.tokenizer,
         min_recall=min_recall,
-        teacher_forced=forced,
+        forced=forced,
     )
     return trial, find_copy_events(answer.index, prompt, tokens, sources, model.tokenizer)
 

@@ -9,15 +9,7 @@ import pandas as pd
 from rh_lens.checks import require_choice
 from rh_lens.detection.events import CopyEvents
 from rh_lens.detection.retrieval_scores import RetrievalScores
-from rh_lens.detection.scores import (
-    ScoreName,
-    activation_frequency,
-    attention_mass_scores,
-    event_scores,
-    position_scores,
-    teacher_forced_scores,
-    token_set_scores,
-)
+from rh_lens.detection.scores import FORCED_SCORES, SCORES, ScoreName, activation_frequency
 from rh_lens.detection.trial import Trial
 from rh_lens.heads import Head
 from rh_lens.representation import html_table
@@ -127,10 +119,10 @@ class RetrievalResult:
 
 
 def score_trials(name: ScoreName, events: CopyEvents, trials: Sequence[Trial]) -> RetrievalScores:
-    """The score with this name: over accepted trials, or over all when it is teacher-forced.
+    """The score with this name: over accepted trials, or over all for one of `FORCED_SCORES`.
 
     Args:
-        name: "position", "token-set", "event", "teacher-forced" or "attention-mass".
+        name: One of `SCORES`, such as "position".
         events: Copy-paste events of all trials.
         trials: All trials of a run.
 
@@ -139,15 +131,12 @@ def score_trials(name: ScoreName, events: CopyEvents, trials: Sequence[Trial]) -
         ValueError: The name is unknown, or the trials were not teacher-forced.
     """
     require_score_name(name)
-    if name == "teacher-forced":
-        return teacher_forced_scores(trials)
+    if name in FORCED_SCORES:
+        return SCORES[name](events, trials)
     accepted = [trial for trial in trials if trial.accepted]
     if not accepted:
         raise NoAcceptedTrialsError(trials)
-    if name == "attention-mass":
-        return attention_mass_scores(accepted)
-    copies = {"position": position_scores, "token-set": token_set_scores, "event": event_scores}
-    return copies[name](events.of_trials(trial.index for trial in accepted), accepted)
+    return SCORES[name](events.of_trials(trial.index for trial in accepted), accepted)
 
 
 def require_score_name(name: str) -> None:

@@ -1,6 +1,6 @@
-"""Every definition of a head's score, each as its own function."""
+"""Every definition of a head's score, each as its own function, and the table of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import torch
@@ -12,7 +12,9 @@ from rh_lens.detection.retrieval_scores import RetrievalScores
 from rh_lens.detection.trial import Trial
 from rh_lens.heads import Head
 
-ScoreName: TypeAlias = Literal["position", "token-set", "event", "teacher-forced", "attention-mass"]
+ScoreName: TypeAlias = Literal[
+    "position", "token-set", "event", "teacher-forced", "fed-attention", "attention-mass"
+]
 
 
 def position_scores(events: CopyEvents, trials: Sequence[Trial]) -> RetrievalScores:
@@ -79,10 +81,15 @@ def event_scores(events: CopyEvents, trials: Sequence[Trial]) -> RetrievalScores
 
 
 def teacher_forced_scores(trials: Sequence[Trial]) -> RetrievalScores:
-    """Teacher-forced copy of each head: see `teacher_forced_copy`. No answer needs to be right.
+    r"""Share of each fed answer that each head copied, where the model's own choice was the token.
+
+    The answer $k$ is fed after the prompt. Position $t$ of it counts when the row that predicts
+    $k_t$ has its attention argmax on the matching position of the needle and the model's most
+    likely token there is $k_t$. No answer needs to be right; a model that retrieves nothing gives
+    no head a score. See `teacher_forced_copy`.
 
     Args:
-        trials: Trials of a run with `score="teacher-forced"`, accepted or not.
+        trials: Trials of a run with `score="teacher-forced"` or `"fed-attention"`, accepted or not.
 
     Returns:
         Scores in [0, 1], `values: [trial layer head]`, NaN where a head cannot see the answer.
@@ -90,13 +97,25 @@ def teacher_forced_scores(trials: Sequence[Trial]) -> RetrievalScores:
     Raises:
         ValueError: A trial was not teacher-forced, or there is no trial.
     """
-    values = [trial.teacher_forced for trial in trials if trial.teacher_forced is not None]
-    if not trials or len(values) < len(trials):
-        raise ValueError(
-            f"Expected teacher-forced trials; found {len(values)} among {len(trials)}. Run "
-            'detect_retrieval_heads(..., score="teacher-forced").'
-        )
-    return RetrievalScores(torch.stack(values).double(), "teacher-forced", _indices(trials))
+    return _forced_scores("teacher-forced", trials)
+
+
+def fed_attention_scores(trials: Sequence[Trial]) -> RetrievalScores:
+    """Share of each fed answer that each head looked at, whatever the model would have said.
+
+    The teacher-forced copy without its second condition, under a name of its own: heads of a model
+    that retrieves nothing may score 0.16. See `fed_attention`.
+
+    Args:
+        trials: Trials of a run with `score="teacher-forced"` or `"fed-attention"`, accepted or not.
+
+    Returns:
+        Scores in [0, 1], `values: [trial layer head]`, NaN where a head cannot see the answer.
+
+    Raises:
+        ValueError: A trial was not teacher-forced, or there is no trial.
+    """
+    return _forced_scores("fed-attention", trials)
 
 
 def attention_mass_scores(trials: Sequence[Trial]) -> RetrievalScores:
@@ -148,6 +167,32 @@ def always_active_heads(events: CopyEvents, trials: Sequence[Trial]) -> list[Hea
     """
     always = (activation_frequency(events, trials) == 1).nonzero().tolist()
     return [Head(layer, head) for layer, head in always]
+
+
+SCORES: Mapping[ScoreName, Callable[[CopyEvents, Sequence[Trial]], RetrievalScores]] = {
+    "position": position_scores,
+    "token-set": token_set_scores,
+    "event": event_scores,
+    "teacher-forced": lambda events, trials: teacher_forced_scores(trials),
+    "fed-attention": lambda events, trials: fed_attention_scores(trials),
+    "attention-mass": lambda events, trials: attention_mass_scores(trials),
+}
+"""Every score by its name, from the events of some trials and these trials."""
+
+FORCED_SCORES: tuple[ScoreName, ...] = ("teacher-forced", "fed-attention")
+"""Scores of fed answers: over all trials, as none needs to be right; the others over accepted ones.
+"""
+
+
+def _forced_scores(name: ScoreName, trials: Sequence[Trial]) -> RetrievalScores:
+    """Shares of fed answers that the trials hold under a name."""
+    values = [trial.forced[name] for trial in trials if name in trial.forced]
+    if not trials or len(values) < len(trials):
+        raise ValueError(
+            f"Expected teacher-forced trials; found {len(values)} among {len(trials)}. Run "
+            f'detect_retrieval_heads(..., score="{name}").'
+        )
+    return RetrievalScores(torch.stack(values).double(), name, _indices(trials))
 
 
 def _count_events(

@@ -1,7 +1,7 @@
 """Where the heads look while the needle's answer is fed to the model."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rh_lens.detection.capture import answer_recorder
@@ -18,18 +18,32 @@ def aligned_share(
         source: Most-attended absolute position of the row that predicts answer token t, for all t.
         answer_start: Position of answer token 0 in the prompt.
     """
-    expected = answer_start + torch.arange(len(source))
-    return (source == expected[:, None, None]).double().mean(dim=0)
+    return _aligned(source, answer_start).double().mean(dim=0)
+
+
+def copied_share(
+    source: Int[Tensor, "answer layer head"], answer_start: int, chosen: Bool[Tensor, "answer"]
+) -> Float[Tensor, "layer head"]:
+    """Share of the answer's tokens whose predicting row looks at them, and that the model chooses.
+
+    Args:
+        source: Most-attended absolute position of the row that predicts answer token t, for all t.
+        answer_start: Position of answer token 0 in the prompt.
+        chosen: Whether the model's own choice, its most likely token, is answer token t.
+    """
+    copied = _aligned(source, answer_start) & chosen[:, None, None]
+    return copied.double().mean(dim=0)
 
 
 def teacher_forced_copy(
     model: Bridge, prompt: NeedlePrompt, *, context: Context | None = None
 ) -> Float[Tensor, "layer head"]:
-    """Share of the needle's answer that each head points at while the answer is fed to the model.
+    """Share of the needle's answer that each head copies while the answer is fed to the model.
 
-    Row t predicts answer token t and counts when its most-attended position is where that token
-    stands in the needle. Nothing is generated, so it works on models that fail the test; it is
-    another quantity than the scores of generated answers and is not to be mixed with them.
+    Row t predicts answer token t. It counts when its most-attended position is where that token
+    stands in the needle and the model's own choice, its most likely token, is that token. Nothing
+    is generated, so it works on models that fail the test: a head of a model that retrieves nothing
+    has 0. It is another estimand than the scores of generated answers: never mix them.
 
     Args:
         model: A TransformerBridge.
@@ -45,9 +59,72 @@ def teacher_forced_copy(
         ValueError: The model has no attention or no KV cache, or the prompt does not fit its
             learned positions.
     """
-    answer = prompt.answer_tokens
+    return forced_shares(model, prompt, context=context)["teacher-forced"]
+
+
+def fed_attention(
+    model: Bridge, prompt: NeedlePrompt, *, context: Context | None = None
+) -> Float[Tensor, "layer head"]:
+    """Share of the needle's answer that each head points at while the answer is fed to the model.
+
+    Row t predicts answer token t and counts when its most-attended position is where that token
+    stands in the needle, whatever the model itself would say there. It shows where heads look;
+    heads of models that retrieve nothing have up to 0.16. `teacher_forced_copy` asks for the
+    model's choice too.
+
+    Args:
+        model: A TransformerBridge.
+        prompt: The prompt.
+        context: Context to continue, such as `Answer.context`. None: the prompt is read anew.
+
+    Returns:
+        Shares in [0, 1], as those of `teacher_forced_copy`, and none below them.
+
+    Raises:
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: As for `teacher_forced_copy`.
+    """
+    return forced_shares(model, prompt, context=context)["fed-attention"]
+
+
+def forced_shares(
+    model: Bridge, prompt: NeedlePrompt, *, context: Context | None = None
+) -> dict[str, Float[Tensor, "layer head"]]:
+    """What one pass of the fed answer gives, by the name of the score.
+
+    Args:
+        model: A TransformerBridge.
+        prompt: The prompt.
+        context: Context to continue, such as `Answer.context`. None: the prompt is read anew.
+
+    Returns:
+        "teacher-forced": see `teacher_forced_copy`; "fed-attention": see `fed_attention`.
+
+    Raises:
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: As for `teacher_forced_copy`.
+    """
+    answer, start = prompt.answer_tokens, prompt.answer_span[0]
     recorder = answer_recorder(model, prompt)
-    teacher_force(model, prompt.tokens, answer, decode_hooks=recorder.fwd_hooks(), context=context)
+    logits = teacher_force(
+        model, prompt.tokens, answer, decode_hooks=recorder.fwd_hooks(), context=context
+    )
     sources = recorder.result().answer_rows(len(prompt.tokens), len(answer))
-    share = sources.by_model_layer(aligned_share(sources.source, prompt.answer_span[0]))
-    return share.where(sources.visible(prompt.answer_span), torch.nan)
+    chosen = logits.argmax(dim=-1).cpu() == answer
+    shares = {
+        "teacher-forced": copied_share(sources.source, start, chosen),
+        "fed-attention": aligned_share(sources.source, start),
+    }
+    visible = sources.visible(prompt.answer_span)
+    return {
+        name: sources.by_model_layer(share).where(visible, torch.nan)
+        for name, share in shares.items()
+    }
+
+
+def _aligned(
+    source: Int[Tensor, "answer layer head"], answer_start: int
+) -> Bool[Tensor, "answer layer head"]:
+    """Whether the row that predicts answer token t looks exactly at it."""
+    expected = answer_start + torch.arange(len(source))
+    return source == expected[:, None, None]

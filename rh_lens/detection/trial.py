@@ -1,7 +1,7 @@
 """One prompt, answered."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -33,7 +33,8 @@ class Trial:
         visible: Heads with a recorded row that could see some answer position.
         attention_mass: Attention on the answer span, averaged over the steps, in fp64; NaN where
             not visible.
-        teacher_forced: Teacher-forced copy, NaN where not visible; None unless it was asked for.
+        forced: Shares of the answer while it was fed to the model, NaN where not visible, by the
+            name of the score (`forced_shares`); empty unless they were asked for.
         n_ties: Rows of a head in which several positions got the most attention; the first counts.
     """
 
@@ -48,7 +49,7 @@ class Trial:
     recall_measure: RecallMeasure
     visible: Bool[Tensor, "layer head"]
     attention_mass: Float[Tensor, "layer head"]
-    teacher_forced: Float[Tensor, "layer head"] | None = None
+    forced: Mapping[str, Float[Tensor, "layer head"]] = field(default_factory=dict)
     n_ties: int = 0
 
     def __repr__(self) -> str:
@@ -66,7 +67,7 @@ def judge_trial(
     tokenizer: Any,
     *,
     min_recall: float = 0.5,
-    teacher_forced: Float[Tensor, "layer head"] | None = None,
+    forced: Mapping[str, Float[Tensor, "layer head"]] | None = None,
 ) -> Trial:
     """One answered prompt with its verdict and what its heads could see.
 
@@ -77,7 +78,7 @@ def judge_trial(
         sources: The rows that predicted it, recorded with the prompt's answer span as needle span.
         tokenizer: For answers that ROUGE can't read.
         min_recall: The trial is accepted when the recall of its answer is above this.
-        teacher_forced: From `teacher_forced_copy`, if it was asked for.
+        forced: From `forced_shares`, if they were asked for.
 
     Raises:
         ValueError: The sources were recorded without a needle span.
@@ -104,7 +105,7 @@ def judge_trial(
         recall_measure=verdict.recall_measure,
         visible=visible,
         attention_mass=mass.where(visible, torch.nan),
-        teacher_forced=teacher_forced,
+        forced=forced or {},
         n_ties=sources.n_ties,
     )
 

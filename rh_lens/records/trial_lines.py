@@ -59,17 +59,16 @@ def heads_record(trial: Trial, events: pd.DataFrame) -> dict[str, Any]:
     """What the heads did in a trial as JSON values: its line of `heads.jsonl`.
 
     `events` holds a list for each of `EVENT_COLUMNS` but the first. The others are [layer head]
-    arrays in base64: `visible` one bit a head, most significant first; `attention_mass` and
-    `teacher_forced` (or null) little-endian fp64. All numbers are exact.
+    arrays in base64: `visible` one bit a head, most significant first; `attention_mass` and those
+    in `forced`, by the name of the score, little-endian fp64. All numbers are exact.
     """
-    forced = trial.teacher_forced
     return {
         "trial": trial.index,
         "shape": list(trial.visible.shape),
         "n_events": len(events),
         "visible": _text(np.packbits(trial.visible.cpu().numpy())),
         "attention_mass": _text(_doubles(trial.attention_mass)),
-        "teacher_forced": None if forced is None else _text(_doubles(forced)),
+        "forced": {name: _text(_doubles(share)) for name, share in trial.forced.items()},
         "events": {name: events[name].tolist() for name in EVENT_COLUMNS[1:]},
     }
 
@@ -85,7 +84,10 @@ def read_trial(record: dict[str, Any], heads: dict[str, Any], prompt: NeedleProm
     n_layers, n_heads = heads["shape"]
     bits = np.frombuffer(b64decode(heads["visible"]), dtype=np.uint8)
     visible = np.unpackbits(bits, count=n_layers * n_heads).astype(bool)
-    forced = heads["teacher_forced"]
+    forced = heads.get("forced", {})
+    if heads.get("teacher_forced") is not None:
+        # Stored before the model's own choice was asked for as well.
+        forced = {"fed-attention": heads["teacher_forced"]}
     return Trial(
         index=record["trial"],
         prompt=prompt,
@@ -98,7 +100,7 @@ def read_trial(record: dict[str, Any], heads: dict[str, Any], prompt: NeedleProm
         recall_measure=record["recall_measure"],
         visible=torch.from_numpy(visible).reshape(n_layers, n_heads),
         attention_mass=_tensor(heads["attention_mass"], n_layers, n_heads),
-        teacher_forced=None if forced is None else _tensor(forced, n_layers, n_heads),
+        forced={name: _tensor(text, n_layers, n_heads) for name, text in forced.items()},
         n_ties=record["n_ties"],
     )
 

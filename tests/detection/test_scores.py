@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import reference
@@ -7,12 +8,16 @@ import torch
 from detection_cases import N_HEADS, N_LAYERS, SPAN, random_case
 
 from rh_lens.detection import (
+    SCORES,
     CopyEvents,
+    ScoreName,
     activation_frequency,
     aligned_share,
     always_active_heads,
     attention_mass_scores,
+    copied_share,
     event_scores,
+    fed_attention_scores,
     find_copy_events,
     position_scores,
     teacher_forced_scores,
@@ -105,7 +110,21 @@ def test_aligned_share_equals_plain_loops(cases):
         share = aligned_share(case.sources.source[:n_answer], SPAN[0])
         for layer, head in HEADS:
             rows = [step[layer][head] for step in case.rows[:n_answer]]
-            assert float(share[layer, head]) == reference.teacher_forced_score(rows, SPAN)
+            assert float(share[layer, head]) == reference.fed_attention_score(rows, SPAN)
+
+
+def test_copied_share_equals_plain_loops(cases):
+    n_answer = SPAN[1] - SPAN[0]
+    for case in cases:
+        tokens = case.prompt.tokens.tolist()
+        # The model chooses every other token of the answer.
+        choices = [tokens[SPAN[0] + t] if t % 2 else -1 for t in range(n_answer)]
+        chosen = torch.tensor([t % 2 == 1 for t in range(n_answer)])
+        share = copied_share(case.sources.source[:n_answer], SPAN[0], chosen)
+        for layer, head in HEADS:
+            rows = [step[layer][head] for step in case.rows[:n_answer]]
+            expected = reference.teacher_forced_score(rows, choices, tokens, SPAN)
+            assert float(share[layer, head]) == expected
 
 
 def test_activation_frequency_equals_plain_loops(cases, trials, events):
@@ -151,19 +170,28 @@ def test_means_skip_what_was_not_seen(cases, trials, events):
         )
 
 
-def test_teacher_forced_scores_stack_the_trials(trials):
+@pytest.mark.parametrize(
+    ("score", "name"),
+    [(teacher_forced_scores, "teacher-forced"), (fed_attention_scores, "fed-attention")],
+)
+def test_scores_of_fed_answers_stack_the_trials(trials, score, name):
     shares = [torch.rand(N_LAYERS, N_HEADS, dtype=torch.float64) for _ in trials]
     forced = [
-        replace(trial, teacher_forced=share) for trial, share in zip(trials, shares, strict=True)
+        replace(trial, forced={name: share, "other": -share})
+        for trial, share in zip(trials, shares, strict=True)
     ]
-    scores = teacher_forced_scores(forced)
+    scores = score(forced)
     assert torch.equal(scores.values, torch.stack(shares))
-    assert scores.name == "teacher-forced"
+    assert scores.name == name
+    with pytest.raises(ValueError, match=rf'found 0 among 4\. Run detect.*score="{name}"'):
+        score(trials)
 
 
-def test_trials_that_were_not_teacher_forced_are_refused(trials):
-    with pytest.raises(ValueError, match=r'found 0 among 4\. Run detect.*score="teacher-forced"'):
-        teacher_forced_scores(trials)
+def test_the_table_has_every_score_under_its_own_name(trials, events):
+    assert tuple(SCORES) == get_args(ScoreName)
+    shares = {name: torch.rand(N_LAYERS, N_HEADS, dtype=torch.float64) for name in SCORES}
+    forced = [replace(trial, forced=shares) for trial in trials]
+    assert all(score(events, forced).name == name for name, score in SCORES.items())
 
 
 def test_events_of_other_trials_are_refused(trials, events):

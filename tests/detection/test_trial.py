@@ -15,7 +15,7 @@ def test_a_trial_carries_answer_verdict_and_what_was_seen(tiny_tokenizer):
     assert (trial.accepted, trial.recall, trial.recall_measure) == (False, 0.5, "rouge1")
     assert trial.reason.endswith("is not above 0.5; the model answered 'some otter'")
     assert trial.visible.all()
-    assert trial.teacher_forced is None
+    assert trial.forced == {}
     assert trial.n_ties == int((case.sources.margin == 0).sum()) > 0
 
 
@@ -45,9 +45,7 @@ def test_an_empty_answer_saw_nothing(tiny_tokenizer):
 @pytest.mark.parametrize("value", [0.25, 1.0])
 def test_teacher_forced_shares_are_kept(tiny_tokenizer, value):
     case = random_case(0)
-    share = torch.full((3, 4), value, dtype=torch.float64)
+    shares = {"teacher-forced": torch.full((3, 4), value, dtype=torch.float64)}
     generation = Generation(case.generated, "", "length")
-    trial = judge_trial(
-        0, case.prompt, generation, case.sources, tiny_tokenizer, teacher_forced=share
-    )
-    assert trial.teacher_forced is share
+    trial = judge_trial(0, case.prompt, generation, case.sources, tiny_tokenizer, forced=shares)
+    assert trial.forced is shares

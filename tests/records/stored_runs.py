@@ -83,7 +83,10 @@ class RandomRun:
             recall_measure="rouge1",
             visible=visible,
             attention_mass=mass.where(visible, torch.nan),
-            teacher_forced=mass.sqrt().where(visible, torch.nan),
+            forced={
+                "teacher-forced": mass.where(visible, torch.nan),
+                "fed-attention": mass.sqrt().where(visible, torch.nan),
+            },
             n_ties=int(rng.integers(0, 3)),
         )
         return trial, self._events(index, len(steps))

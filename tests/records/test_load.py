@@ -34,7 +34,9 @@ def test_a_run_is_read_back_as_it_was(finished, made_up):
     assert (run.result().n_heads, run.result().n_kv_heads) == (4, 2)
 
 
-@pytest.mark.parametrize("name", ["token-set", "event", "teacher-forced", "attention-mass"])
+@pytest.mark.parametrize(
+    "name", ["token-set", "event", "teacher-forced", "fed-attention", "attention-mass"]
+)
 def test_every_other_score_can_be_had_from_disk(finished, name):
     folder, result = finished
     assert same(load_run(folder).score(name).values, result.score(name).values)

@@ -25,8 +25,11 @@ def assert_same_trial(found, expected):
     for name in ("index", "text", "stop_reason", "accepted", "reason", "recall", "recall_measure"):
         assert getattr(found, name) == getattr(expected, name)
     assert found.n_ties == expected.n_ties
-    for name in ("tokens", "visible", "attention_mass", "teacher_forced"):
-        one, other = getattr(found, name), getattr(expected, name)
+    names = ("tokens", "visible", "attention_mass")
+    pairs = [(getattr(found, name), getattr(expected, name)) for name in names]
+    assert list(found.forced) == list(expected.forced) == ["teacher-forced", "fed-attention"]
+    pairs += zip(found.forced.values(), expected.forced.values(), strict=True)
+    for one, other in pairs:
         assert one.dtype == other.dtype
         torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
 
@@ -64,9 +67,18 @@ def test_a_line_of_a_large_model_is_small():
     wide = torch.rand(32, 32, dtype=torch.float64)
     object.__setattr__(trial, "visible", wide > 0.5)
     object.__setattr__(trial, "attention_mass", wide)
-    object.__setattr__(trial, "teacher_forced", None)
+    object.__setattr__(trial, "forced", {})
     line = json.dumps(heads_record(trial, events[:0]))
     assert len(line) < 12_000
+
+
+def test_older_lines_hold_shares_whatever_the_model_chose():
+    """Their `teacher_forced` is what is called fed attention now."""
+    trial, events = RandomRun(n_trials=1, seed=0).pairs[0]
+    heads = through_json(heads_record(trial, events))
+    for older in (heads.pop("forced")["fed-attention"], None):
+        found = read_trial(trial_record(trial), heads | {"teacher_forced": older}, trial.prompt)
+        assert list(found.forced) == ([] if older is None else ["fed-attention"])
 
 
 def test_a_prompt_that_was_not_saved_keeps_its_answer_and_its_places(otter_prompt):
