@@ -5,9 +5,9 @@ the library and the number of threads. So a tolerance is computed here from the 
 never tuned to what one machine gave.
 
 A sum of n products, taken in another order, differs by eps * sqrt(n) times the sum of their
-magnitudes or less (Higham and Mary 2019; at the very worst by eps * n). A token passes six such sums in a layer
-(query and key, scores, mix of values, output, MLP up, MLP down), and their errors add up along
-the layers. What normalisation and softmax amplify is covered by `MARGIN`.
+magnitudes or less (Higham and Mary 2019; at the very worst by eps * n). A token passes six such
+sums in a layer (query and key, scores, mix of values, output, MLP up, MLP down), and their errors
+add up along the layers. What normalisation and softmax amplify is covered by `MARGIN`.
 """
 
 from typing import Any

@@ -11,6 +11,7 @@ import torch
 from rh_lens.bench.measure import measure
 from rh_lens.bench.methods import Bench
 from rh_lens.bench.models import BenchModel, bench_models, bench_prompts
+from rh_lens.checks import MAX_REPEATS, require_list, require_whole_number
 from rh_lens.heads import Head
 from rh_lens.interventions import zero_ablation
 from rh_lens.prompts import NeedlePrompt
@@ -53,7 +54,12 @@ def benchmark_conditions(
         device: Where to run.
         quick: The bundled model only.
         n_repeats: How often each is timed, in turn.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: `n_repeats` is below 1.
     """
+    require_whole_number("n_repeats", n_repeats, at_least=1, at_most=MAX_REPEATS)
     for model in bench_models(device, quick=quick)[:3]:
         yield _row(model, model.make(), bench_prompts(LENGTH), device, n_repeats)
 
@@ -107,7 +113,12 @@ def _answer(
 
 
 def conditions_table(rows: Sequence[ConditionsRow]) -> pd.DataFrame:
-    """The rows as a table, ratios written as "median (lowest-highest)"."""
+    """The rows as a table, ratios written as "median (lowest-highest)".
+
+    Raises:
+        TypeError: An argument is of another type.
+    """
+    require_list("rows", rows, ConditionsRow, remedy="Take those of benchmark_conditions.")
     return pd.DataFrame(
         [
             {

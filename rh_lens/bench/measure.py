@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 
 import torch
 
+from rh_lens.checks import require_callable, require_type
+
 T = TypeVar("T")
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -30,7 +32,13 @@ class Measurement(Generic[T]):
 
 
 def measure(call: Callable[[], T], device: torch.device) -> Measurement[T]:
-    """Run `call` once: on CUDA by the allocator's peak, elsewhere by the process's (Linux)."""
+    """Run `call` once: on CUDA by the allocator's peak, elsewhere by the process's (Linux).
+
+    Raises:
+        TypeError: An argument is of another type.
+    """
+    require_callable("call", call)
+    require_type("device", device, torch.device, remedy="Make one with torch.device(...).")
     gc.collect()
     before = _start(device)
     start = time.perf_counter()

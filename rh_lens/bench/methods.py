@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from rh_lens.checks import require_callable, require_type
 from rh_lens.detection import SourceRecorder, detect_retrieval_heads
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime import Bridge, StopRule
@@ -112,7 +113,12 @@ def make_bench(bridge_of: Callable[[Any], Bridge], model: Any, **options: Any) -
         bridge_of: Boots a bridge from a Hugging Face model.
         model: The model.
         options: `max_new_tokens` and `eos` of the bench.
+
+    Raises:
+        TypeError: An argument is of another type.
     """
+    require_callable("bridge_of", bridge_of)
+    require_type("model", model, torch.nn.Module, remedy="Load one with transformers.")
     return Bench(bridge=bridge_of(copy.deepcopy(model)).eval(), plain=model.eval(), **options)
 
 

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from rh_lens.bench.methods import Bench, make_bench
+from rh_lens.checks import require_flag, require_type, require_whole_number
 from rh_lens.demo import DEMO_MODEL_FOLDER
 from rh_lens.prompts import NeedlePrompt, build_grid, default_needles, synthetic_haystack
 from rh_lens.runtime import Bridge
@@ -37,7 +38,13 @@ class BenchModel:
 
 
 def bench_models(device: torch.device, *, quick: bool) -> list[BenchModel]:
-    """The models for this device; `quick` keeps the bundled one at its shorter lengths."""
+    """The models for this device; `quick` keeps the bundled one at its shorter lengths.
+
+    Raises:
+        TypeError: An argument is of another type.
+    """
+    require_type("device", device, torch.device, remedy="Make one with torch.device(...).")
+    require_flag("quick", quick)
     if quick:
         return [BenchModel("bundled", (256, 1024), lambda: bundled(device), "accepted", 3)]
     models = [
@@ -128,7 +135,14 @@ def random_llama(
 
 
 def bench_prompts(context_length: int, n_needles: int = 1) -> Sequence[NeedlePrompt]:
-    """Needles at ten depths of a synthetic haystack."""
+    """Needles at ten depths of a synthetic haystack.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: There are no so many needles, or no room for one.
+    """
+    require_whole_number("context_length", context_length, at_least=1, at_most=2**20)
+    require_whole_number("n_needles", n_needles, at_least=1, at_most=len(default_needles()))
     return build_grid(
         _tokenizer(),
         synthetic_haystack(),

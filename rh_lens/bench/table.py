@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from rh_lens.bench.measure import Measurement, measure
 from rh_lens.bench.methods import METHODS, Answers, Bench
 from rh_lens.bench.models import BenchModel, bench_models, bench_prompts
+from rh_lens.checks import MAX_REPEATS, require_flag, require_list, require_whole_number
 from rh_lens.prompts import NeedlePrompt
 
 # Slow methods are timed on this many prompts of the grid; the table says how many.
@@ -62,10 +63,11 @@ def run_benchmark(
         The rows of one model and length as soon as they are known, one for each method.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: `n_repeats` is below 1.
     """
-    if n_repeats < 1:
-        raise ValueError(f"Expected 1 or more repeats; found {n_repeats}. Ask for at least one.")
+    require_whole_number("n_repeats", n_repeats, at_least=1, at_most=MAX_REPEATS)
+    require_flag("progress", progress)
     models = bench_models(device, quick=quick)
     n_cells = sum(len(model.lengths) for model in models)
     with tqdm(total=n_cells, desc="benchmark", unit="cell", disable=not progress) as bar:
@@ -132,7 +134,12 @@ def _fits(name: str, bench: Bench, length: int) -> bool:
 
 
 def to_dataframe(rows: Sequence[Row]) -> pd.DataFrame:
-    """The rows as a table, one line a method, ratios written as "median (lowest-highest)"."""
+    """The rows as a table, one line a method, ratios written as "median (lowest-highest)".
+
+    Raises:
+        TypeError: An argument is of another type.
+    """
+    require_list("rows", rows, Row, remedy="Take those of run_benchmark.")
     records = [
         {
             "model": row.model,

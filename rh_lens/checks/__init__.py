@@ -3,11 +3,12 @@
 A wrong type is a TypeError, a bad value of the right type a ValueError.
 """
 
-from rh_lens.checks.arrays import require_array, require_tensor
+from rh_lens.checks.arrays import require_array, require_table, require_tensor
 from rh_lens.checks.messages import MAX_SHOWN, did_you_mean, found_as, refusal, shown
 from rh_lens.checks.values import (
     MAX_REPEATS,
     MAX_SEED,
+    require_callable,
     require_choice,
     require_flag,
     require_list,
@@ -27,12 +28,14 @@ __all__ = [
     "found_as",
     "refusal",
     "require_array",
+    "require_callable",
     "require_choice",
     "require_flag",
     "require_list",
     "require_number",
     "require_path",
     "require_seed",
+    "require_table",
     "require_tensor",
     "require_text",
     "require_type",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rh_lens.checks.messages import refusal
+from rh_lens.checks.messages import refusal, shown
 
 
 def require_tensor(name: str, value: Any, axes: Sequence[str], *, whole: bool = False) -> None:
@@ -73,6 +73,30 @@ def require_array(
         if fits:
             found += f" from {value.min()} to {value.max()}"
         raise ValueError(f"Expected {name} to be {wanted}; found {found}. Bring it to this form.")
+
+
+def require_table(name: str, value: Any, columns: Sequence[str], *, remedy: str) -> None:
+    """Refuse what is no DataFrame with these columns.
+
+    Args:
+        name: What the caller knows the value as.
+        value: What was given.
+        columns: Columns that it must have.
+        remedy: A sentence that says how to get one.
+
+    Raises:
+        TypeError: It is no DataFrame.
+        ValueError: It lacks a column.
+    """
+    import pandas as pd
+
+    wanted = f"a DataFrame with the columns {shown(list(columns))}"
+    if not isinstance(value, pd.DataFrame):
+        raise TypeError(refusal(name, wanted, value, remedy))
+    missing = [column for column in columns if column not in value.columns]
+    if missing:
+        found = f"{shown(list(value.columns))}, without {shown(missing)}"
+        raise ValueError(f"Expected {name} to be {wanted}; found {found}. {remedy}")
 
 
 def _brackets(axes: Sequence[str]) -> str:

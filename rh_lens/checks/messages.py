@@ -27,13 +27,16 @@ def shown(value: Any, most: int = MAX_SHOWN) -> str:
     if isinstance(value, _READABLE):
         return _cut(_shown_in_part(value, most), most)
     shape = getattr(value, "shape", None)
-    return f"a {type(value).__name__}" + (f" {list(shape)}" if isinstance(shape, tuple) else "")
+    name = type(value).__name__
+    article = "an" if name[0] in "aeiouAEIO" else "a"
+    return f"{article} {name}" + (f" {list(shape)}" if isinstance(shape, tuple) else "")
 
 
 def found_as(value: Any) -> str:
     """A value with its type, such as `'ten' (str)`, for a message about types."""
     text = shown(value)
-    return text if value is None or text.startswith("a ") else f"{text} ({type(value).__name__})"
+    says_type = value is None or text.startswith(("a ", "an "))
+    return text if says_type else f"{text} ({type(value).__name__})"
 
 
 def _shown_in_part(value: Any, most: int) -> str:

@@ -175,6 +175,16 @@ def require_type(
         raise TypeError(refusal(name, wanted, value, remedy or f"Pass {wanted}."))
 
 
+def require_callable(name: str, value: Any) -> None:
+    """Refuse what can't be called.
+
+    Raises:
+        TypeError: It is no function.
+    """
+    if not callable(value):
+        raise TypeError(refusal(name, "a function", value, "Pass the function itself."))
+
+
 def require_list(
     name: str,
     value: Any,

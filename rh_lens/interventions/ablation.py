@@ -1,12 +1,12 @@
 """Replacing the outputs of heads at `hook_z`, before the output projection."""
 
-import math
 from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rh_lens.checks import require_number, require_type
 from rh_lens.heads import HeadsLike, as_heads
 from rh_lens.interventions.editing import (
     HeadEdit,
@@ -38,6 +38,7 @@ def zero_ablation(heads: HeadsLike, *, model: Bridge | None = None) -> Hooks:
         function raises ValueError when the layer has no such head.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: `model` has no such head.
     """
     return _scaled(heads, 0.0, model)
@@ -54,13 +55,11 @@ def scale_heads(heads: HeadsLike, factor: float, *, model: Bridge | None = None)
         model: As in `zero_ablation`.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: The factor is not finite, or `model` has no such head.
     """
-    if not math.isfinite(factor):
-        raise ValueError(
-            f"Expected a finite factor; found {factor}. Use 0 to silence a head, or "
-            "mean_ablation to replace what it says."
-        )
+    remedy = "Use 0 to silence a head, or mean_ablation to replace what it says."
+    require_number("factor", factor, remedy=remedy)
     return _scaled(heads, factor, model)
 
 
@@ -74,8 +73,10 @@ def mean_ablation(heads: HeadsLike, means: HeadOutputs) -> Hooks:
         means: From `mean_head_outputs`, or `HeadOutputs.mean`: one row.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There is more than one row, or none of a listed head.
     """
+    require_type("means", means, HeadOutputs, remedy="Make them with mean_head_outputs.")
     if means.n_rows != 1:
         raise ValueError(
             f"Expected the heads' means, one row; found {means.n_rows} rows. Take their mean with "
@@ -100,8 +101,10 @@ def resample_ablation(heads: HeadsLike, donor: HeadOutputs) -> Hooks:
         which row belongs to which position.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There are no outputs of a listed head.
     """
+    require_type("donor", donor, HeadOutputs, remedy="Make it with head_outputs.")
     return _replaced(heads, donor)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from rh_lens.heads import Head, HeadsLike, as_heads
+from rh_lens.checks import MAX_REPEATS, require_choice, require_seed, require_whole_number
+from rh_lens.heads import MAX_INDEX, Head, HeadsLike, as_heads
 from rh_lens.interventions.strata import Stratum, count_sets, draw_sets
 from rh_lens.representation import short_repr
 
@@ -67,11 +68,15 @@ def control_heads(
 
     Raises:
         NoControlsError: No set qualifies; the message says which layer lacks what. A ValueError.
+        TypeError: An argument is of another type.
         ValueError: A head is not in the model, there are no heads, `n_draws` is below 1, or
             `n_kv_heads` is missing or does not divide `n_heads`.
     """
     wanted, excluded = sorted(set(as_heads(heads))), set(as_heads(exclude))
-    _check(wanted, excluded, n_layers, n_heads, n_draws)
+    require_choice("match", match, ("layer", "kv-group", None))
+    require_whole_number("n_draws", n_draws, at_least=1, at_most=MAX_REPEATS)
+    require_seed("seed", seed)
+    _check(wanted, excluded, n_layers, n_heads, n_kv_heads)
     taken = excluded | set(wanted)
     free = [h for h in _all_heads(n_layers, n_heads) if h not in taken]
     if match is None:
@@ -122,13 +127,24 @@ def _all_heads(n_layers: int, n_heads: int) -> list[Head]:
 
 
 def _check(
-    heads: Sequence[Head], exclude: Iterable[Head], n_layers: int, n_heads: int, n_draws: int
+    heads: Sequence[Head],
+    exclude: Iterable[Head],
+    n_layers: int,
+    n_heads: int,
+    n_kv_heads: int | None,
 ) -> None:
-    if not heads or n_draws < 1:
+    """Refuse counts that are none, and heads that they do not hold."""
+    remedy = "Take it from the model's configuration."
+    counts = {"n_layers": n_layers, "n_heads": n_heads}
+    counts |= {} if n_kv_heads is None else {"n_kv_heads": n_kv_heads}
+    for name, count in counts.items():
+        require_whole_number(name, count, at_least=1, at_most=MAX_INDEX + 1, remedy=remedy)
+    if n_kv_heads and n_heads % n_kv_heads:
         raise ValueError(
-            f"Expected one or more heads and draws; found {len(heads)} heads and {n_draws} draws. "
-            "Name the heads to compare with."
+            f"Expected n_kv_heads to divide {n_heads} heads; found {n_kv_heads}. {remedy}"
         )
+    if not heads:
+        raise ValueError("Expected one head or more; found none. Name the heads to compare with.")
     unknown = [h.label for h in (*heads, *exclude) if h.layer >= n_layers or h.head >= n_heads]
     if unknown:
         raise ValueError(

@@ -9,10 +9,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.checks import require_choice
+from rh_lens.checks import (
+    require_choice,
+    require_list,
+    require_seed,
+    require_type,
+    require_whole_number,
+    shown,
+)
 from rh_lens.heads import Head
 from rh_lens.interventions.editing import head_counts, split_heads
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.representation import short_repr
 from rh_lens.runtime import (
     Bridge,
@@ -63,11 +70,24 @@ class HeadOutputs:
         return len(next(iter(self.values.values())))
 
     def take(self, rows: Sequence[int]) -> "HeadOutputs":
-        """Some of the rows, in the order given."""
+        """Some of the rows, in the order given.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: There is no row, or one is out of range.
+        """
+        for row in require_list("rows", rows, int, at_least=1):
+            require_whole_number("rows", row, at_least=0, at_most=self.n_rows - 1)
         return replace(self, values={layer: z[list(rows)] for layer, z in self.values.items()})
 
     def draw(self, seed: int) -> "HeadOutputs":
-        """One row, drawn at random: the same for all layers and heads."""
+        """One row, drawn at random: the same for all layers and heads.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: The seed is out of range.
+        """
+        require_seed("seed", seed)
         generator = torch.Generator().manual_seed(seed)
         return self.take([int(torch.randint(self.n_rows, (1,), generator=generator))])
 
@@ -117,6 +137,7 @@ def head_outputs(
         ValueError: `rows` is unknown, a layer has no attention, or the prompt does not fit the
             model.
     """
+    require_type("prompt", prompt, NeedlePrompt, remedy="Make one with build_prompt.")
     require_row_kind(rows)
     counts = _counts(model, layers)
     kept: dict[int, list[Tensor]] = {layer: [] for layer in counts}
@@ -153,10 +174,7 @@ def mean_head_outputs(
         ValueError: There are no prompts, `rows` is unknown, or a prompt does not fit the model.
     """
     require_row_kind(rows)
-    if not prompts:
-        raise ValueError(
-            "Expected at least one prompt to take means over; found none. Pass the reference set."
-        )
+    prompts = require_prompts(prompts)
     counts = _counts(model, None)
     sums: dict[int, Tensor] = {}
     n_rows = dict.fromkeys(counts, 0)
@@ -186,11 +204,14 @@ def require_row_kind(rows: str) -> None:
 def _counts(model: Bridge, layers: Iterable[int] | None) -> dict[int, int]:
     """Heads in each of the layers."""
     counts = head_counts(model)
-    wanted = list(counts) if layers is None else sorted(set(layers))
+    if layers is None:
+        return counts
+    remedy = "Leave layers=None for all."
+    wanted = sorted(set(require_list("layers", layers, int, remedy=remedy)))
     if not wanted or not set(wanted) <= set(counts):
         raise ValueError(
-            f"Expected layers out of {list(counts)}, which have attention; found {wanted}. "
-            "Leave layers=None for all."
+            f"Expected layers out of {list(counts)}, which have attention; found "
+            f"{shown(wanted)}. {remedy}"
         )
     return {layer: counts[layer] for layer in wanted}
 

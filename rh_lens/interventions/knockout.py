@@ -1,11 +1,13 @@
 """Cutting attention edges."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rh_lens.checks import require_flag, require_list, require_whole_number
 from rh_lens.heads import HeadsLike, as_heads
 from rh_lens.interventions.editing import HeadEdit, Hooks, edit_scores, heads_by_layer
 from rh_lens.interventions.uniform import uniform_attention, visible_keys
@@ -47,6 +49,8 @@ def knock_out_edges(
         ValueError: The model has no such head, edits of attention have no effect in it, the keys
             are none or negative, or `keeps_all_keys` must be said.
     """
+    if keeps_all_keys is not None:
+        require_flag("keeps_all_keys", keeps_all_keys)
     heads, positions = as_heads(heads), _positions(keys)
     # What makes attention uniform there can cut it as well.
     uniform_attention(model, heads)
@@ -69,19 +73,17 @@ def knock_out_edges(
 def _positions(keys: tuple[int, int] | Sequence[int]) -> list[int]:
     """Key positions, sorted."""
     if isinstance(keys, tuple):
+        require_list("keys", keys, Integral)
         if len(keys) != 2 or keys[0] >= keys[1]:
             raise ValueError(
                 f"Expected keys as a span (start, stop) with start < stop; found {keys}. Pass "
                 "positions that are no span as a list."
             )
         keys = range(*keys)
-    positions = sorted({int(key) for key in keys})
-    if not positions or positions[0] < 0:
-        raise ValueError(
-            f"Expected at least one key position, counted from 0; found {positions[:5]}. Positions "
-            "count from the first token of the prompt."
-        )
-    return positions
+    remedy = "Positions count from the first token of the prompt."
+    positions = require_list("keys", keys, Integral, at_least=1, remedy=remedy)
+    require_whole_number("keys", min(positions), at_least=0, remedy=remedy)
+    return sorted({int(key) for key in positions})
 
 
 def _cutting_windows(

@@ -9,6 +9,7 @@ from typing import Any
 from jaxtyping import Int
 from torch import Tensor
 
+from rh_lens.checks import require_list
 from rh_lens.prompts.needle import Needle
 from rh_lens.representation import cut
 
@@ -90,3 +91,21 @@ class NeedlePrompt:
         """Hexadecimal SHA-256 of all that a score can depend on: of `content`."""
         text = json.dumps(self.content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def require_prompts(
+    prompts: object, name: str = "prompts", *, at_least: int = 1
+) -> tuple[NeedlePrompt, ...]:
+    """The prompts of a list, which holds nothing else.
+
+    Args:
+        prompts: What was given.
+        name: What the caller knows it as.
+        at_least: Fewest prompts.
+
+    Raises:
+        TypeError: It is no list of prompts, such as a single one.
+        ValueError: There are too few.
+    """
+    remedy = "Make a list with build_grid or [build_prompt(...)]."
+    return require_list(name, prompts, NeedlePrompt, at_least=at_least, remedy=remedy)

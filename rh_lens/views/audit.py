@@ -5,6 +5,7 @@ from collections import Counter
 import pandas as pd
 
 from rh_lens.analysis import Audit, Sparsity
+from rh_lens.checks import require_type
 
 _SHOWN = 5
 
@@ -15,7 +16,12 @@ def describe_audit(audit: Audit, sparsity: Sparsity) -> str:
     Args:
         audit: From `audit_scores`.
         sparsity: From `measure_sparsity`, of the same scores.
+
+    Raises:
+        TypeError: An argument is of another type.
     """
+    require_type("audit", audit, Audit, remedy="Make one with audit_scores(scores).")
+    require_type("sparsity", sparsity, Sparsity, remedy="Make one with measure_sparsity(scores).")
     parts = [_source(audit), _samples(audit), _above_one(audit), _sparsity(sparsity)]
     return "\n\n".join([part for part in parts if part] + [_effects(audit.to_dataframe())])
 

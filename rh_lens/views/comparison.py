@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from rh_lens.analysis import LineageComparison, PairComparison
-from rh_lens.detection import RetrievalScores
+from rh_lens.checks import require_number, require_type, shown
+from rh_lens.detection import RetrievalScores, require_scores
 
 _SHOWN_HEADS = 8
 _TITLES = {"pearson": "Pearson", "spearman": "Spearman", "rbo": "rank-biased overlap"}
@@ -17,12 +18,21 @@ def describe_results(results: Mapping[str, RetrievalScores], *, threshold: float
     Args:
         results: Scores by name.
         threshold: Score from which on a head counts as a retrieval head.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: There is no result, or the threshold is not finite.
     """
+    require_type("results", results, Mapping, remedy="Pass a dict of scores by name.")
+    if not results:
+        raise ValueError("Expected one of results or more; found none. Pass scores by name.")
+    require_number("threshold", threshold)
     rows = []
     for name, scores in results.items():
+        require_scores(scores, f"results[{shown(name)}]")
         n_samples, n_layers, n_heads = scores.values.shape
         heads = scores.heads(threshold)
-        shown = " ".join(head.label for head in heads[:_SHOWN_HEADS])
+        best = " ".join(head.label for head in heads[:_SHOWN_HEADS])
         more = f" and {len(heads) - _SHOWN_HEADS} more" if len(heads) > _SHOWN_HEADS else ""
         rows.append(
             {
@@ -31,7 +41,7 @@ def describe_results(results: Mapping[str, RetrievalScores], *, threshold: float
                 "samples": n_samples,
                 "layers x heads": f"{n_layers} x {n_heads}",
                 f">= {threshold:g}": len(heads),
-                "best first": shown + more,
+                "best first": best + more,
             }
         )
     return pd.DataFrame(rows).to_string(index=False, justify="left")
@@ -42,7 +52,12 @@ def describe_comparison(comparison: LineageComparison) -> str:
 
     Args:
         comparison: From `compare_scores`.
+
+    Raises:
+        TypeError: An argument is of another type.
     """
+    remedy = "Make one with compare_scores(results)."
+    require_type("comparison", comparison, LineageComparison, remedy=remedy)
     percent = f"{100 * comparison.level:g} %"
     one_by_one = [pair for pair in comparison.pairs if pair.similarities]
     sizes = {pair.k for pair in one_by_one}

@@ -4,11 +4,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from rh_lens.checks import require_number, require_table, require_text
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _TESTS = {"p_permutation": "p draws", "p_mcnemar": "p McNemar", "p_sign": "p needles"}
+_CURVE = ("k", "top", "top_low", "top_high", "n_draws", "control", "control_lowest")
 _LEGEND = (
     "p draws: other heads do as much harm; at least 1 / (draws + 1)",
     "p McNemar: the top K answer no fewer prompts than these controls do (paired prompts)",
@@ -32,7 +35,10 @@ def plot_curve(curve: pd.DataFrame, *, metric: str = "recall", level: float = 0.
 
     Raises:
         ImportError: matplotlib is not installed.
+        TypeError: An argument is of another type.
+        ValueError: The table lacks a column, or the level is not between 0 and 1.
     """
+    _check_curve(curve, metric, level)
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -61,6 +67,13 @@ def plot_curve(curve: pd.DataFrame, *, metric: str = "recall", level: float = 0.
     return figure
 
 
+def _check_curve(curve: pd.DataFrame, metric: str, level: float) -> None:
+    remedy = "Take AblationCurve.to_dataframe(), or read its curve.csv."
+    require_table("curve", curve, _CURVE, remedy=remedy)
+    require_text("metric", metric)
+    require_number("level", level, above=0, below=1)
+
+
 def _draw_controls(axes: "Axes", curve: pd.DataFrame) -> None:
     """Mean and range over draws, from the untouched model on."""
     drawn = curve[curve["n_draws"] > 0]
@@ -81,7 +94,12 @@ def describe_curve(curve: pd.DataFrame, *, metric: str = "recall", level: float 
         curve: From `AblationCurve.to_dataframe`, or its `curve.csv`.
         metric: What the curve holds, for the title.
         level: Of the curve's intervals, for the legend.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The table lacks a column, or the level is not between 0 and 1.
     """
+    _check_curve(curve, metric, level)
     curve = curve.fillna({"note": ""})
     rows = [_row(row) for _, row in curve.iterrows()]
     notes = [f"K = {row['k']}: {row['note']}" for _, row in curve.iterrows() if row["note"]]
@@ -127,7 +145,13 @@ def describe_failures(shares: pd.DataFrame) -> str:
     Args:
         shares: One row a K and kind: `kind`, `k`, shares of answers as columns, and `perplexity`
             and `ratio` (to the untouched model) where they were measured.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The table lacks a column.
     """
+    remedy = "Take AblationCurve.by_k(error_shares(errors, curve.recall))."
+    require_table("shares", shares, ("kind", "k"), remedy=remedy)
     shown = shares.drop(columns=[name for name in shares if not shares[name].any()])
     names = {"none": "untouched", "top": "top", "control": "controls"}
     shown = shown.assign(kind=[names[kind] for kind in shown["kind"]])

@@ -1,5 +1,6 @@
 """A run scored as the published code does, in a few lines of text."""
 
+from rh_lens.checks import require_type, require_whole_number
 from rh_lens.detection import OfficialResult
 from rh_lens.views.summary import summarise
 
@@ -10,7 +11,13 @@ def describe_official(result: OfficialResult, *, k: int = 10) -> str:
     Args:
         result: From `detect_official`.
         k: Heads to list.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: k is below 1.
     """
+    require_type("result", result, OfficialResult, remedy="Make one with detect_official.")
+    require_whole_number("k", k, at_least=1)
     detection = result.detection
     table = result.to_dataframe()
     found = table[table["accepted"] & table["official_start"].notna()]

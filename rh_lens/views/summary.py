@@ -1,5 +1,6 @@
 """A detection run in a few lines of text."""
 
+from rh_lens.checks import require_type, require_whole_number
 from rh_lens.detection import RetrievalResult
 
 _SHOWN_REJECTIONS = 5
@@ -11,7 +12,14 @@ def summarise(result: RetrievalResult, *, k: int = 10) -> str:
     Args:
         result: From `detect_retrieval_heads`.
         k: Heads to list.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: k is below 1.
     """
+    remedy = "Make one with detect_retrieval_heads."
+    require_type("result", result, RetrievalResult, remedy=remedy)
+    require_whole_number("k", k, at_least=1)
     return "\n\n".join([_trials(result), _top_heads(result, k), _shares(result)])
 
 

@@ -11,6 +11,9 @@ from good_things import Things
 ROOMS = {
     "heads": "bad_analysis.HEADS",
     "analysis": "bad_analysis.ANALYSIS",
+    "interventions": "bad_interventions.INTERVENTIONS",
+    "views": "bad_interventions.VIEWS",
+    "bench": "bad_interventions.BENCH",
     #    "interventions": "bad_interventions.INTERVENTIONS",
     #    "views": "bad_interventions.VIEWS",
     #    "bench": "bad_interventions.BENCH",

@@ -77,7 +77,9 @@ def test_heads_without_outputs_to_put_in_their_place_are_refused():
 
 @pytest.mark.parametrize("factor", [math.nan, math.inf, -math.inf])
 def test_a_factor_must_be_finite(factor):
-    with pytest.raises(ValueError, match=rf"Expected a finite factor; found {factor}\. Use 0"):
+    with pytest.raises(
+        ValueError, match=rf"Expected factor to be a finite number; found {factor}\. Use 0"
+    ):
         scale_heads(HEADS, factor)
 
 

@@ -162,12 +162,16 @@ def test_too_few_heads_is_an_error_that_says_where(heads, options, message):
 @pytest.mark.parametrize(
     ("heads", "options", "message"),
     [
-        ([], {}, "found 0 heads and 10 draws"),
-        (RETRIEVAL, {"n_draws": 0}, "found 4 heads and 0 draws"),
+        ([], {}, "one head or more; found none"),
+        (RETRIEVAL, {"n_draws": 0}, "n_draws to be a whole number from 1 to 1000000; found 0"),
         ([Head(4, 0)], {}, "4 layers of 8 heads; found L4H0"),
         (RETRIEVAL, {"exclude": [Head(0, 8)]}, "4 layers of 8 heads; found L0H8"),
         (RETRIEVAL, {"match": "kv-group", "n_kv_heads": None}, "Expected n_kv_heads"),
-        (RETRIEVAL, {"match": "kv-group", "n_kv_heads": 3}, "n_kv_heads to divide n_heads"),
+        (
+            RETRIEVAL,
+            {"match": "kv-group", "n_kv_heads": 3},
+            "Expected n_kv_heads to divide 8 heads; found 3",
+        ),
     ],
 )
 def test_bad_requests_are_refused(heads, options, message):

@@ -153,7 +153,7 @@ def test_layers_must_have_the_same_rows(n_rows):
 
 
 def test_what_cannot_be_collected_is_refused(tiny_model, llama):
-    with pytest.raises(ValueError, match="Expected at least one prompt to take means over"):
+    with pytest.raises(ValueError, match="Expected prompts to have 1 or more entries; found 0"):
         mean_head_outputs(llama, [])
     with pytest.raises(ValueError, match=r"rows to be one of answer, prompt; found 'all'\. Choose"):
         require_row_kind("all")

@@ -1,0 +1,193 @@
+"""Bad values for the rooms `interventions`, `views` and `bench`."""
+
+import torch
+from bad_calls import entry
+from bad_values import (
+    FLAG,
+    INSIDE_UNIT,
+    MODEL,
+    PROMPTS,
+    SEED,
+    TABLE,
+    bad,
+    choice,
+    entries,
+    instance,
+    made,
+    number,
+    text,
+    whole,
+    wrong,
+)
+
+from rh_lens import bench as b
+from rh_lens import interventions as i
+from rh_lens import views as v
+from rh_lens.heads import Head
+
+# Notations of heads are a matter of their own: these are none in any of them.
+HEADS = wrong(3, object(), piece="head") + bad([Head(99, 0)], [Head(0, 99)], piece="head")
+
+OPTIONAL_MODEL = tuple(value for value in MODEL if value.value is not None)
+PROMPT = instance(torch.zeros(3, dtype=torch.long)) + made(
+    lambda t: list(t.prompts), error=TypeError
+)
+OUTPUTS = instance(torch.zeros(2, 8, 4)) + made(lambda t: t.outputs.values, error=TypeError)
+LAYERS = wrong(3, "0", [1.5], ["0"]) + bad([], [99], [-1])
+
+
+def on_model(t):
+    return {"model": t.model, "heads": t.heads}
+
+
+INTERVENTIONS = [
+    entry(i.zero_ablation, on_model, heads=HEADS, model=OPTIONAL_MODEL),
+    entry(
+        i.scale_heads,
+        lambda t: on_model(t) | {"factor": 0.5},
+        heads=HEADS,
+        factor=number(),
+        model=OPTIONAL_MODEL,
+    ),
+    entry(
+        i.mean_ablation,
+        lambda t: {"heads": t.heads, "means": t.means},
+        heads=HEADS,
+        means=OUTPUTS + made(lambda t: t.outputs),
+    ),
+    entry(
+        i.resample_ablation,
+        lambda t: {"heads": t.heads, "donor": t.outputs},
+        heads=HEADS,
+        donor=OUTPUTS,
+    ),
+    entry(i.uniform_attention, on_model, model=MODEL, heads=HEADS),
+    entry(
+        i.knock_out_edges,
+        lambda t: on_model(t) | {"keys": (3, 5)},
+        model=MODEL,
+        heads=HEADS,
+        keys=wrong(None, 3, "3", [1.5], ["a"], [None]) + bad([], (5, 3), (1, 2, 3), [-1], (-3, 2)),
+        keeps_all_keys=FLAG[1:],
+    ),
+    entry(
+        i.head_outputs,
+        lambda t: {"model": t.model, "prompt": t.prompt},
+        model=MODEL,
+        prompt=PROMPT,
+        rows=choice(nearly="answers"),
+        layers=LAYERS,
+    ),
+    entry(
+        i.mean_head_outputs,
+        lambda t: {"model": t.model, "prompts": t.prompts[:1]},
+        model=MODEL,
+        prompts=PROMPTS,
+        rows=choice(nearly="prompts"),
+    ),
+    entry(
+        i.HeadOutputs.take,
+        lambda t: {"self": t.outputs},
+        rows=wrong(None, 3, "0", [1.5], [None]) + bad([], [99], [-1]),
+    ),
+    entry(i.HeadOutputs.draw, lambda t: {"self": t.outputs}, seed=SEED),
+    entry(
+        i.control_heads,
+        lambda t: {"heads": [Head(0, 0)], "n_layers": 2, "n_heads": 4, "n_kv_heads": 2},
+        heads=HEADS + bad([]),
+        n_layers=whole(1, huge=False) + bad(10**9),
+        n_heads=whole(1, huge=False) + bad(10**9),
+        n_draws=whole(1, 10**6),
+        seed=SEED,
+        match=choice(none=True, nearly="layers") + bad("depth"),
+        n_kv_heads=whole(1, none=True) + bad(3),
+        exclude=HEADS,
+    ),
+]
+
+CURVE = TABLE
+FEW = whole(1, huge=False)
+VIEWS = [
+    entry(
+        v.describe_audit,
+        lambda t: {"audit": t.audit, "sparsity": t.sparsity},
+        audit=instance(),
+        sparsity=instance(),
+    ),
+    entry(v.describe_comparison, lambda t: {"comparison": t.comparison}, comparison=instance()),
+    entry(
+        v.describe_results,
+        lambda t: {"results": t.two_results},
+        results=wrong(None, 3, "x", [1, 2], {"a": 1}) + bad({}),
+        threshold=number(),
+    ),
+    entry(
+        v.describe_curve,
+        lambda t: {"curve": t.curve_table},
+        curve=CURVE,
+        metric=text(),
+        level=INSIDE_UNIT,
+    ),
+    entry(
+        v.plot_curve,
+        lambda t: {"curve": t.curve_table},
+        curve=CURVE,
+        metric=text(),
+        level=INSIDE_UNIT,
+    ),
+    entry(v.describe_failures, lambda t: {"shares": t.failures}, shares=TABLE),
+    entry(v.describe_official, lambda t: {"result": t.official}, result=instance(), k=FEW),
+    entry(v.summarise, lambda t: {"result": t.result}, result=instance(), k=FEW),
+]
+
+DEVICE = wrong(None, "cpu", 3)
+BENCH = [
+    entry(
+        b.bench_models,
+        lambda t: {"device": torch.device("cpu"), "quick": True},
+        device=DEVICE,
+        quick=FLAG,
+    ),
+    entry(
+        b.bench_prompts,
+        lambda t: {"context_length": 64},
+        context_length=whole(1) + bad(2, piece="tokens"),
+        n_needles=whole(1),
+    ),
+    entry(
+        b.benchmark_conditions,
+        lambda t: {"device": torch.device("cpu"), "quick": True},
+        lazy=True,
+        device=DEVICE,
+        quick=FLAG,
+        n_repeats=whole(1, 10**6),
+    ),
+    entry(
+        b.run_benchmark,
+        lambda t: {"device": torch.device("cpu"), "quick": True, "progress": False},
+        lazy=True,
+        device=DEVICE,
+        quick=FLAG,
+        n_repeats=whole(1, 10**6),
+        progress=FLAG,
+    ),
+    entry(b.conditions_table, rows=entries(empty=False)),
+    entry(b.to_dataframe, rows=entries(empty=False)),
+    entry(
+        b.measure,
+        lambda t: {"call": int, "device": torch.device("cpu")},
+        call=wrong(None, 3, "x"),
+        device=DEVICE,
+    ),
+    entry(
+        b.make_bench,
+        lambda t: {
+            "bridge_of": lambda m: m,
+            "model": torch.nn.Linear(1, 1),
+            "max_new_tokens": 1,
+            "eos": None,
+        },
+        bridge_of=wrong(None, 3, "x"),
+        model=wrong(None, 3, "gpt2", object()),
+    ),
+]
