@@ -15,6 +15,7 @@ from rh_lens.prompts.haystack import (
 from rh_lens.prompts.needle import Distractor, Needle
 from rh_lens.prompts.needle_file import default_needles, evaluation_needles, load_needles
 from rh_lens.prompts.needle_prompt import NeedlePrompt, require_prompts
+from rh_lens.prompts.own_text import prompt_from_text
 from rh_lens.prompts.template import BASE_TEMPLATE, Template, chat_template, load_template
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "load_haystack",
     "load_needles",
     "load_template",
+    "prompt_from_text",
     "pydoc_haystack",
     "require_prompts",
     "synthetic_haystack",

@@ -211,6 +211,7 @@ def insert(
         span_is_exact=form.is_exact,
         distractor_spans=tuple(spans[1:]),
         distractor_answer_spans=tuple(answers[1:]),
+        tokenizer=stage.encoder.tokenizer,
     )
 
 
@@ -232,15 +233,14 @@ def _encode_form(encoder: PieceEncoder, fact: Needle | Distractor, before: str, 
     text = before + fact.text + after
     piece = encoder.encode_within(text)
     start, stop = (len(before) + place for place in fact.answer_characters)
-    first, behind = span = piece.span(start, stop)
+    span = piece.span(start, stop)
     written = encoder.decode(piece.tokens[slice(*span)])
     if _letters(fact.answer) not in _letters(written):
         raise ValueError(
             f"Expected tokens that spell the answer {fact.answer!r}; found {written!r}. The "
             "tokenizer cannot write it: choose another answer, or another tokenizer."
         )
-    beyond = text[piece.starts[first] : start] + text[stop : piece.ends[behind - 1]]
-    return Form(piece.tokens, span, is_exact=not beyond.strip())
+    return Form(piece.tokens, span, is_exact=not piece.beyond(text, start, stop))
 
 
 def _letters(text: str) -> str:

@@ -2,16 +2,21 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from html import escape
 from typing import Any
 
 from jaxtyping import Int
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from rh_lens.checks import require_list
 from rh_lens.prompts.needle import Needle
 from rh_lens.representation import cut
+
+# Characters shown of each end of a stretch of haystack.
+_SHOWN = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +43,7 @@ class NeedlePrompt:
         distractor_spans: Half-open positions of all tokens inserted for each of the needle's
             distractors, in their order; there may be fewer than the needle has.
         distractor_answer_spans: Half-open positions of the tokens of their answers.
+        tokenizer: What the prompt was built with, to show its text; None for one read from a file.
     """
 
     tokens: Int[Tensor, "pos"]
@@ -55,6 +61,7 @@ class NeedlePrompt:
     span_is_exact: bool = True
     distractor_spans: tuple[tuple[int, int], ...] = ()
     distractor_answer_spans: tuple[tuple[int, int], ...] = ()
+    tokenizer: PreTrainedTokenizerBase | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         return (
@@ -63,6 +70,11 @@ class NeedlePrompt:
             f"{cut(repr(self.needle.text))})"
         )
 
+    def _repr_html_(self) -> str:
+        """The text with needle and answer marked; the middle of long stretches is left out."""
+        text = "" if self.tokenizer is None else _marked_text(self, self.tokenizer)
+        return f"<div>{escape(repr(self))}</div><div>{text}</div>"
+
     @property
     def answer_tokens(self) -> Int[Tensor, "answer"]:
         """Token ids of the answer, as they stand in the prompt."""
@@ -70,16 +82,16 @@ class NeedlePrompt:
 
     @property
     def content(self) -> dict[str, Any]:
-        """Every field by name, as JSON values, but the names of the haystack and of the template.
+        """Every field by name, as JSON values, but the tokenizer and the names of the texts.
 
         Whatever a score can depend on is here, also in fields that are added one day: the spans,
         the needle with its answer, the depths. Token ids are given by the SHA-256 of 64-bit
         little-endian integers; the needle's fields are called "needle.answer" and so on.
         """
         values = {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if field.name not in ("needle", "haystack_name", "template_name")
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if one.name not in ("needle", "haystack_name", "template_name", "tokenizer")
         }
         tokens = self.tokens.cpu().numpy().astype("<i8").tobytes()
         values["tokens"] = hashlib.sha256(tokens).hexdigest()
@@ -109,3 +121,25 @@ def require_prompts(
     """
     remedy = "Make a list with build_grid or [build_prompt(...)]."
     return require_list(name, prompts, NeedlePrompt, at_least=at_least, remedy=remedy)
+
+
+def _marked_text(prompt: NeedlePrompt, tokenizer: PreTrainedTokenizerBase) -> str:
+    """A prompt's text as HTML, with its needle and its answer marked."""
+    (first, stop), (start, behind) = prompt.needle_span, prompt.answer_span
+
+    def text(begin: int, end: int) -> str:
+        return tokenizer.decode(prompt.tokens[begin:end], clean_up_tokenization_spaces=False)
+
+    needle = escape(text(first, start)), escape(text(start, behind)), escape(text(behind, stop))
+    before, after = text(0, first), text(stop, len(prompt.tokens))
+    marked = "<mark>{}<b>{}</b>{}</mark>".format(*needle)
+    return _shortened(before) + marked + _shortened(after)
+
+
+def _shortened(text: str) -> str:
+    """A text as HTML, without its middle where it is long."""
+    if len(text) <= 2 * _SHOWN:
+        return escape(text)
+    n_left_out = len(text) - 2 * _SHOWN
+    left_out = f" <i>[... {n_left_out} characters ...]</i> "
+    return escape(text[:_SHOWN]) + left_out + escape(text[-_SHOWN:])

@@ -31,6 +31,18 @@ class Piece:
             )
         return int(covering[0]), int(covering[-1]) + 1
 
+    def beyond(self, text: str, start: int, stop: int) -> str:
+        """What the tokens that cover characters start to stop hold besides, white space apart.
+
+        Args:
+            text: The text that was encoded.
+            start: First character.
+            stop: The character after the last.
+        """
+        first, behind = self.span(start, stop)
+        around = text[self.starts[first] : start] + text[stop : self.ends[behind - 1]]
+        return around.strip()
+
 
 @dataclass(frozen=True, eq=False)
 class PieceEncoder:

@@ -1,6 +1,7 @@
 """The text around a haystack: where the context and the question stand in a prompt."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,26 +67,44 @@ def chat_template(
         ValueError: The tokenizer has no chat template, the template refuses the messages, or it
             loses or repeats a field.
     """
+    messages = [{"role": "user", "content": content}]
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": system})
+    return Template("chat", render_chat(tokenizer, messages, **options))
+
+
+def render_chat(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]], **options: bool
+) -> str:
+    """Messages in the tokenizer's own chat format, up to where the assistant begins to answer.
+
+    Args:
+        tokenizer: A tokenizer with a chat template.
+        messages: Each with `role` and `content`.
+        options: Switches of the chat template itself.
+
+    Raises:
+        ValueError: The tokenizer has no chat template, or the template refuses the messages.
+    """
     if not tokenizer.chat_template:
         raise ValueError(
             f"Expected a tokenizer with a chat template; found none in {tokenizer.name_or_path!r}. "
             "Use the base template, or give your own text with {context} and {question}."
         )
-    messages = [{"role": "user", "content": content}]
-    if system is not None:
-        messages.insert(0, {"role": "system", "content": system})
     try:
-        text = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **options
+        return tokenizer.apply_chat_template(
+            [dict(message) for message in messages],
+            tokenize=False,
+            add_generation_prompt=True,
+            **options,
         )
     except Exception as error:  # a chat template is a program of its own and may raise anything
-        roles = [message["role"] for message in messages]
+        roles = [message.get("role") for message in messages]
         raise ValueError(
             f"Expected the chat template of {tokenizer.name_or_path!r} to accept messages of roles "
             f"{roles}; found {type(error).__name__}: {error}. Leave out system= if it knows no "
             "system message."
         ) from error
-    return Template("chat", text)
 
 
 def load_template(spec: str, tokenizer: PreTrainedTokenizerBase) -> Template:
