@@ -64,6 +64,8 @@ class SourceRecorder:
             model.generate(tokens, max_new_tokens=8, do_sample=False, verbose=False)
         sources = recorder.result()
 
+    One recorder follows one prompt at a time: call `clear` before the next.
+
     A hook that edits `hook_pattern` is seen by the recorder if it stands before it in the list.
 
     Args:
@@ -151,6 +153,7 @@ class SourceRecorder:
             )
         layer = hook.layer()
         context_length = self._context_length(layer, n_query, n_key)
+        self._require_same_prompt(layer, context_length, n_query)
         first_key = context_length - n_key
         rows = pattern.detach() if self._every_row else pattern.detach()[:, :, -1:]
         source, weight = most_attended(rows)
@@ -187,6 +190,16 @@ class SourceRecorder:
                 "SourceRecorder, or have its hooks on from the prefill."
             )
         return before + n_query
+
+    def _require_same_prompt(self, layer: int, context_length: int, n_query: int) -> None:
+        """Refuse a second prompt: a pass from the first token that ends no further than before."""
+        passes = self._passes[layer]
+        if passes and n_query == context_length <= passes[-1].context_length:
+            raise ValueError(
+                f"Expected the passes of one prompt; found a second one of {context_length} tokens "
+                f"after {passes[-1].context_length} were recorded. Take result() and call "
+                "clear() before the next prompt, or make a new SourceRecorder."
+            )
 
     def _require_complete(self) -> None:
         """Refuse a record in which some layer's hook did not fire as often as the others."""

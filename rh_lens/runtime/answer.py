@@ -10,7 +10,7 @@ from rh_lens.runtime.answering import Generation
 from rh_lens.runtime.attention import PrefillChoice
 from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.bridge import Bridge, FwdHooks
-from rh_lens.runtime.decode import greedy_decode
+from rh_lens.runtime.decode import greedy_decode, require_readable
 from rh_lens.runtime.draft import Draft, DraftMemory
 from rh_lens.runtime.forks import can_fork, decode_forks
 from rh_lens.runtime.plan import plan_prompts
@@ -107,6 +107,7 @@ def answers_under(
     drafts: bool,
 ) -> Iterator[dict[str, Answer]]:
     """Every wanted prompt's answer under each condition's decoding hooks, as they are found."""
+    require_readable(model, (prompt.tokens for prompt in prompts), max_new_tokens)
     longest = max(len(prompt.tokens) for prompt in prompts) + max_new_tokens
     context = open_context(model, prompts[0].tokens, longest=longest, prefill=prefill)
     share = share_prefixes and context.strategy.truncates

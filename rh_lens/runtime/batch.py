@@ -11,7 +11,7 @@ from torch import Tensor
 from rh_lens.runtime.answering import Generation, find_ending, make_generation
 from rh_lens.runtime.attention import PrefillChoice
 from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
-from rh_lens.runtime.decode import require_room
+from rh_lens.runtime.decode import require_readable
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.prefill import may_end_early, new_cache, prefill_attention
 from rh_lens.runtime.self_check import open_context
@@ -45,12 +45,11 @@ def decode_batch(
     Raises:
         RuntimeError: The chosen prefill disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge.
-        ValueError: A prompt is empty or does not fit the learned positions, or the model can't be
+        ValueError: A prompt is empty or does not fit the context window, or the model can't be
             padded.
     """
     with inference(model):
-        for prompt in prompts:
-            require_room(model, len(prompt), max_new_tokens)
+        require_readable(model, prompts, max_new_tokens)
         longest = max(prompts, key=len)
         reading = open_context(
             model, longest, longest=len(longest) + max_new_tokens, prefill=prefill

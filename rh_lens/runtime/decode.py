@@ -1,6 +1,6 @@
 """Greedy decoding and teacher forcing while hooks listen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -13,13 +13,15 @@ from rh_lens.runtime.bridge import Bridge, FwdHooks
 from rh_lens.runtime.draft import Draft
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.prefill import Context
+from rh_lens.runtime.rope import rope_limit
 from rh_lens.runtime.self_check import open_context
 from rh_lens.runtime.stop import StopRule
+from rh_lens.runtime.tokens import TokensLike, as_tokens
 
 
 def greedy_decode(
     model: Bridge,
-    prompt_tokens: Int[Tensor, "pos"],
+    prompt: TokensLike,
     *,
     max_new_tokens: int = 32,
     stop: StopRule,
@@ -46,7 +48,8 @@ def greedy_decode(
 
     Args:
         model: A TransformerBridge.
-        prompt_tokens: Token ids, at least one.
+        prompt: Token ids, at least one, `[pos]` or `[1 pos]`; or a text, encoded with the special
+            tokens that the tokenizer adds.
         max_new_tokens: Longest answer, in tokens.
         stop: What ends the answer earlier.
         decode_hooks: Forward hooks for the decoding passes only.
@@ -63,11 +66,11 @@ def greedy_decode(
         RuntimeError: The chosen prefill disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge.
         ValueError: The prompt is empty, `max_new_tokens` is below 1, prompt and answer together
-            exceed the learned position embeddings, or the prefill is impossible.
+            exceed the context window, an id is beyond the vocabulary, or the prefill is impossible.
     """
     with _after_prompt(
         model,
-        prompt_tokens,
+        prompt,
         max_new_tokens,
         decode_hooks,
         prefill,
@@ -86,7 +89,7 @@ def greedy_decode(
 
 def teacher_force(
     model: Bridge,
-    prompt_tokens: Int[Tensor, "pos"],
+    prompt: TokensLike,
     answer_tokens: Int[Tensor, "answer"],
     *,
     decode_hooks: FwdHooks = (),
@@ -102,7 +105,7 @@ def teacher_force(
 
     Args:
         model: A TransformerBridge.
-        prompt_tokens: Token ids, at least one.
+        prompt: As in `greedy_decode`.
         answer_tokens: Token ids, at least one.
         decode_hooks: Forward hooks for the answer's pass only.
         prefill_hooks: Forward hooks for the reading of the prompt only.
@@ -112,8 +115,8 @@ def teacher_force(
     Raises:
         RuntimeError: The chosen prefill disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge.
-        ValueError: Prompt or answer is empty, together they exceed the learned position
-            embeddings, or the prefill is impossible.
+        ValueError: Prompt or answer is empty, together they exceed the context window, an id is
+            beyond the vocabulary, or the prefill is impossible.
     """
     if len(answer_tokens) == 0:
         raise ValueError(
@@ -122,7 +125,7 @@ def teacher_force(
         )
     with _after_prompt(
         model,
-        prompt_tokens,
+        prompt,
         len(answer_tokens),
         decode_hooks,
         prefill,
@@ -138,7 +141,7 @@ def teacher_force(
 @contextmanager
 def _after_prompt(
     model: Bridge,
-    prompt_tokens: Int[Tensor, "pos"],
+    prompt: TokensLike,
     n_answer: int,
     hooks: FwdHooks,
     prefill: PrefillChoice,
@@ -149,6 +152,7 @@ def _after_prompt(
 ) -> Iterator[tuple[int, Context]]:
     """Context with the prompt read and `hooks` on: its last token, and the others as context."""
     with inference(model):
+        prompt_tokens = as_tokens(model, prompt)
         require_room(model, len(prompt_tokens), n_answer)
         *before, last = prompt_tokens.tolist()
         if context is None:
@@ -162,8 +166,14 @@ def _after_prompt(
             yield last, context
 
 
+def require_readable(model: Bridge, prompts: Iterable[TokensLike], n_answer: int) -> None:
+    """Refuse prompts that the model can't read or answer, before any is read; see `as_tokens`."""
+    for prompt in prompts:
+        require_room(model, len(as_tokens(model, prompt)), n_answer)
+
+
 def require_room(model: Bridge, n_prompt: int, n_answer: int) -> None:
-    """Refuse a prompt without tokens, no room for an answer, or one beyond the position table."""
+    """Refuse a prompt without tokens, no room for an answer, or one beyond the context window."""
     if n_answer < 1:
         raise ValueError(
             f"Expected max_new_tokens of at least 1; found {n_answer}. "
@@ -174,9 +184,10 @@ def require_room(model: Bridge, n_prompt: int, n_answer: int) -> None:
             "Expected a prompt of at least one token; found none. Encode the text first, "
             "for example with model.to_tokens(text)[0]."
         )
-    learned = model.cfg.positional_embedding_type == "standard"
-    if learned and n_prompt + n_answer > model.cfg.n_ctx:
+    limit = rope_limit(model)
+    stretches = limit is not None and limit.kind == "dynamic"
+    if n_prompt + n_answer > model.cfg.n_ctx and not stretches:
         raise ValueError(
-            f"Expected prompt and answer to fit the model's {model.cfg.n_ctx} learned positions; "
-            f"found {n_prompt} + {n_answer} tokens. Shorten the prompt or lower max_new_tokens."
+            f"Expected prompt and answer to fit the model's context window of {model.cfg.n_ctx} "
+            f"tokens; found {n_prompt} + {n_answer}. Shorten the prompt or lower max_new_tokens."
         )

@@ -96,7 +96,7 @@ def decode_forks(
 
     Raises:
         ValueError: The prompt is empty, `max_new_tokens` is below 1, or prompt and answer together
-            exceed the learned position embeddings.
+            exceed the context window.
     """
     with inference(model):
         require_room(model, len(prompt_tokens), max_new_tokens)

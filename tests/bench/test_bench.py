@@ -17,10 +17,11 @@ def bundled():
     return bench_models_file.bundled(CPU)
 
 
-def test_prompts_hide_one_needle_at_ten_depths():
-    prompts = bench_prompts(128)
-    assert len(prompts) == 10
-    assert {len(prompt.tokens) for prompt in prompts} == {128}
+@pytest.mark.parametrize(("n_tokens", "n_depths"), [(128, 5), (512, 10)])
+def test_prompts_hide_one_needle_at_ten_depths_or_those_that_exist(n_tokens, n_depths):
+    prompts = bench_prompts(n_tokens)
+    assert len({prompt.depth for prompt in prompts}) == len(prompts) == n_depths
+    assert {len(prompt.tokens) for prompt in prompts} == {n_tokens}
     assert len({prompt.needle for prompt in prompts}) == 1
 
 
@@ -68,7 +69,7 @@ def test_the_table_has_a_row_for_each_method_with_ratios(bundled, monkeypatch):
     (rows,) = run_benchmark(CPU, n_repeats=1, progress=False)
     assert [row.method for row in rows] == list("abcde")
     assert rows[0].ratio == (1.0, 1.0, 1.0)
-    assert [row.n_prompts for row in rows] == [10, 2, 2, 2, 10]
+    assert [row.n_prompts for row in rows] == [5, 2, 2, 2, 5]
     assert all(row.same_tokens for row in rows)
     table = to_dataframe(rows)
     assert table["time / (a)"][0] == "1.00 (1.00-1.00)"

@@ -167,7 +167,7 @@ def test_no_room_for_an_answer_is_refused(llama, random_tokens):
 
 def test_learned_positions_are_not_exceeded(tiny_model, random_tokens):
     gpt2 = tiny_model("gpt2").bridge
-    with pytest.raises(ValueError, match=r"256 learned positions; found 40 \+ 217 tokens"):
+    with pytest.raises(ValueError, match=r"context window of 256 tokens; found 40 \+ 217\."):
         greedy_decode(gpt2, random_tokens, max_new_tokens=217, stop=NEVER)
 
 
