@@ -9,10 +9,10 @@ from rh_lens.analysis.activation import (
 )
 from rh_lens.analysis.answer_map import AnswerMap, answer_map
 from rh_lens.analysis.audit import Audit, audit_scores
-from rh_lens.analysis.bootstrap import ScoreIntervals, bootstrap_scores
 from rh_lens.analysis.comparison import LineageComparison, PairComparison, Similarity
 from rh_lens.analysis.contexts import CELL
 from rh_lens.analysis.duplicates import DuplicateRuns, Repetition, duplicate_runs, repetition
+from rh_lens.analysis.intervals import ScoreIntervals, score_intervals
 from rh_lens.analysis.kv_groups import kv_group_means
 from rh_lens.analysis.lineage import compare_scores
 from rh_lens.analysis.planner import SamplingPlan, plan_precision, plan_stability
@@ -48,7 +48,6 @@ __all__ = [
     "VarianceComponents",
     "answer_map",
     "audit_scores",
-    "bootstrap_scores",
     "compare_scores",
     "context_entropy",
     "depth_profile",
@@ -62,6 +61,7 @@ __all__ = [
     "plan_stability",
     "profile_distance",
     "repetition",
+    "score_intervals",
     "score_profile",
     "similarities",
     "split_half",

@@ -148,5 +148,6 @@ def _select(components: VarianceComponents, heads: HeadsLike | None) -> Variance
             "Expected heads with variance components; found none among those asked for. Choose "
             "heads that could see the answer."
         )
-    parts = {name: getattr(components, name)[chosen][None] for name in ("mean", "needle", "cell")}
+    names = ("mean", "needle", "cell", "trial")
+    parts = {name: getattr(components, name)[chosen][None] for name in names}
     return replace(components, **parts)

@@ -1,15 +1,16 @@
-"""Where the spread of head scores comes from: needles, or cells of one needle."""
+"""Where the spread of head scores comes from: needles, cells of the grid, or single trials."""
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
 from scipy import stats
 from torch import Tensor
 
-from rh_lens.analysis.contexts import group_means, group_trials, trials_of
+from rh_lens.analysis.crossed import crossed_moments
 from rh_lens.checks import require_number, require_whole_number
 from rh_lens.detection import RetrievalScores
 from rh_lens.heads import Head
@@ -18,35 +19,39 @@ from rh_lens.representation import short_repr
 
 @dataclass(frozen=True, eq=False)
 class VarianceComponents:
-    r"""Where the spread of head scores comes from: needles, or cells of one needle.
+    r"""Where the spread of head scores comes from: needles, cells of the grid, or single trials.
 
-    The model, for each head: its score on needle $i$ and cell $j$ is $\mu + a_i + e_{ij}$, with
-    needles $a_i$ drawn at random with variance $\sigma_a^2$, and cells and chance $e_{ij}$ drawn
-    independently with variance $\sigma_e^2$, the same for all needles. The mean over N needles of C
-    cells each then has variance $\sigma_a^2 / N + \sigma_e^2 / (N C)$.
+    The model, for each head: its score on needle $i$ and cell $j$ (length x depth, shared by all
+    needles) is $\mu + a_i + b_j + e_{ij}$, all drawn independently, with variances $\sigma_a^2$,
+    $\sigma_b^2$ and $\sigma_e^2$. The mean over N needles in C cells each then has variance
+    $\sigma_a^2 / N + \sigma_b^2 / C + \sigma_e^2 / (N C)$.
 
-    What it takes for granted: needles are a sample of those one has in mind; the cells of a needle
-    are a sample of the grid, without effects of their own that all needles share; scores near 0
-    and 1, which spread less, are as good as normal.
+    What it takes for granted: needles are a sample of those one has in mind, and cells of the grid
+    one has in mind; scores near 0 and 1, which spread less, are as good as normal
+    (`score_intervals` does without that).
 
     Args:
         mean: Mean score.
-        needle: Variance between needles; 0 where cells alone explain the spread.
-        cell: Variance between the cells of one needle.
+        needle: Variance between needles; 0 where the rest explains the spread.
+        cell: Variance between cells; 0 likewise, and where the pilot had one cell.
+        trial: Variance of single trials beyond those.
         n_needles: Needles in the pilot run.
+        n_cells: Cells in the pilot run.
         n_trials: Trials in the pilot run.
     """
 
     mean: Float[Tensor, "layer head"]
     needle: Float[Tensor, "layer head"]
     cell: Float[Tensor, "layer head"]
+    trial: Float[Tensor, "layer head"]
     n_needles: int
+    n_cells: int
     n_trials: int
 
     __repr__ = short_repr
 
     def variance(self, n_needles: int, n_cells: int) -> Float[Tensor, "layer head"]:
-        """Variance of each head's retrieval score in a run of so many needles and cells each.
+        """Variance of each head's retrieval score in a run of so many needles and cells.
 
         Raises:
             TypeError: An argument is of another type.
@@ -54,15 +59,16 @@ class VarianceComponents:
         """
         require_whole_number("n_needles", n_needles, at_least=1)
         require_whole_number("n_cells", n_cells, at_least=1)
-        return self._variance(n_needles, n_needles * n_cells)
+        return self._variance(n_needles, n_cells, n_needles * n_cells)
 
     def half_width(
         self, n_needles: int, n_cells: int, *, level: float = 0.95
     ) -> Float[Tensor, "layer head"]:
         """Half of each head's confidence interval, in units of the score.
 
-        Student's t with `n_needles` - 1 degrees of freedom times the standard error: needles are
-        the independent units. Infinite for a single needle.
+        Student's t times the standard error, with Satterthwaite's degrees of freedom, as in
+        `score_intervals` (whose intervals near 0 and 1 have unequal halves of about this mean).
+        Infinite for a single needle, and for a single cell where cells differ.
 
         Raises:
             TypeError: An argument is of another type.
@@ -71,10 +77,14 @@ class VarianceComponents:
         require_whole_number("n_needles", n_needles, at_least=1)
         require_whole_number("n_cells", n_cells, at_least=1)
         require_number("level", level, above=0, below=1)
+        cells_unknown = (self.cell > 0) & (n_cells < 2)
         if n_needles < 2:
-            return torch.full_like(self.mean, math.inf).where(~self.mean.isnan(), torch.nan)
-        quantile = float(stats.t.ppf((1 + level) / 2, n_needles - 1))
-        return quantile * self.variance(n_needles, n_cells).sqrt()
+            cells_unknown = torch.ones_like(cells_unknown)
+            n_needles = 2
+        df = self._degrees_of_freedom(n_needles, n_cells)
+        quantile = torch.from_numpy(np.asarray(stats.t.ppf((1 + level) / 2, df.numpy())))
+        width = quantile * self.variance(n_needles, n_cells).sqrt()
+        return width.masked_fill(cells_unknown & ~self.mean.isnan(), math.inf)
 
     def stability(self, n_needles: int, n_cells: int) -> float:
         """Correlation over heads to expect between two runs of so many other needles and cells.
@@ -87,38 +97,50 @@ class VarianceComponents:
             TypeError: An argument is of another type.
             ValueError: A number is below 1.
         """
-        pilot = self._variance(self.n_needles, self.n_trials)
+        pilot = self._variance(self.n_needles, self.n_cells, self.n_trials)
         spread = float(self.mean[~self.mean.isnan()].var())
         true = max(spread - float(pilot.nanmean()), 0.0)
         error = float(self.variance(n_needles, n_cells).nanmean())
         return true / (true + error) if true + error > 0 else math.nan
 
-    def _variance(self, n_needles: int, n_trials: int) -> Float[Tensor, "layer head"]:
-        return self.needle / n_needles + self.cell / n_trials
+    def _variance(self, n_needles: int, n_cells: int, n_trials: int) -> Float[Tensor, "layer head"]:
+        return self.needle / n_needles + self.cell / n_cells + self.trial / n_trials
+
+    def _degrees_of_freedom(self, n_needles: int, n_cells: int) -> Float[Tensor, "layer head"]:
+        """Satterthwaite's, of a sum of mean squares; one no larger than the trials' is pooled."""
+        with_needle = (self.needle > 0) | (n_cells == 1)
+        with_cell = (self.cell > 0) & (n_cells > 1)
+        n_a, n_b = n_needles - 1, n_cells - 1
+        needle = (n_cells * self.needle + self.trial) * with_needle
+        cell = (n_needles * self.cell + self.trial) * with_cell
+        trial = self.trial * (1 - with_needle.double() - with_cell.double())
+        n_trial = n_a * n_b + n_a * ~with_needle + n_b * ~with_cell
+        noise = needle**2 / n_a + cell**2 / max(n_b, 1) + trial**2 / n_trial.clamp(min=1)
+        # Without any spread every quantile is as good as another.
+        return ((needle + cell + trial) ** 2 / noise).nan_to_num(nan=1.0)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each head, best first.
 
         Returns:
-            Columns `label`, `mean`, `needle`, `cell` (variances) and `needle_share` (of the
-            variance of one trial that lies between needles; NaN without any).
+            Columns `label`, `mean`, `needle`, `cell`, `trial` (variances) and `needle_share` (of
+            the variance of one trial that lies between needles; NaN without any).
         """
         n_layers, n_heads = self.mean.shape
         labels = [Head(layer, head).label for layer in range(n_layers) for head in range(n_heads)]
-        columns = {
-            name: getattr(self, name).flatten().numpy() for name in ("mean", "needle", "cell")
-        }
+        names = ("mean", "needle", "cell", "trial")
+        columns = {name: getattr(self, name).flatten().numpy() for name in names}
         table = pd.DataFrame({"label": labels, **columns})
-        table["needle_share"] = table["needle"] / (table["needle"] + table["cell"])
+        whole = table["needle"] + table["cell"] + table["trial"]
+        table["needle_share"] = table["needle"] / whole
         return table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
 
 
 def variance_components(scores: RetrievalScores, trials: pd.DataFrame) -> VarianceComponents:
-    """Variance of each head's scores between needles and between the cells of one needle.
+    """Variance of each head's scores between needles, between cells, and between trials.
 
-    One-way random-effects analysis of variance, for unequal numbers of cells too: the variance
-    between needles is (mean square between - mean square within) / n0, at least 0 (Searle, Casella
-    and McCulloch 1992, chapter 3).
+    Moment estimates of crossed random effects, for grids with gaps too (see `crossed_moments`), at
+    least 0.
 
     Args:
         scores: Scores of a pilot run.
@@ -132,28 +154,17 @@ def variance_components(scores: RetrievalScores, trials: pd.DataFrame) -> Varian
         TypeError: An argument is of another type.
         ValueError: There are fewer than two needles, or no needle has two trials.
     """
-    groups = group_trials(trials_of(scores, trials, ["needle"]), ["needle"])
-    if groups.n < 2 or len(groups.code) == groups.n:
+    found = crossed_moments(scores, trials)
+    n_needles, n_trials = int(found.n_needles.max()), len(scores.trials)
+    if n_needles < 2 or n_trials == n_needles:
         raise ValueError(
-            f"Expected two needles or more, one of them with two trials or more; found {groups.n} "
-            f"needles in {len(groups.code)} trials. Make a pilot run with more of both."
+            f"Expected two needles or more, one of them with two trials or more; found {n_needles} "
+            f"needles in {n_trials} trials. Make a pilot run with more of both."
         )
-    values = scores.values.double()
-    needle_means, count = group_means(values, groups)
-    count = count.double()
-    n = count.sum(dim=0)
-    n_needles = (count > 0).sum(dim=0)
-    mean = values.nanmean(dim=0)
-    within = (values - needle_means[torch.from_numpy(groups.code)]).square().nansum(dim=0)
-    between = (count * (needle_means - mean).square()).nansum(dim=0)
-    cell = within / (n - n_needles)
-    effective = (n - count.square().sum(dim=0) / n) / (n_needles - 1)
-    needle = ((between / (n_needles - 1) - cell) / effective).clamp(min=0)
-    known = (n_needles > 1) & (n > n_needles)
-    return VarianceComponents(
-        mean=mean,
-        needle=needle.where(known, torch.nan),
-        cell=cell.where(known, torch.nan),
-        n_needles=groups.n,
-        n_trials=len(groups.code),
+    known = (found.n_needles > 1) & (found.n_trials > found.n_needles)
+    needle, cell, trial = (
+        part.clamp(min=0).where(known, torch.nan)
+        for part in (found.needle, found.cell, found.trial)
     )
+    n_cells = int(found.n_cells.max())
+    return VarianceComponents(found.mean, needle, cell, trial, n_needles, n_cells, n_trials)

@@ -101,15 +101,12 @@ ANALYSIS = [
         values=TENSOR + bad(torch.zeros(0, 3), torch.zeros(3, 0), torch.tensor(1.0)),
     ),
     entry(
-        a.bootstrap_scores,
+        a.score_intervals,
         run,
         scores=SCORES,
         trials=TRIALS,
-        nesting=COLUMNS + bad([]),
-        threshold=number(),
+        threshold=number(above=0),
         level=INSIDE_UNIT,
-        n_resamples=whole(1, 10**6),
-        seed=SEED,
     ),
     entry(
         a.compare_scores,

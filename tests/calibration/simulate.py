@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from scipy import stats
 from score_cases import grid_table
 
 
@@ -99,6 +100,65 @@ def normal_scores(
     cell = rng.normal(0, spread.cell, (n_cells, 1, n_heads))
     trial = rng.normal(0, spread.trial, (n_cells, n_needles, n_heads))
     return (mean + needle + cell + trial).reshape(n_cells * n_needles, 1, n_heads)
+
+
+def needle_means(
+    rng: np.random.Generator, kind: str, n_needles: int, n_heads: int
+) -> tuple[Float[np.ndarray, "needle head"], float]:
+    """Mean score of each needle, skewed as scores are, and the mean of all needles there are.
+
+    Args:
+        rng: Source of the draws.
+        kind: "beta MEAN RHO" for a beta distribution with variance RHO MEAN (1 - MEAN); "zeros
+            SHARE MEAN" for needles that are 0 but for a share with a beta distribution of that
+            mean; "bundled HEAD" for needles drawn from those of a head of the bundled model.
+        n_needles: Needles in each run.
+        n_heads: Heads drawn independently.
+    """
+    shape = (n_needles, n_heads)
+    name, *rest = kind.split()
+    if name == "bundled":
+        population = np.array(BUNDLED[rest[0]])
+        return rng.choice(population, shape), float(population.mean())
+    first, second = map(float, rest)
+    if name == "beta":
+        size = 1 / second - 1
+        return rng.beta(first * size, (1 - first) * size, shape), first
+    active = rng.random(shape) < first
+    return active * rng.beta(5 * second, 5 * (1 - second), shape), first * second
+
+
+def skewed_scores(
+    rng: np.random.Generator, kind: str, n_needles: int, n_cells: int, *, n_heads: int = 50
+) -> tuple[Float[np.ndarray, "trial layer head"], float]:
+    """Shares of answers of five tokens, each copied with its needle's chance, and their mean."""
+    means, truth = needle_means(rng, kind, n_needles, n_heads)
+    copied = rng.binomial(5, means, (n_cells, n_needles, n_heads))
+    return (copied / 5).reshape(n_cells * n_needles, 1, n_heads), truth
+
+
+def dependent_heads(
+    rng: np.random.Generator, means: list[float], n_needles: int, n_cells: int, rho: float = 0.1
+) -> Float[np.ndarray, "trial layer head"]:
+    """As `skewed_scores`, beta, of heads with these means that like the same needles.
+
+    Needles' effects on any two heads correlate 0.5 (Gaussian copula).
+    """
+    shared, own = rng.normal(size=(n_needles, 1)), rng.normal(size=(n_needles, len(means)))
+    place = stats.norm.cdf((shared + own) / math.sqrt(2))
+    mean, size = np.array(means), 1 / rho - 1
+    chance = stats.beta.ppf(place, mean * size, (1 - mean) * size)
+    copied = rng.binomial(5, chance, (n_cells, n_needles, len(means)))
+    return (copied / 5).reshape(n_cells * n_needles, 1, len(means))
+
+
+BUNDLED = {
+    "L2H5": [1, 1, 0.878, 1, 1, 1, 1, 0.996, 1, 1, 1, 1],
+    "L2H3": [1, 1, 1, 0.992, 0.973, 1, 1, 0.985, 1, 0.833, 0.893, 1],
+    "L1H6": [0.067, 0.08, 0, 0, 0.16, 0, 0.061, 0, 0.027, 0.022, 0, 0.038],
+    "L2H0": [0, 0, 0.011, 0.017, 0.013, 0, 0.006, 0, 0, 0, 0, 0.038],
+}
+"""Scores of four heads of the bundled model on each of its twelve needles (128 to 512 tokens)."""
 
 
 def crossed_table(n_needles: int, n_cells: int) -> pd.DataFrame:
