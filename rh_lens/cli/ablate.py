@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 OPERATORS = ("zero", "scale", "uniform", "mean")
 SCOPES = ("both", "decode", "prefill")
-MATCHES = ("layer", "kv-group", "none")
+MATCHES = ("layer", "kv-group", "norm", "entropy", "any")
+FAMILIES = ("layer", "kv-group", "any")
 # Heads whose attention is recorded, for the table of errors: more would fill the memory.
 N_RECORDED = 10
 
@@ -44,10 +45,23 @@ def add(parser: argparse.ArgumentParser) -> None:
         "heads")  # fmt: skip
     add("--threshold", type=float, default=0.1, help="retrieval heads score this much or more; "
         "they are no controls")  # fmt: skip
-    add("--controls", type=int, default=10, help="control draws for each K (default: %(default)s)")
-    add("--match", choices=MATCHES, default="layer", help="what controls share with the top K "
-        "(default: %(default)s)")  # fmt: skip
-    add("--control-seed", type=int, default=0, help="seed of the control draws")
+    add("--controls", type=int, default=5, help="control draws for each K and match (default: "
+        "%(default)s)")  # fmt: skip
+    add(
+        "--match",
+        type=matches,
+        default="layer,norm,any",
+        metavar="M,M,...",
+        help="what controls "
+        f"share with the top K, side by side: {', '.join(MATCHES)} (default: %(default)s)",
+    )
+    add("--rankings", type=int, default=19, help="rankings drawn to test the heads by: p is at "
+        "least 1 / (rankings + 1), for any number of Ks (default: %(default)s)")  # fmt: skip
+    add("--family", choices=FAMILIES, default="layer", help="inside what these rankings exchange "
+        "heads (default: %(default)s)")  # fmt: skip
+    add("--control-seed", type=int, default=0, help="seed of the controls and rankings")
+    add("--margin", type=float, default=0.1, help="change in recall that does not matter, for the "
+        "equivalence test of the controls (default: %(default)s)")  # fmt: skip
     add("--operator", choices=OPERATORS, default="zero", help="default: %(default)s; mean: over "
         "prompts with the needles of detection")  # fmt: skip
     add("--factor", type=float, default=0.5, help="of --operator scale (default: %(default)s)")
@@ -66,6 +80,16 @@ def numbers(text: str) -> list[int]:
     if min(values) < 0:
         raise argparse.ArgumentTypeError(f"expected numbers such as 0,1,5, found {text!r}")
     return values
+
+
+def matches(text: str) -> list[str]:
+    """What controls share with the top K, from "layer,norm"."""
+    chosen = list(dict.fromkeys(text.split(",")))
+    if not set(chosen) <= set(MATCHES):
+        raise argparse.ArgumentTypeError(
+            f"expected some of {','.join(MATCHES)} with commas between them, found {text!r}"
+        )
+    return chosen
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -95,7 +119,9 @@ def _run(args: argparse.Namespace) -> int:
         operator=_operator(args, model, template),
         scope=args.scope,
         n_controls=args.controls,
-        match=None if args.match == "none" else args.match,
+        match=[None if match == "any" else match for match in args.match],
+        n_rankings=args.rankings,
+        family=None if args.family == "any" else args.family,
         exclude=retrieval,
         seed=args.control_seed,
         record=recorded,
@@ -103,7 +129,8 @@ def _run(args: argparse.Namespace) -> int:
         progress=not args.quiet,
     )
     # Prose that neither the prompts nor the reference prompts hold, where it can be written anew.
-    tables = _tables(curve, model, load_haystack(args.haystack, seed=args.seed + 2))
+    prose = load_haystack(args.haystack, seed=args.seed + 2)
+    tables = _tables(curve, model, prose, args.margin)
     description = options.describe_run("ablate", args, model, prompts) | {
         "score": scores.name,
         "scores_source": asdict(scores.source) if scores.source else None,
@@ -113,7 +140,7 @@ def _run(args: argparse.Namespace) -> int:
     }
     _save(out, description, tables)
     print(_heads(scores, retrieval, args.threshold), end="\n\n")
-    print(describe_curve(tables["curve"]), end="\n\n")
+    print(describe_curve(tables["curve"], tables["controls"], margin=args.margin), end="\n\n")
     print(describe_failures(tables["failures"]), end="\n\n")
     print(f"Saved in {out}")
     return 0
@@ -163,7 +190,7 @@ def _require_same_shape(scores: "RetrievalScores", model: "Bridge") -> None:
 
 
 def _default_ks(n_heads: int, n_retrieval: int) -> list[int]:
-    from rh_lens.evaluation.ablation_plan import DEFAULT_KS
+    from rh_lens.evaluation.draw_plan import DEFAULT_KS
 
     # Answers begin to fail before the last retrieval head is gone, and first in other ways.
     return sorted({3 * n_retrieval // 4, n_retrieval, *(k for k in DEFAULT_KS if k <= n_heads)})
@@ -190,7 +217,7 @@ def _operator(
 
 
 def _tables(
-    curve: "AblationCurve", model: "Bridge", haystack: "Haystack"
+    curve: "AblationCurve", model: "Bridge", haystack: "Haystack", margin: float
 ) -> "dict[str, pd.DataFrame]":
     """What is saved: `failures` tells by K how answers come out, and the perplexity."""
     from rh_lens.evaluation import classify_errors, error_shares, perplexity
@@ -198,18 +225,19 @@ def _tables(
     errors = classify_errors(curve.recall)
     tables = {
         "curve": curve.to_dataframe(),
+        "controls": curve.controls_to_dataframe(margin=margin),
         "answers": curve.answers,
         "heads": curve.heads,
         "errors": curve.label(errors),
         "failures": curve.by_k(error_shares(errors, curve.recall).drop(columns="n")),
     }
     try:
-        fluency = perplexity(model, haystack, curve.conditions)
+        fluency = perplexity(model, haystack, curve.compared)
     except ValueError as error:
         print(f"rh-lens: no perplexity: {error}", file=sys.stderr)
         return tables
     beside = curve.by_k(fluency[["condition", "perplexity", "ratio"]])
-    tables["failures"] = tables["failures"].merge(beside, on=["kind", "k"])
+    tables["failures"] = tables["failures"].merge(beside, on=["kind", "k", "match"])
     tables["perplexity"] = curve.label(fluency)
     return tables
 
@@ -227,7 +255,7 @@ def _save(out: Path, description: dict[str, Any], tables: "dict[str, pd.DataFram
 
     write_tables(out, description, tables)
     try:
-        figure = plot_curve(tables["curve"])
+        figure = plot_curve(tables["curve"], tables.get("controls"))
     except ImportError as error:
         print(f"rh-lens: no curve.png: {error}", file=sys.stderr)
         return

@@ -1,9 +1,11 @@
 """What a model answers, and how sure one can be of it."""
 
-from rh_lens.evaluation.ablation_plan import AblationPlan, HeadSet, plan_ablation
+from rh_lens.evaluation.ablation_plan import AblationPlan, HeadSet
 from rh_lens.evaluation.activity import ACTIVITY_COLUMNS, HeadLooks
 from rh_lens.evaluation.curves import AblationCurve, SetAnswers, ablation_curve, answer_plan
+from rh_lens.evaluation.draw_plan import plan_ablation
 from rh_lens.evaluation.equivalence import equivalence_pvalue
+from rh_lens.evaluation.error_intervals import error_intervals
 from rh_lens.evaluation.error_rules import ERROR_TYPES, REFUSALS, ErrorRules
 from rh_lens.evaluation.errors import ERROR_COLUMNS, classify_errors, error_shares
 from rh_lens.evaluation.failing_steps import first_failing_step
@@ -23,7 +25,6 @@ from rh_lens.evaluation.permutation import (
 )
 from rh_lens.evaluation.perplexity import perplexity, window_losses
 from rh_lens.evaluation.recall import RecallResult, needle_recall
-from rh_lens.evaluation.statistics import bootstrap_interval, holm, mcnemar_pvalue, sign_pvalue
 
 __all__ = [
     "ACTIVITY_COLUMNS",
@@ -42,14 +43,12 @@ __all__ = [
     "SetAnswers",
     "ablation_curve",
     "answer_plan",
-    "bootstrap_interval",
     "classify_errors",
     "difference_interval",
     "equivalence_pvalue",
+    "error_intervals",
     "error_shares",
     "first_failing_step",
-    "holm",
-    "mcnemar_pvalue",
     "mean_interval",
     "needle_recall",
     "permutation_pvalue",
@@ -57,7 +56,6 @@ __all__ = [
     "plan_ablation",
     "sequential_pvalue",
     "sign_flip_pvalue",
-    "sign_pvalue",
     "step_down_pvalues",
     "stop_after",
     "unbounded_interval",

@@ -1,42 +1,39 @@
-"""Which heads a curve silences: the top K by score, and control draws for each K."""
+"""Which heads a curve silences: the top K by score, controls beside them, rankings to test by."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import pandas as pd
 
-from rh_lens.heads import Head, HeadsLike, as_heads
-from rh_lens.interventions import Match, NoControlsError, control_heads
+from rh_lens.heads import Head
+from rh_lens.interventions import Family
 from rh_lens.representation import short_repr
-from rh_lens.runtime import Bridge, attention_layers
 
-DEFAULT_KS = (0, 1, 2, 5, 10, 20, 50)
-Kind: TypeAlias = Literal["none", "top", "control"]
+Kind: TypeAlias = Literal["none", "top", "control", "drawn"]
 
 
 @dataclass(frozen=True)
 class HeadSet:
-    """Heads that are silenced together.
+    """Heads that are silenced together, and what for.
 
     Args:
+        condition: Name of the condition that silences them. Equal sets share the name of the first
+            one, and are silenced once.
         k: How many.
-        kind: "none": the untouched model. "top": the first k of the ranking. "control": random.
-        draw: Number of the draw, from 0; None for the other kinds.
+        kind: "none": the untouched model. "top": the first k of the ranking. "control": random and
+            disjoint from these. "drawn": the first k of a ranking that could have been.
+        match: What a control shares with the top K, "any" for nothing; None for the other kinds.
+        draw: Number of the draw, from 0; None for the untouched model and the top K.
         heads: The heads.
     """
 
+    condition: str
     k: int
     kind: Kind
+    match: str | None
     draw: int | None
     heads: tuple[Head, ...]
-
-    @property
-    def condition(self) -> str:
-        """Name of the condition: `none`, `top-5`, `control-5-0`."""
-        if self.kind == "none":
-            return "none"
-        return f"top-{self.k}" if self.draw is None else f"control-{self.k}-{self.draw}"
 
 
 @dataclass(frozen=True)
@@ -44,14 +41,29 @@ class AblationPlan:
     """Sets of heads to silence, one after the other.
 
     Args:
-        sets: The untouched model first; then for each K the top K and its controls.
-        n_possible: Distinct control sets that exist for each K above 0.
-        notes: What is to be said about the controls of a K; only where there is something.
+        sets: The untouched model first; then for each K the top K and its controls; then the drawn
+            rankings, one after the other.
+        n_possible: Distinct control sets that exist, by K and match; None where they are not
+            counted.
+        notes: What is to be said about the controls of a K and match; only where there is
+            something.
+        family: Inside what the rankings' heads were exchanged.
+        n_rankings: Rankings drawn.
+        n_planned: Rankings at most; fewer are drawn where they settle the test early.
+        n_other_rankings: Rankings that exist besides the one in question.
+        n_family: Distinct sets of K heads in the family, the top K among them, by K.
+        balance: Traits of the top K and of its controls, by K and match; empty without traits.
     """
 
     sets: tuple[HeadSet, ...]
-    n_possible: dict[int, int]
-    notes: dict[int, str]
+    n_possible: dict[tuple[int, str], int | None]
+    notes: dict[tuple[int, str], str]
+    family: Family = "layer"
+    n_rankings: int = 0
+    n_planned: int = 0
+    n_other_rankings: int = 0
+    n_family: dict[int, int] = field(default_factory=dict)
+    balance: dict[tuple[int, str], dict[str, float]] = field(default_factory=dict)
 
     __repr__ = short_repr
 
@@ -60,104 +72,50 @@ class AblationPlan:
         """Numbers of heads, ascending, 0 included."""
         return tuple(sorted({heads.k for heads in self.sets}))
 
-    def of(self, k: int, kind: Kind) -> list[str]:
-        """Names of the conditions of one kind that silence k heads."""
-        return [heads.condition for heads in self.sets if (heads.k, heads.kind) == (k, kind)]
+    @property
+    def matches(self) -> tuple[str, ...]:
+        """What controls were matched by, in the order asked for."""
+        return tuple(dict.fromkeys(match for _, match in self.n_possible))
+
+    @property
+    def smallest_pvalue(self) -> float:
+        """What the test of the heads can reach with all rankings; 1 without any."""
+        return 1 / (self.n_planned + 1)
+
+    def of(self, k: int, kind: Kind, match: str | None = None) -> list[str]:
+        """Names of the conditions of one kind (and match) that silence k heads, draw by draw."""
+        return [
+            heads.condition
+            for heads in self.sets
+            if (heads.k, heads.kind) == (k, kind) and match in (None, heads.match)
+        ]
+
+    def heads_of(self, kinds: Sequence[Kind]) -> dict[str, tuple[Head, ...]]:
+        """The heads of each condition that sets of these kinds need, each condition once."""
+        return {heads.condition: heads.heads for heads in self.sets if heads.kind in kinds}
+
+    def first_rankings(self, n: int) -> "AblationPlan":
+        """The plan with the first n of its drawn rankings."""
+        kept = tuple(
+            heads
+            for heads in self.sets
+            if heads.kind != "drawn" or (heads.draw is not None and heads.draw < n)
+        )
+        return replace(self, sets=kept, n_rankings=min(n, self.n_rankings))
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row a set: `condition`, `k`, `kind`, `draw` (missing but for controls), `heads`.
+        """One row a set: `condition`, `k`, `kind`, `match`, `draw` and `heads`.
 
-        `heads` holds labels with spaces between them.
+        `heads` holds labels with spaces between them. Rows of equal sets share a condition.
         """
         table = pd.DataFrame(
             {
                 "condition": [heads.condition for heads in self.sets],
                 "k": [heads.k for heads in self.sets],
                 "kind": [heads.kind for heads in self.sets],
+                "match": [heads.match for heads in self.sets],
                 "draw": [heads.draw for heads in self.sets],
                 "heads": [" ".join(head.label for head in heads.heads) for heads in self.sets],
             }
         )
-        return table.astype({"draw": "Int64"})
-
-
-def plan_ablation(
-    model: Bridge,
-    ranking: HeadsLike,
-    *,
-    ks: Sequence[int] | None = None,
-    n_controls: int = 10,
-    match: Match = "layer",
-    exclude: HeadsLike = (),
-    seed: int = 0,
-) -> AblationPlan:
-    """The top K of a ranking and matched random heads, for each K.
-
-    A K for which no control exists gets none, and a note.
-
-    Args:
-        model: A TransformerBridge; it is asked for its layers and heads only.
-        ranking: Heads, best first, such as `result.scores.ranking()`.
-        ks: Numbers of heads; 0, the untouched model, is always among them. None: those of
-            0, 1, 2, 5, 10, 20 and 50 that the ranking has.
-        n_controls: Control draws for each K; 0 gives none.
-        match: What controls share with the top K: see `control_heads`.
-        exclude: Heads that are no controls of any K, such as all retrieval heads. Without it, the
-            controls of a small K may hold heads that come next in the ranking.
-        seed: Seed of the controls.
-
-    Raises:
-        TypeError: `model` is not a TransformerBridge.
-        ValueError: The ranking names a head twice or one that the model lacks, or has fewer heads
-            than a K, or a K or `n_controls` is negative.
-    """
-    layers, n_layers = attention_layers(model), int(model.cfg.n_layers)
-    n_heads = int(model.cfg.n_heads)
-    ranking = as_heads(ranking)
-    ks = _require_ks(ks, ranking, n_controls)
-    without_attention = [
-        Head(layer, head) for layer in set(range(n_layers)) - set(layers) for head in range(n_heads)
-    ]
-    sets, n_possible, notes = [HeadSet(0, "none", None, ())], {}, {}
-    for k in ks:
-        sets.append(HeadSet(k, "top", None, tuple(ranking[:k])))
-        n_possible[k] = 0
-        if not n_controls:
-            continue
-        try:
-            controls = control_heads(
-                ranking[:k],
-                n_layers=n_layers,
-                n_heads=n_heads,
-                n_kv_heads=getattr(model.cfg, "n_key_value_heads", None) or n_heads,
-                n_draws=n_controls,
-                seed=seed,
-                match=match,
-                exclude=[*as_heads(exclude), *without_attention],
-            )
-        except NoControlsError as error:
-            notes[k] = f"no controls. {error}"
-            continue
-        sets += [HeadSet(k, "control", i, heads) for i, heads in enumerate(controls.draws)]
-        n_possible[k] = controls.n_possible
-        if controls.note:
-            notes[k] = controls.note
-    return AblationPlan(tuple(sets), n_possible, notes)
-
-
-def _require_ks(ks: Sequence[int] | None, ranking: Sequence[Head], n_controls: int) -> list[int]:
-    """The Ks above 0, ascending, each once."""
-    n = len(ranking)
-    if n != len(set(ranking)):
-        raise ValueError(
-            f"Expected a ranking of distinct heads; found {n} entries and {len(set(ranking))} "
-            "heads. Name each head once."
-        )
-    wanted = [k for k in DEFAULT_KS if k <= n] if ks is None else ks
-    wrong = [k for k in wanted if not 0 <= k <= n]
-    if wrong or n_controls < 0:
-        raise ValueError(
-            f"Expected numbers of heads from 0 to {n}, the heads of the ranking, and 0 or more "
-            f"controls; found {wrong or list(wanted)} and {n_controls}. Leave the others out."
-        )
-    return sorted(set(wanted) - {0})
+        return table.astype({"draw": "Int64", "match": "string"})

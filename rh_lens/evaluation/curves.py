@@ -1,4 +1,4 @@
-"""Recall against the number of silenced heads: the top K by score beside random controls."""
+"""Recall against the number of silenced heads: top K, controls beside them, rankings to test by."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,14 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from rh_lens.evaluation.ablation_plan import AblationPlan, plan_ablation
+from rh_lens.evaluation.ablation_plan import AblationPlan
+from rh_lens.evaluation.curve_tables import controls_table, curve_table
+from rh_lens.evaluation.draw_plan import plan_ablation
 from rh_lens.evaluation.kept_answers import KeptAnswer, KeptAnswers
-from rh_lens.evaluation.paired import TESTS, PairedAnswers
+from rh_lens.evaluation.paired import PairedAnswers
 from rh_lens.evaluation.recall import Metric, RecallResult, needle_recall
-from rh_lens.evaluation.statistics import holm
 from rh_lens.heads import Head, HeadsLike
-from rh_lens.interventions import Match, zero_ablation
+from rh_lens.interventions import Family, Match, head_traits, zero_ablation
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.representation import cut, html_table
 from rh_lens.runtime import Bridge, Condition, FwdHooks, Scope
@@ -61,12 +62,12 @@ class AblationCurve:
 
     @property
     def answers(self) -> pd.DataFrame:
-        """One row a condition and prompt: the columns of `RecallResult` and `k`, `kind`, `draw`."""
+        """One row a condition and prompt: the columns of `label` and of `RecallResult`."""
         return self.label(self.recall.answers)
 
     @property
     def heads(self) -> pd.DataFrame:
-        """One row a condition: `condition`, `k`, `kind`, `draw` and the labels of its `heads`."""
+        """One row a set: `condition`, `k`, `kind`, `match`, `draw` and its `heads`, as labels."""
         return self.plan.to_dataframe()
 
     @property
@@ -74,12 +75,19 @@ class AblationCurve:
         """The answers themselves, for `answer_plan(done=...)` with a plan that has more sets."""
         return _by_heads(self.plan, self.recall.kept)
 
-    def label(self, table: pd.DataFrame) -> pd.DataFrame:
-        """A table that has a column `condition`, with `k`, `kind` and `draw` beside it.
+    @property
+    def compared(self) -> Mapping[str, Condition]:
+        """The conditions of the untouched model, the top K and the controls: no drawn rankings."""
+        names = self.plan.heads_of(["none", "top", "control"])
+        return {name: self.conditions[name] for name in names}
 
-        Fits the tables of `classify_errors` and `perplexity` for the same conditions.
+    def label(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table with a column `condition`, and `k`, `kind`, `match` and `draw` beside it.
+
+        Fits the tables of `classify_errors` and `perplexity` for the same conditions. A condition
+        that serves several sets is labelled by the first.
         """
-        sets = self.heads.drop(columns="heads")
+        sets = self.heads.drop(columns="heads").drop_duplicates("condition")
         labelled = table.merge(sets, on="condition", how="left", validate="many_to_one")
         first = list(sets.columns)
         return labelled[first + [name for name in labelled.columns if name not in first]]
@@ -92,84 +100,88 @@ class AblationCurve:
                 `perplexity` give.
 
         Returns:
-            Columns `kind` ("none", "top", "control"), `k` and the means; the untouched model first.
+            Columns `kind` ("none", "top", "control"), `k`, `match` (missing but for controls) and
+            the means; the untouched model first.
         """
-        labelled = self.label(table).drop(columns=["condition", "draw"])
-        means = labelled.groupby(["kind", "k"]).mean(numeric_only=True)
-        kinds = [kind for kind in ("none", "top", "control") if kind in means.index]
-        return means.loc[kinds].reset_index()
+        sets = self.heads[self.heads["kind"] != "drawn"].drop(columns=["heads", "draw"])
+        beside = sets.merge(table, on="condition").drop(columns="condition")
+        places = {kind: place for place, kind in enumerate(("none", "top", "control"))}
+        means = beside.groupby(["kind", "k", "match"], sort=False, dropna=False).mean(
+            numeric_only=True
+        )
+        means = means.reset_index()
+        return means.sort_values(
+            ["kind", "k"], key=lambda column: column.replace(places), kind="stable"
+        ).reset_index(drop=True)
 
-    def to_dataframe(
-        self,
-        metric: Metric = "recall",
-        *,
-        level: float = 0.95,
-        n_resamples: int = 2000,
-        seed: int = 0,
-    ) -> pd.DataFrame:
-        """One row for each K, with intervals and tests.
+    def to_dataframe(self, metric: Metric = "recall", *, level: float = 0.95) -> pd.DataFrame:
+        """One row for each K: the top K, what it changes, and tests. Needles are the unit.
 
         | column | |
         |---|---|
         | `k` | heads silenced; 0 is the untouched model |
-        | `top` | mean of the metric with the top K silenced |
-        | `top_low`, `top_high` | its bootstrap interval |
-        | `control` | mean over control draws |
-        | `control_low`, `control_high` | its bootstrap interval |
-        | `control_lowest`, `control_highest` | the worst and the best draw |
-        | `n_draws`, `n_possible` | distinct control sets drawn, and how many exist |
-        | `p_permutation` | share of draws at least as harmful, see `permutation_pvalue` |
-        | `p_mcnemar` | McNemar's test on paired prompts: top K against most of the draws |
-        | `p_sign` | needles whose mean is lower than under the draws, see `sign_pvalue` |
-        | `p_untouched` | McNemar's test: top K against the untouched model |
-        | `..._holm` | each test corrected over the Ks by Holm's method |
-        | `note` | where controls are missing or few |
+        | `top`, `top_low`, `top_high` | mean of the metric, and its `mean_interval` |
+        | `change`, ... | top K minus untouched model, and its `difference_interval` |
+        | `p_untouched` | over needles: the top K answer less than the untouched model |
+        | `p_heads` | over heads: the top K do more harm than heads drawn in their place |
+        | `n_sets` | sets of K heads in the family, the top K among them |
+        | `p_curve` | over heads: the same of the whole curve, in every row |
+        | `p_smallest` | smallest value that `p_curve` and `p_heads` can have |
+        | `n_rankings`, `n_other_rankings` | rankings drawn, and how many exist |
+        | `n_needles`, `n_prompts` | what the means rest on |
 
-        All tests are one-sided: the top K answers less. They ask two questions. `p_permutation`
-        is about heads: would other heads do as much harm? With $n$ draws it is $1 / (n + 1)$ at
-        least, and after correction over $m$ Ks $m / (n + 1)$. `p_mcnemar` and `p_sign` are about
-        prompts: would other prompts show the same difference between these very heads? They take
-        the draws as they are, even where only one exists. McNemar's test pairs each prompt's
-        answer (`retrieved` for the metric `recall`) with whether more than half of the draws
-        answered it; it counts prompts as independent, though prompts of one needle are alike, so
-        `p_sign` counts needles instead. Intervals resample needles for the same reason, or prompts
-        where there is one needle only.
+        All p-values are one-sided, and ask two questions. `p_untouched` (`sign_flip_pvalue`, not
+        corrected over the Ks) is about needles: would other needles show that these very heads
+        matter? `p_curve` and `p_heads` are about heads, with the prompts as they are: if a head's
+        place in its layer (or other `family`) did not matter, how often would a ranking be as
+        harmful as the one in question? Each drawn ranking is silenced at all Ks; `p_curve` compares
+        the mean over the Ks, the area between the curves (`sequential_pvalue`), and `p_heads` each
+        K, corrected over all of them (`step_down_pvalues`). Where draws ended early, nothing is
+        significant at 0.05.
 
-        What does not exist is NaN: controls at 0, and where no heads match.
+        What does not exist is NaN: tests at 0, and tests of heads without rankings. Where `n_sets`
+        is 1, whole layers are silenced, and no other heads could be.
 
         Args:
             metric: "recall", "exact", "contains" or "retrieved".
-            level: Share of the resampled means inside an interval.
-            n_resamples: Bootstrap resamples.
-            seed: Seed of the resampling.
+            level: Coverage that the intervals aim at.
 
         Raises:
             ValueError: The metric is unknown.
         """
-        answers = PairedAnswers.of(
-            self.recall.answers, metric, level=level, n_resamples=n_resamples, seed=seed
-        )
-        rows = []
-        for k in self.plan.ks:
-            (top,) = self.plan.of(k, "top" if k else "none")
-            controls = self.plan.of(k, "control")
-            rows.append(
-                {
-                    "k": k,
-                    **answers.band("top", [top]),
-                    **answers.band("control", controls),
-                    **answers.spread(controls),
-                    "n_draws": len(controls),
-                    "n_possible": self.plan.n_possible.get(k, 0),
-                    **(answers.tests(top, "none", controls) if k else {}),
-                }
-            )
-        table = pd.DataFrame(rows)
-        for test in TESTS:
-            table[test] = table.get(test, float("nan"))
-            table[f"{test}_holm"] = holm(table[test].to_numpy())
-        table["note"] = [self.plan.notes.get(k, "") for k in self.plan.ks]
-        return table
+        return curve_table(self.plan, PairedAnswers.of(self.recall.answers, metric, level=level))
+
+    def controls_to_dataframe(
+        self, metric: Metric = "recall", *, level: float = 0.95, margin: float = 0.1
+    ) -> pd.DataFrame:
+        """One row for each K and kind of control: what other heads do, side by side.
+
+        | column | |
+        |---|---|
+        | `k`, `match` | heads silenced, and what the controls share with the top K |
+        | `control`, `control_low`, `control_high` | mean over draws and prompts, its interval |
+        | `control_lowest`, `control_highest` | means of the worst and the best draw |
+        | `difference`, ... | top K minus controls, and its `difference_interval` |
+        | `p_equivalent` | `equivalence_pvalue`: the controls change less than `margin` |
+        | `n_draws`, `n_possible` | sets drawn, and how many exist (missing for neighbours) |
+        | `norm`, `control_norm` | mean output norm of the top K and of the controls |
+        | `entropy`, `control_entropy` | mean attention entropy in nats |
+        | `note` | where controls are missing or few |
+
+        Controls are disjoint from the top K. That makes them a clear comparison, and no test: see
+        `to_dataframe` for one. With several draws, draws and needles are crossed random effects;
+        one draw is compared with as it is.
+
+        Args:
+            metric: "recall", "exact", "contains" or "retrieved".
+            level: Coverage that the intervals aim at.
+            margin: Largest change that does not matter, for `p_equivalent`.
+
+        Raises:
+            ValueError: The metric is unknown, or the margin is not between 0 and 1.
+        """
+        answers = PairedAnswers.of(self.recall.answers, metric, level=level)
+        return controls_table(self.plan, answers, margin=margin)
 
 
 def ablation_curve(
@@ -181,17 +193,19 @@ def ablation_curve(
     operator: Operator | None = None,
     scope: Scope = "both",
     n_controls: int = 10,
-    match: Match = "layer",
+    match: Match | Sequence[Match] = "layer",
+    n_rankings: int = 19,
+    family: Family = "layer",
     exclude: HeadsLike = (),
     seed: int = 0,
     record: HeadsLike = (),
     **options: Any,
 ) -> AblationCurve:
-    """Needle recall against the number of silenced heads, top K by score beside random controls.
+    """Needle recall against the number of silenced heads: top K by score, controls, and a test.
 
     Figure 7 of Wu et al. 2024 (arXiv:2404.15574), with control draws that are seeded, distinct,
-    matched and disjoint from the top K, and with tests. With `scope="decode"` each prompt is read
-    once for all conditions.
+    matched and disjoint from the top K, and with rankings drawn to test the heads by. With
+    `scope="decode"` each prompt is read once for all conditions.
 
     Args:
         model: A TransformerBridge.
@@ -203,11 +217,13 @@ def ablation_curve(
         operator: What is done to heads: hooks from heads, such as
             `lambda heads: scale_heads(heads, 0.5)`. None: `zero_ablation`.
         scope: While the prompt is read, while the answer is decoded, or both.
-        n_controls: Control draws for each K; 0 gives none.
-        match: What controls share with the top K besides their number: "layer", "kv-group" or None.
+        n_controls: Control draws for each K and match; 0 gives none.
+        match: What controls share with the top K: see `control_heads`. Several stand side by side.
+        n_rankings: Rankings for the test of the heads: see `plan_ablation`.
+        family: Inside what the rankings exchange heads: see `draw_rankings`.
         exclude: Heads that are no controls, such as all retrieval heads. Without it, the controls
             of a small K may hold heads that come next in the ranking.
-        seed: Seed of the controls.
+        seed: Seed of the draws.
         record: Heads whose attention is kept as `recall.activity`.
         options: Further arguments of `needle_recall`, such as `max_new_tokens` or `progress`.
 
@@ -217,8 +233,18 @@ def ablation_curve(
         ValueError: There is no prompt; the ranking names a head twice or one that the model lacks,
             or has fewer heads than a K.
     """
+    prompts = tuple(prompts)
     plan = plan_ablation(
-        model, ranking, ks=ks, n_controls=n_controls, match=match, exclude=exclude, seed=seed
+        model,
+        ranking,
+        ks=ks,
+        n_controls=n_controls,
+        match=match,
+        traits=head_traits(model, one_a_needle(prompts)),
+        n_rankings=n_rankings,
+        family=family,
+        exclude=exclude,
+        seed=seed,
     )
     return answer_plan(
         model, prompts, plan, operator=operator, scope=scope, record=record, **options
@@ -264,8 +290,8 @@ def answer_plan(
     prompts = tuple(prompts)
     hooks = operator or partial(zero_ablation, model=model)
     conditions = {
-        heads.condition: Condition(hooks(heads.heads) if heads.heads else (), scope)
-        for heads in plan.sets
+        name: Condition(hooks(heads) if heads else (), scope)
+        for name, heads in plan.heads_of(["none", "top", "control", "drawn"]).items()
     }
     before = {
         (heads.condition, index): done[place]
@@ -288,3 +314,8 @@ def _by_heads(plan: AblationPlan, answers: KeptAnswers) -> SetAnswers:
     """Answers by the heads of their conditions."""
     sets = {heads.condition: tuple(sorted(heads.heads)) for heads in plan.sets}
     return {(sets[name], index): answer for (name, index), answer in answers.items()}
+
+
+def one_a_needle(prompts: Sequence[NeedlePrompt]) -> list[NeedlePrompt]:
+    """The first prompt of each needle."""
+    return list({prompt.needle.name: prompt for prompt in reversed(prompts)}.values())[::-1]

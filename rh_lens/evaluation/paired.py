@@ -1,4 +1,4 @@
-"""The same prompts under several conditions: means, intervals and tests on pairs."""
+"""The same prompts under several conditions: means, differences and tests over needles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +7,10 @@ from typing import get_args
 import pandas as pd
 
 from rh_lens.checks import require_choice
-from rh_lens.evaluation.permutation import permutation_pvalue
+from rh_lens.evaluation.equivalence import equivalence_pvalue
+from rh_lens.evaluation.intervals import Estimate, difference_interval, mean_interval
+from rh_lens.evaluation.permutation import sign_flip_pvalue
 from rh_lens.evaluation.recall import Metric
-from rh_lens.evaluation.statistics import bootstrap_interval, mcnemar_pvalue, sign_pvalue
-
-TESTS = ("p_permutation", "p_mcnemar", "p_sign", "p_untouched")
-"""Tests of one condition: three against controls, one against the untouched model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,26 +18,18 @@ class PairedAnswers:
     """Values of every prompt under every condition.
 
     Args:
-        values: The metric; one row a prompt, one column a condition.
-        answered: Yes or no in the same shape, for tests that need it.
+        values: The metric in [0, 1]; one row a prompt, one column a condition.
         needles: Name of each prompt's needle.
-        level: Share of the resampled means inside an interval.
-        n_resamples: Bootstrap resamples.
-        seed: Seed of the resampling.
+        level: Coverage that the intervals aim at.
     """
 
     values: pd.DataFrame
-    answered: pd.DataFrame
     needles: pd.Series
     level: float
-    n_resamples: int
-    seed: int
 
     @classmethod
-    def of(
-        cls, answers: pd.DataFrame, metric: Metric, *, level: float, n_resamples: int, seed: int
-    ) -> "PairedAnswers":
-        """From the answers of `needle_recall`; `recall` is answered where `retrieved` says so.
+    def of(cls, answers: pd.DataFrame, metric: Metric, *, level: float) -> "PairedAnswers":
+        """From the answers of `needle_recall`.
 
         Raises:
             ValueError: The metric is unknown.
@@ -48,54 +38,48 @@ class PairedAnswers:
         table = answers.set_index(["trial", "condition"])
         return cls(
             values=table[metric].astype(float).unstack("condition"),
-            answered=table["retrieved" if metric == "recall" else metric].unstack("condition"),
             needles=answers.groupby("trial")["needle"].first(),
             level=level,
-            n_resamples=n_resamples,
-            seed=seed,
         )
 
-    def band(self, name: str, conditions: Sequence[str]) -> dict[str, float]:
-        """Mean over conditions and prompts, and its interval.
+    def mean(self, conditions: Sequence[str], n_possible: int | None = None) -> Estimate:
+        """Mean over conditions, which are draws, and prompts."""
+        return mean_interval(
+            self._rows(conditions), self._names, level=self.level, n_possible=n_possible
+        )
 
-        Needles are resampled, or prompts where there is one needle only.
-
-        Returns:
-            `name`, `name_low` and `name_high`, NaN without conditions.
-        """
-        if not conditions:
-            return dict.fromkeys((name, f"{name}_low", f"{name}_high"), float("nan"))
-        values = self.values[list(conditions)].mean(axis=1)
-        low, high = bootstrap_interval(
-            values,
+    def difference(
+        self, first: str, second: Sequence[str], n_possible: int | None = None
+    ) -> Estimate:
+        """Mean difference between a condition and others, which are draws."""
+        return difference_interval(
+            self._rows([first])[0],
+            self._rows(second),
+            self._names,
             level=self.level,
-            n_resamples=self.n_resamples,
-            seed=self.seed,
-            groups=self.needles if self.needles.nunique() > 1 else None,
+            n_possible=n_possible,
         )
-        return {name: float(values.mean()), f"{name}_low": low, f"{name}_high": high}
 
-    def spread(self, controls: Sequence[str]) -> dict[str, float]:
-        """Means of the worst and the best control draw, NaN without any."""
-        means = self.values[list(controls)].mean()
-        return {"control_lowest": float(means.min()), "control_highest": float(means.max())}
+    def equivalence(
+        self, first: str, second: Sequence[str], margin: float, n_possible: int | None = None
+    ) -> float:
+        """P-value of the claim that the difference is inside the margin."""
+        return equivalence_pvalue(
+            self._rows([first])[0],
+            self._rows(second),
+            self._names,
+            margin=margin,
+            n_possible=n_possible,
+        )
 
-    def tests(self, top: str, untouched: str, controls: Sequence[str]) -> dict[str, float]:
-        """One-sided p-values for a condition that answers less; see `AblationCurve.to_dataframe`.
+    def loss(self, first: str, second: str) -> float:
+        """One-sided p-value over needles of the claim that `first` answers less than `second`."""
+        lost = (self.values[first] - self.values[second]).to_numpy()
+        return sign_flip_pvalue(lost, self._names)
 
-        Returns:
-            `TESTS`, those against controls NaN without any.
-        """
-        before = mcnemar_pvalue(self.answered[top], self.answered[untouched], alternative="less")
-        alone = {**dict.fromkeys(TESTS, float("nan")), "p_untouched": before}
-        if not controls:
-            return alone
-        draws = self.values[list(controls)]
-        by_most = self.answered[list(controls)].mean(axis=1) > 0.5
-        top_values = self.values[top]
-        return {
-            **alone,
-            "p_permutation": permutation_pvalue(float(top_values.mean()), draws.mean()),
-            "p_mcnemar": mcnemar_pvalue(self.answered[top], by_most, alternative="less"),
-            "p_sign": sign_pvalue(top_values, draws.mean(axis=1), self.needles),
-        }
+    @property
+    def _names(self) -> list[str]:
+        return self.needles.loc[self.values.index].tolist()
+
+    def _rows(self, conditions: Sequence[str]) -> list[list[float]]:
+        return self.values[list(conditions)].to_numpy().T.tolist()

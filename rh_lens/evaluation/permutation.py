@@ -30,8 +30,16 @@ def permutation_pvalue(observed: float, draws: ArrayLike) -> float:
     Raises:
         ValueError: There is no draw, or a value is NaN.
     """
-    values = _checked(observed, draws)
-    return (int((values <= observed + ROUNDING).sum()) + 1) / (len(values) + 1)
+    return (count_as_harmful(observed, draws) + 1) / (len(np.asarray(draws)) + 1)
+
+
+def count_as_harmful(observed: float, draws: ArrayLike) -> int:
+    """Draws whose value is at most the observed one, but for rounding.
+
+    Raises:
+        ValueError: There is no draw, or a value is NaN.
+    """
+    return int((_checked(observed, draws) <= observed + ROUNDING).sum())
 
 
 def stop_after(n_draws: int, level: float = 0.05) -> int:

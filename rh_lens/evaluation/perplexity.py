@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.evaluation.statistics import bootstrap_interval
+from rh_lens.evaluation.intervals import unbounded_interval
 from rh_lens.prompts import Haystack, text_haystack
 from rh_lens.prompts.haystack_tokens import tokenize_haystack
 from rh_lens.prompts.pieces import PieceEncoder
@@ -33,7 +33,6 @@ def perplexity(
     n_windows: int = 16,
     prefill: PrefillChoice = "auto",
     level: float = 0.95,
-    seed: int = 0,
 ) -> pd.DataFrame:
     r"""Perplexity of a text under each condition, and how many times that of the first.
 
@@ -49,14 +48,14 @@ def perplexity(
         window: Tokens in a window.
         n_windows: Windows at most.
         prefill: How the first halves are read.
-        level: Share of the resampled means inside the intervals.
-        seed: Seed of the resampling.
+        level: Coverage that the intervals aim at.
 
     Returns:
-        One row a condition: `condition`, `n_tokens`, `nll` (mean negative log-likelihood in nats a
-        token), `nll_low`, `nll_high`, `perplexity`, `ratio` (to the first condition), `ratio_low`,
-        `ratio_high`. Intervals resample whole windows; those of the ratio are paired, window by
-        window.
+        One row a condition: `condition`, `n_windows`, `n_tokens`, `nll` (mean negative
+        log-likelihood in nats a token), `nll_low`, `nll_high`, `perplexity`, `ratio` (to the first
+        condition), `ratio_low`, `ratio_high`. Intervals are Student's over windows; those of the
+        ratio are paired, window by window. Windows of one text are alike: an interval says how
+        sure the figure is for this kind of text.
 
     Raises:
         RuntimeError: A condition's hook was never called.
@@ -72,20 +71,18 @@ def perplexity(
     n_tokens = int(losses.loc[losses["condition"] == table.columns[0], "n_tokens"].sum())
     rows = []
     for condition, nll in table.items():
-        low, high = bootstrap_interval(nll.to_numpy(), level=level, seed=seed)
-        more = (nll - first).to_numpy()
-        ratio_low, ratio_high = np.exp(bootstrap_interval(more, level=level, seed=seed))
+        own = unbounded_interval(nll.to_numpy(), nll.index, level=level)
+        more = unbounded_interval((nll - first).to_numpy(), nll.index, level=level)
         rows.append(
             {
                 "condition": condition,
+                "n_windows": own.n_needles,
                 "n_tokens": n_tokens,
-                "nll": nll.mean(),
-                "nll_low": low,
-                "nll_high": high,
-                "perplexity": np.exp(nll.mean()),
-                "ratio": np.exp(more.mean()),
-                "ratio_low": ratio_low,
-                "ratio_high": ratio_high,
+                **own.named("nll"),
+                "perplexity": np.exp(own.mean),
+                "ratio": np.exp(more.mean),
+                "ratio_low": np.exp(more.low),
+                "ratio_high": np.exp(more.high),
             }
         )
     return pd.DataFrame(rows)

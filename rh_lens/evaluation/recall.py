@@ -11,12 +11,12 @@ from tqdm.auto import tqdm
 
 from rh_lens.detection import acceptance, room_for_answers
 from rh_lens.evaluation.activity import activity_table, require_heads
+from rh_lens.evaluation.intervals import mean_interval
 from rh_lens.evaluation.kept_answers import (
     KeptAnswers,
     answers_with_looks,
     require_kept_answers,
 )
-from rh_lens.evaluation.statistics import bootstrap_interval
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.representation import cut, html_table
@@ -71,31 +71,30 @@ class RecallResult:
         """Names of the conditions, in order."""
         return tuple(self.answers["condition"].unique())
 
-    def summary(self, *, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
-        """One row a condition: number of answers, means, and how sure the mean recall is.
+    def summary(self, *, level: float = 0.95) -> pd.DataFrame:
+        """One row a condition: number of answers and needles, means, and how sure the recall is.
 
-        The interval resamples answers as if they were independent. Answers about one needle are
-        alike, so with few needles the truth is less certain than it says.
+        Answers about one needle are alike: the interval is over needles, see `mean_interval`.
 
         Args:
-            level: Share of the resampled means inside the interval.
-            seed: Seed of the resampling.
+            level: Coverage that the interval aims at.
 
         Returns:
-            Columns `condition`, `n`, `recall`, `recall_low`, `recall_high`, `exact`, `contains`,
-            `retrieved`.
+            Columns `condition`, `n`, `n_needles`, `recall`, `recall_low`, `recall_high`, `exact`,
+            `contains`, `retrieved`.
         """
         rows = []
         for condition in self.conditions:
             answers = self.answers[self.answers["condition"] == condition]
-            low, high = bootstrap_interval(answers["recall"].to_numpy(), level=level, seed=seed)
+            recall = mean_interval(
+                answers["recall"].to_numpy(), answers["needle"].to_list(), level=level
+            )
             rows.append(
                 {
                     "condition": condition,
                     "n": len(answers),
-                    "recall": answers["recall"].mean(),
-                    "recall_low": low,
-                    "recall_high": high,
+                    "n_needles": recall.n_needles,
+                    **recall.named("recall"),
                     "exact": answers["exact"].mean(),
                     "contains": answers["contains"].mean(),
                     "retrieved": answers["retrieved"].mean(),

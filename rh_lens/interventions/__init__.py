@@ -13,17 +13,25 @@ from rh_lens.interventions.head_outputs import (
     head_outputs,
     mean_head_outputs,
 )
+from rh_lens.interventions.head_traits import TRAITS, HeadTraits, head_traits
 from rh_lens.interventions.knockout import knock_out_edges
+from rh_lens.interventions.rankings import Family, RankingDraws, draw_rankings
 from rh_lens.interventions.uniform import uniform_attention
 
 __all__ = [
+    "TRAITS",
     "ControlDraws",
+    "Family",
     "HeadOutputs",
+    "HeadTraits",
     "Match",
     "NoControlsError",
+    "RankingDraws",
     "RowKind",
     "control_heads",
+    "draw_rankings",
     "head_outputs",
+    "head_traits",
     "knock_out_edges",
     "mean_ablation",
     "mean_head_outputs",

@@ -7,10 +7,12 @@ from typing import Literal, TypeAlias
 
 from rh_lens.checks import MAX_REPEATS, require_choice, require_seed, require_whole_number
 from rh_lens.heads import MAX_INDEX, Head, HeadsLike, as_heads
+from rh_lens.interventions.head_traits import TRAITS, HeadTraits
+from rh_lens.interventions.neighbours import draw_neighbours
 from rh_lens.interventions.strata import Stratum, count_sets, draw_sets
 from rh_lens.representation import short_repr
 
-Match: TypeAlias = Literal["layer", "kv-group"] | None
+Match: TypeAlias = Literal["layer", "kv-group", "norm", "entropy"] | None
 
 
 class NoControlsError(ValueError):
@@ -23,13 +25,13 @@ class ControlDraws:
 
     Args:
         draws: The sets, heads in order; fewer than asked for when no more exist.
-        n_possible: Distinct sets that exist.
+        n_possible: Distinct sets that exist; None where they are not counted, for neighbours.
         match: What the sets share with the given heads besides their number.
         note: Says so when all sets that exist were too few; otherwise empty.
     """
 
     draws: tuple[tuple[Head, ...], ...]
-    n_possible: int
+    n_possible: int | None
     match: Match
     note: str
 
@@ -45,12 +47,15 @@ def control_heads(
     seed: int = 0,
     match: Match = None,
     n_kv_heads: int | None = None,
+    traits: HeadTraits | None = None,
     exclude: HeadsLike = (),
 ) -> ControlDraws:
     """Random sets of as many other heads, all sets that qualify being equally likely.
 
     The sets are distinct from each other, and disjoint from `heads` and `exclude`. Where fewer
     exist than are asked for, all of them come back and `note` says how many.
+
+    Such sets describe what other heads do. They are no test of `heads`: see `draw_rankings`.
 
     Args:
         heads: The heads to compare with, such as the top K by score.
@@ -61,34 +66,49 @@ def control_heads(
         match: None: from all layers. "layer": as many heads from each layer as `heads` has there.
             "kv-group": in each layer also the same grouping under grouped-query attention, in
             groups that hold none of `heads`: where two of them share a key-value head, so do two
-            of the control.
+            of the control. "norm", "entropy": from all layers, each head near one of `heads` in
+            this trait (`draw_neighbours`; not all sets are equally likely).
         n_kv_heads: Key-value heads in a layer; needed for "kv-group".
+        traits: From `head_traits`; needed for "norm" and "entropy".
         exclude: Further heads that are no controls, such as all retrieval heads. Name here the
             heads of layers without attention.
 
     Raises:
         NoControlsError: No set qualifies; the message says which layer lacks what. A ValueError.
         TypeError: An argument is of another type.
-        ValueError: A head is not in the model, there are no heads, `n_draws` is below 1, or
-            `n_kv_heads` is missing or does not divide `n_heads`.
+        ValueError: A head is not in the model, there are no heads, `n_draws` is below 1,
+            `n_kv_heads` is missing or does not divide `n_heads`, or `traits` are missing.
     """
     wanted, excluded = sorted(set(as_heads(heads))), set(as_heads(exclude))
-    require_choice("match", match, ("layer", "kv-group", None))
+    require_choice("match", match, ("layer", "kv-group", *TRAITS, None))
     require_whole_number("n_draws", n_draws, at_least=1, at_most=MAX_REPEATS)
     require_seed("seed", seed)
     _check(wanted, excluded, n_layers, n_heads, n_kv_heads)
     taken = excluded | set(wanted)
     free = [h for h in _all_heads(n_layers, n_heads) if h not in taken]
-    if match is None:
-        strata = [Stratum("the model", (tuple(free),), (len(wanted),))]
-    elif match == "layer":
+    if match == "layer":
         strata = _layer_strata(wanted, free)
-    else:
+    elif match == "kv-group":
         strata = _kv_group_strata(wanted, free, n_heads, n_kv_heads)
+    else:
+        strata = [Stratum("the model", (tuple(free),), (len(wanted),))]
     _require_enough(strata, match)
+    if match in TRAITS:
+        trait = getattr(_require_traits(traits, match), match)
+        near = tuple(draw_neighbours(wanted, free, trait, n_draws, seed))
+        return ControlDraws(near, None, match, _note(len(near), n_draws, match))
     draws = tuple(draw_sets(strata, n_draws, seed))
     n_possible = count_sets(strata)
     return ControlDraws(draws, n_possible, match, _note(n_possible, n_draws, match))
+
+
+def _require_traits(traits: HeadTraits | None, match: str) -> HeadTraits:
+    if traits is None:
+        raise ValueError(
+            f'Expected traits for match="{match}"; found None. Measure them with head_traits('
+            "model, prompts)."
+        )
+    return traits
 
 
 def _layer_strata(heads: Sequence[Head], free: Sequence[Head]) -> list[Stratum]:
@@ -162,7 +182,9 @@ def _require_enough(strata: Sequence[Stratum], match: Match) -> None:
         f"{_sizes(s.sizes)} in {s.where}, found {_sizes(sorted(map(len, s.pools)))}"
         for s in lacking
     )
-    looser = {"kv-group": 'match="layer", match=None, ', "layer": "match=None, ", None: ""}[match]
+    looser = {"kv-group": 'match="layer", match=None, ', "layer": "match=None, "}.get(
+        match or "", ""
+    )
     raise NoControlsError(
         f"Expected {what}: {found}. Take {looser}fewer heads or a shorter exclude."
     )
@@ -175,6 +197,6 @@ def _sizes(sizes: Sequence[int]) -> str:
 def _note(n_possible: int, n_draws: int, match: Match) -> str:
     if n_possible >= n_draws:
         return ""
-    matched = {None: "", "layer": " matched by layer", "kv-group": " matched by KV group"}[match]
+    matched = f" matched by {match.replace('kv-group', 'KV group')}" if match else ""
     sets = "1 control set" if n_possible == 1 else f"{n_possible} control sets"
     return f"only {sets}{matched} of {n_draws} asked for"

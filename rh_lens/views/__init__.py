@@ -2,8 +2,10 @@
 
 from rh_lens.views.audit import describe_audit
 from rh_lens.views.comparison import describe_comparison, describe_results
-from rh_lens.views.curves import describe_curve, describe_failures, plot_curve
+from rh_lens.views.curve_plot import plot_curve
+from rh_lens.views.curves import describe_curve, describe_failures
 from rh_lens.views.official import describe_official
+from rh_lens.views.plan import describe_plan
 from rh_lens.views.summary import summarise
 
 __all__ = [
@@ -12,6 +14,7 @@ __all__ = [
     "describe_curve",
     "describe_failures",
     "describe_official",
+    "describe_plan",
     "describe_results",
     "plot_curve",
     "summarise",

@@ -127,6 +127,7 @@ VIEWS = [
         curve=CURVE,
         metric=text(),
         level=INSIDE_UNIT,
+        margin=INSIDE_UNIT,
     ),
     entry(
         v.plot_curve,

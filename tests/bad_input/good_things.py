@@ -121,7 +121,7 @@ class Things:
 
     @cached_property
     def curve_table(self) -> pd.DataFrame:
-        return self.curve.to_dataframe(n_resamples=10)
+        return self.curve.to_dataframe()
 
     @property
     def recall(self) -> Any:

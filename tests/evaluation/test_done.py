@@ -112,7 +112,7 @@ RANKING = [Head(2, 4), Head(2, 5), Head(2, 3), Head(2, 2)]
 def sets(*heads):
     return AblationPlan(
         tuple(
-            HeadSet(len(one), "top" if one else "none", None if i < 2 else i, tuple(one))
+            HeadSet(f"set-{i}", len(one), "top" if one else "none", None, None, tuple(one))
             for i, one in enumerate(heads)
         ),
         {},
@@ -137,7 +137,7 @@ def test_a_curve_grows_without_asking_anything_twice(demo_model, prompts_of_two)
     assert grown.answers["text"].tolist() == whole.answers["text"].tolist()
     assert grown.answers["condition"].tolist() == whole.answers["condition"].tolist()
     before, after = (curve.answers.set_index("condition") for curve in (first, grown))
-    assert before.loc["top-2", "text"].tolist() == after.loc["control-2-2", "text"].tolist()
+    assert before.loc["set-1", "text"].tolist() == after.loc["set-2", "text"].tolist()
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from tiny_models import TEXT
 from tolerances import model_rounding
 
@@ -76,6 +77,7 @@ def test_the_table_is_made_of_the_windows(llama, text):
     table = perplexity(llama, text, conditions, window=WINDOW)
     assert table.columns.tolist() == [
         "condition",
+        "n_windows",
         "n_tokens",
         "nll",
         "nll_low",
@@ -92,7 +94,9 @@ def test_the_table_is_made_of_the_windows(llama, text):
     assert table["ratio"][1] == pytest.approx(math.exp(silenced.mean() - plain.mean()))
     assert table.loc[0, ["ratio", "ratio_low", "ratio_high"]].tolist() == [1.0] * 3
     assert table["ratio_low"][1] < table["ratio"][1] < table["ratio_high"][1]
-    assert plain.min() <= table["nll_low"][0] <= table["nll_high"][0] <= plain.max()
+    assert table["n_windows"].tolist() == [3, 3]
+    low, high = stats.t.interval(0.95, 2, plain.mean(), stats.sem(plain))
+    assert table.loc[0, ["nll_low", "nll_high"]].tolist() == pytest.approx([low, high])
 
 
 def test_windows_of_text_begin_with_bos_and_follow_each_other(llama):

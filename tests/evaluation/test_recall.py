@@ -174,14 +174,19 @@ def test_without_heads_nothing_is_recorded(llama, otter_prompt, monkeypatch):
     assert run(llama, [otter_prompt], max_new_tokens=2).activity is None
 
 
-def test_summary_counts_and_resamples(answer):
+def test_summary_counts_answers_and_needles(answer):
     result = answer("a violet otter", "a violet otter.", "an otter", "")
     (row,) = result.summary().to_dict("records")
     assert row["condition"] == "plain"
-    assert row["n"] == 4
+    assert (row["n"], row["n_needles"]) == (4, 1)
     assert row["recall"] == pytest.approx((1 + 1 + 1 / 3 + 0) / 4)
     assert (row["exact"], row["contains"], row["retrieved"]) == (0.5, 0.5, 0.5)
-    assert 0 <= row["recall_low"] < row["recall"] < row["recall_high"] <= 1
+    # One needle says nothing about others; four of them do.
+    assert (row["recall_low"], row["recall_high"]) == (0.0, 1.0)
+    result.answers["needle"] = list("abcd")
+    (row,) = result.summary().to_dict("records")
+    assert row["n_needles"] == 4
+    assert 0 < row["recall_low"] < row["recall"] < row["recall_high"] < 1
     assert result.summary(level=0.5)["recall_low"][0] > row["recall_low"]
 
 

@@ -1,63 +1,118 @@
 import builtins
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from rh_lens.views import describe_curve, describe_failures, plot_curve
+from rh_lens.evaluation import plan_ablation
+from rh_lens.heads import Head
+from rh_lens.views import describe_curve, describe_failures, describe_plan, plot_curve
+
+NAN = float("nan")
 
 
 @pytest.fixture
 def curve():
-    """Four silenced heads destroy recall; ten have no controls."""
-    missing = float("nan")
-    tests = ("p_permutation", "p_mcnemar", "p_sign", "p_untouched")
-    table = pd.DataFrame(
+    """Four silenced heads destroy recall; eight are a whole layer."""
+    return pd.DataFrame(
         {
-            "k": [0, 4, 10],
+            "k": [0, 4, 8],
             "top": [1.0, 0.031, 0.02],
-            "top_low": [1.0, 0.0, 0.0],
-            "top_high": [1.0, 0.07, 0.06],
-            "control": [missing, 0.95, missing],
-            "control_lowest": [missing, 0.9, missing],
-            "control_highest": [missing, 1.0, missing],
-            "n_draws": [0, 2, 0],
-            "n_possible": [0, 20_000_000, 0],
-            **{test: [missing, 0.0125, missing] for test in tests},
-            **{f"{test}_holm": [missing, 0.05, missing] for test in tests},
-            "note": ["", "only 2 control sets", "no controls"],
+            "top_low": [0.74, 0.0, 0.0],
+            "top_high": [1.0, 0.29, 0.28],
+            "change": [NAN, -0.969, -0.98],
+            "change_low": [NAN, -1.0, -1.0],
+            "change_high": [NAN, -0.6, -0.62],
+            "p_untouched": [NAN, 0.00024, 0.00024],
+            "p_heads": [NAN, 0.05, 1.0],
+            "n_sets": [1, 70, 1],
+            "p_curve": 0.05,
+            "p_smallest": 0.05,
+            "n_rankings": 19,
+            "n_other_rankings": 20_000_000,
+            "n_needles": 12,
+            "n_prompts": 48,
         }
     )
-    return table
 
 
-def test_the_text_has_a_line_for_each_k_and_a_note_where_controls_lack(curve):
+@pytest.fixture
+def controls():
+    """Sets of the same layer exist at K = 4 only, one of them; two are like in norm."""
+    return pd.DataFrame(
+        {
+            "k": [4, 4, 8],
+            "match": ["layer", "norm", "layer"],
+            "control": [1.0, 0.6, NAN],
+            "control_low": [0.74, 0.3, NAN],
+            "control_high": [1.0, 0.9, NAN],
+            "control_lowest": [1.0, 0.5, NAN],
+            "control_highest": [1.0, 0.7, NAN],
+            "difference": [-0.969, -0.57, NAN],
+            "difference_low": [-1.0, -0.8, NAN],
+            "difference_high": [-0.6, -0.2, NAN],
+            "p_equivalent": [0.28, 1.0, NAN],
+            "n_draws": [1, 2, 0],
+            "n_possible": pd.array([1, None, 0], dtype="Int64"),
+            "norm": [15.8, 15.8, NAN],
+            "control_norm": [2.5, 7.5, NAN],
+            "entropy": [0.3, 0.3, NAN],
+            "control_entropy": [4.2, 1.6, NAN],
+            "note": ["one set", "", "no controls"],
+        }
+    )
+
+
+def test_the_text_has_a_line_for_each_k_and_says_what_the_tests_can_show(curve):
     lines = describe_curve(curve).splitlines()
-    assert lines[0] == "Needle recall with the top K heads silenced, and with random controls"
-    assert lines[1].split() == (
-        "K top K controls draws p draws p McNemar p needles".split()  # titles of the columns
-    )
-    assert lines[2].split() == "0 1.000 [1.00, 1.00] - - - / - - / - - / -".split()
-    assert lines[3].split() == (
-        "4 0.031 [0.00, 0.07] 0.950 (0.90 to 1.00) 2 of 2e+07 0.013 / 0.05 0.013 / 0.05 "
-        "0.013 / 0.05".split()
-    )
-    assert lines[-2:] == ["K = 4: only 2 control sets", "K = 10: no controls"]
+    assert lines[0] == "Needle recall with the top K heads silenced (12 needles, 48 prompts)"
+    assert lines[1].split() == "K top K change p needles p heads sets".split()
+    assert lines[2].split() == "0 1.00 [0.74, 1.00] - - - 1".split()
+    assert lines[3].split() == "4 0.03 [0.00, 0.29] -0.97 [-1.00, -0.60] 0.00024 0.05 70".split()
+    text = " ".join(lines)
+    assert "19 of 2e+07 other rankings: 0.05 at the smallest." in text
+    assert lines[-1] == "The whole curve against these rankings: p = 0.05."
 
 
-def test_a_curve_read_from_its_file_reads_the_same(curve, tmp_path):
+def test_too_few_rankings_are_said_to_be_too_few(curve):
+    few = curve.assign(n_rankings=7, n_other_rankings=7, p_smallest=1 / 8, p_curve=1 / 8)
+    assert describe_curve(few).endswith("p = 0.12. Too few rankings to test the heads at 0.05.")
+    none = curve.assign(n_rankings=0, p_smallest=NAN, p_curve=NAN, p_heads=NAN)
+    assert "is not tested" in describe_curve(none)
+
+
+def test_controls_stand_side_by_side_with_their_balance_and_notes(curve, controls):
+    lines = describe_curve(curve, controls).splitlines()
+    start = lines.index("Other heads silenced: none of the top K, no retrieval heads")
+    assert lines[start + 2].split() == (
+        "4 same layers 1 of 1 1.00 [0.74, 1.00] (1.00 to 1.00) -0.97 [-1.00, -0.60] 0.28 "
+        "15.8 / 2.5 0.3 / 4.2".split()
+    )
+    assert lines[start + 3].split()[:4] == ["4", "like", "norm", "2"]
+    assert lines[-2:] == ["K = 4, same layers: one set", "K = 8, same layers: no controls"]
+
+
+def test_a_curve_read_from_its_files_reads_the_same(curve, controls, tmp_path):
     curve.to_csv(tmp_path / "curve.csv", index=False)
-    assert describe_curve(pd.read_csv(tmp_path / "curve.csv")) == describe_curve(curve)
+    controls.to_csv(tmp_path / "controls.csv", index=False)
+    read = [pd.read_csv(tmp_path / name) for name in ("curve.csv", "controls.csv")]
+    assert describe_curve(*read) == describe_curve(curve, controls)
 
 
-def test_the_picture_shows_both_curves_from_the_untouched_model_on(curve):
-    (axes,) = plot_curve(curve, metric="recall").axes
-    controls, top = axes.get_lines()
-    assert top.get_xdata().tolist() == [0, 4, 10]
-    assert top.get_ydata().tolist() == [1.0, 0.031, 0.02]
-    assert list(controls.get_xdata()) == [0, 4]
-    assert list(controls.get_ydata()) == [1.0, 0.95]
+def test_the_picture_shows_both_curves_from_the_untouched_model_on(curve, controls):
+    (axes,) = plot_curve(curve, controls, metric="recall").axes
+    same_layers, like_norm, top = axes.get_lines()
+    # The Ks stand at equal distances.
+    assert list(top.get_xdata()) == [0, 1, 2]
+    assert list(top.get_ydata()) == [1.0, 0.031, 0.02]
+    assert list(same_layers.get_xdata()) == [0, 1]
+    assert list(same_layers.get_ydata()) == [1.0, 1.0]
+    assert list(like_norm.get_ydata()) == [1.0, 0.6]
     assert axes.get_ylabel() == "needle recall"
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "4", "10"]
+    assert axes.get_xlabel() == "silenced heads\n(K = 8: too few other heads, same layers)"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "4", "8"]
+    (alone,) = plot_curve(curve).axes
+    assert len(alone.get_lines()) == 1
 
 
 def test_a_picture_is_saved(curve, tmp_path):
@@ -83,6 +138,7 @@ def test_ways_to_fail_that_do_not_occur_are_left_out():
         {
             "kind": ["none", "top", "control"],
             "k": [0, 4, 4],
+            "match": [None, None, "layer"],
             "retrieved": [1.0, 0.0, 0.95],
             "refusal": [0.0, 0.0, 0.0],
             "hallucination": [0.0, 1.0, 0.05],
@@ -95,5 +151,26 @@ def test_ways_to_fail_that_do_not_occur_are_left_out():
     assert [line.split() for line in lines[2:]] == [
         "untouched 0 1.00 0.00 1.00".split(),
         "top 4 0.00 1.00 1.00".split(),
-        "controls 4 0.95 0.05 1.03".split(),
+        "controls, same layers 4 0.95 0.05 1.03".split(),
     ]
+
+
+def test_before_a_run_it_is_said_what_the_test_can_show():
+    def plan(ranking, ks, n_rankings):
+        sizes = SimpleNamespace(n_layers=2, n_heads=4, n_key_value_heads=4)
+        model = SimpleNamespace(
+            cfg=sizes, original_model=None, blocks_with=lambda name: [(0, None), (1, None)]
+        )
+        return plan_ablation(model, ranking, ks=ks, n_controls=0, n_rankings=n_rankings)
+
+    heads = [Head(1, head) for head in range(4)]
+    assert describe_plan(plan(heads, [1, 2, 3], 19), 48) == (
+        "15 conditions x 48 prompts at most. Heads are tested by 19 of 23 other rankings of the "
+        "same layers: p = 0.05 at the smallest, for the whole curve and for each K."
+    )
+    assert describe_plan(plan(heads, [2, 4], 19), 48).endswith(
+        "That is above 0.05: heads cannot be tested. More do not exist. K = 4 silences whole "
+        "layers: no other heads could take their place."
+    )
+    assert describe_plan(plan(heads, [2], 3), 48).endswith("cannot be tested. Draw more.")
+    assert describe_plan(plan(heads, [2], 0), 48).endswith("No rankings to test the heads by.")

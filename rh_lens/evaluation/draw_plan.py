@@ -1,0 +1,179 @@
+"""Drawing the sets of heads that an ablation curve silences."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any, TypeAlias
+
+from rh_lens.evaluation.ablation_plan import AblationPlan, HeadSet, Kind
+from rh_lens.heads import Head, HeadsLike, as_heads
+from rh_lens.interventions import (
+    ControlDraws,
+    Family,
+    HeadTraits,
+    Match,
+    NoControlsError,
+    RankingDraws,
+    control_heads,
+    draw_rankings,
+)
+from rh_lens.runtime import Bridge, attention_layers
+
+DEFAULT_KS = (0, 1, 2, 5, 10, 20, 50)
+
+
+def plan_ablation(
+    model: Bridge,
+    ranking: HeadsLike,
+    *,
+    ks: Sequence[int] | None = None,
+    n_controls: int = 10,
+    match: Match | Sequence[Match] = "layer",
+    traits: HeadTraits | None = None,
+    n_rankings: int = 19,
+    family: Family = "layer",
+    exclude: HeadsLike = (),
+    seed: int = 0,
+) -> AblationPlan:
+    """The top K of a ranking, matched random heads, and rankings that could have been.
+
+    A K for which no control exists gets none, and a note. Equal sets are silenced once.
+
+    Args:
+        model: A TransformerBridge; it is asked for its layers and heads only.
+        ranking: Heads, best first, such as `result.scores.ranking()`.
+        ks: Numbers of heads; 0, the untouched model, is always among them. None: those of
+            0, 1, 2, 5, 10, 20 and 50 that the ranking has.
+        n_controls: Control draws for each K and match; 0 gives none.
+        match: What controls share with the top K: see `control_heads`. Several are drawn side by
+            side.
+        traits: From `head_traits`; needed to match by "norm" or "entropy", and for the balance.
+        n_rankings: Rankings to draw for the test of the heads, which reaches
+            1 / (n_rankings + 1) whatever the number of Ks: 19 for 0.05. 0 gives no test.
+        family: Inside what heads are exchanged: see `draw_rankings`.
+        exclude: Heads that are no controls of any K, such as all retrieval heads. Without it, the
+            controls of a small K may hold heads that come next in the ranking.
+        seed: Seed of the draws.
+
+    Raises:
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: The ranking names a head twice or one that the model lacks, or has fewer heads
+            than a K, a K or a number of draws is negative, or traits are missing.
+    """
+    ranking = as_heads(ranking)
+    layers, n_layers = attention_layers(model), int(model.cfg.n_layers)
+    n_heads = int(model.cfg.n_heads)
+    ks = _require_ks(ks, ranking, n_controls, n_rankings)
+    size = {
+        "n_layers": n_layers,
+        "n_heads": n_heads,
+        "n_kv_heads": getattr(model.cfg, "n_key_value_heads", None) or n_heads,
+        "seed": seed,
+    }
+    absent = [
+        Head(at, head) for at in set(range(n_layers)) - set(layers) for head in range(n_heads)
+    ]
+    controls, notes = {}, {}
+    for k, one in product(ks, _matches(match) if n_controls else ()):
+        try:
+            controls[k, _name(one)] = control_heads(
+                ranking[:k],
+                n_draws=n_controls,
+                match=one,
+                traits=traits,
+                exclude=[*as_heads(exclude), *absent],
+                **size,
+            )
+        except NoControlsError as error:
+            notes[k, _name(one)] = f"no controls. {error}"
+    exchange: dict[str, Any] = {"family": family, "absent": absent, **size}
+    rankings = draw_rankings(ranking, ks, n_draws=n_rankings, **exchange) if ks else None
+    return AblationPlan(
+        sets=_named([*_compared(ks, ranking, controls), *_drawn(ks, rankings)]),
+        n_possible={key: drawn.n_possible for key, drawn in controls.items()}
+        | dict.fromkeys(notes, 0),
+        notes=notes | {key: drawn.note for key, drawn in controls.items() if drawn.note},
+        family=family,
+        n_rankings=len(rankings.draws) if rankings else 0,
+        n_planned=len(rankings.draws) if rankings else 0,
+        n_other_rankings=rankings.n_possible if rankings else 0,
+        n_family={k: draw_rankings(ranking, [k], n_draws=0, **exchange).n_possible + 1 for k in ks},
+        balance=_balance(ranking, controls, traits) if traits else {},
+    )
+
+
+# A set before it has its condition's name: k, kind, match, draw, heads.
+_Unnamed: TypeAlias = tuple[int, Kind, str | None, int | None, tuple[Head, ...]]
+
+
+def _compared(
+    ks: Sequence[int],
+    ranking: tuple[Head, ...],
+    controls: Mapping[tuple[int, str], ControlDraws],
+) -> Iterator[_Unnamed]:
+    """The untouched model, and each top K with its controls."""
+    yield 0, "none", None, None, ()
+    for k in ks:
+        yield k, "top", None, None, ranking[:k]
+        for (of, match), drawn in controls.items():
+            if of == k:
+                yield from ((k, "control", match, i, heads) for i, heads in enumerate(drawn.draws))
+
+
+def _drawn(ks: Sequence[int], rankings: RankingDraws | None) -> Iterator[_Unnamed]:
+    for draw, ranking in enumerate(rankings.draws if rankings else ()):
+        yield from ((k, "drawn", None, draw, ranking[:k]) for k in ks)
+
+
+def _named(sets: Sequence[_Unnamed]) -> tuple[HeadSet, ...]:
+    """The sets with the names of their conditions, equal ones with the same."""
+    names: dict[frozenset[Head], str] = {}
+    named = []
+    for k, kind, match, draw, heads in sets:
+        parts = [kind, None if kind == "none" else k, match, draw]
+        name = "-".join(str(part) for part in parts if part is not None)
+        named.append(HeadSet(names.setdefault(frozenset(heads), name), k, kind, match, draw, heads))
+    return tuple(named)
+
+
+def _balance(
+    ranking: tuple[Head, ...],
+    controls: Mapping[tuple[int, str], ControlDraws],
+    traits: HeadTraits,
+) -> dict[tuple[int, str], dict[str, float]]:
+    """Mean traits of the top K and, over all draws, of its controls."""
+    found = {}
+    for (k, match), drawn in controls.items():
+        beside = traits.mean([head for draw in drawn.draws for head in draw])
+        found[k, match] = traits.mean(ranking[:k]) | {
+            f"control_{name}": value for name, value in beside.items()
+        }
+    return found
+
+
+def _matches(match: Match | Sequence[Match]) -> tuple[Match, ...]:
+    return (match,) if match is None or isinstance(match, str) else tuple(dict.fromkeys(match))
+
+
+def _name(match: Match) -> str:
+    return match or "any"
+
+
+def _require_ks(
+    ks: Sequence[int] | None, ranking: Sequence[Head], n_controls: int, n_rankings: int
+) -> list[int]:
+    """The Ks above 0, ascending, each once."""
+    n = len(ranking)
+    if n != len(set(ranking)):
+        raise ValueError(
+            f"Expected a ranking of distinct heads; found {n} entries and {len(set(ranking))} "
+            "heads. Name each head once."
+        )
+    wanted = [k for k in DEFAULT_KS if k <= n] if ks is None else ks
+    wrong = [k for k in wanted if not 0 <= k <= n]
+    if wrong or min(n_controls, n_rankings) < 0:
+        raise ValueError(
+            f"Expected numbers of heads from 0 to {n}, the heads of the ranking, and 0 or more "
+            f"controls and rankings; found {wrong or list(wanted)}, {n_controls} and {n_rankings}. "
+            "Leave the others out."
+        )
+    return sorted(set(wanted) - {0})

@@ -1,0 +1,43 @@
+"""How sure the shares of retrieved and failed answers are."""
+
+import pandas as pd
+
+from rh_lens.evaluation.error_rules import ERROR_TYPES
+from rh_lens.evaluation.intervals import mean_interval
+from rh_lens.evaluation.recall import RecallResult
+
+
+def error_intervals(
+    errors: pd.DataFrame, result: RecallResult, *, level: float = 0.95
+) -> pd.DataFrame:
+    """Shares of each condition's answers by how they came out, with intervals over needles.
+
+    A share of 0 on 12 needles may be one of 0.26 on others: see `mean_interval`.
+
+    Args:
+        errors: From `classify_errors(result)`.
+        result: The answers.
+        level: Coverage that the intervals aim at.
+
+    Returns:
+        One row a condition and outcome, "retrieved" first, then `ERROR_TYPES`: `condition`,
+        `outcome`, `n` (answers), `n_needles`, `share`, `share_low`, `share_high`.
+    """
+    answers = result.answers[["condition", "trial", "needle"]]
+    outcomes = answers.merge(errors[["condition", "trial", "error"]], how="left")
+    outcomes["outcome"] = outcomes["error"].fillna("retrieved").astype(str)
+    rows = []
+    for condition, group in outcomes.groupby("condition", sort=False):
+        for outcome in ("retrieved", *ERROR_TYPES):
+            came_out = (group["outcome"] == outcome).to_numpy()
+            share = mean_interval(came_out, group["needle"].to_list(), level=level)
+            rows.append(
+                {
+                    "condition": condition,
+                    "outcome": outcome,
+                    "n": len(group),
+                    "n_needles": share.n_needles,
+                    **share.named("share"),
+                }
+            )
+    return pd.DataFrame(rows)
