@@ -1,6 +1,6 @@
 """A short prompt, read both ways: what a run is about to do, and the plain bridge."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -212,13 +212,10 @@ def _count_calls(points: Sequence[Any]) -> Iterator[dict[int, Any]]:
     """Hook points that are called inside, by id."""
     called: dict[int, Any] = {}
 
-    def note(point: Any) -> Callable[..., None]:
-        def keep(*_: Any) -> None:
-            called[id(point)] = point
+    def note(point: Any, *_: Any) -> None:
+        called[id(point)] = point
 
-        return keep
-
-    handles = [point.register_forward_hook(note(point)) for point in points]
+    handles = [point.register_forward_hook(note) for point in points]
     try:
         yield called
     finally:
