@@ -12,6 +12,7 @@ from typing import get_args
 import pandas as pd
 import pytest
 import torch
+from tolerances import double_rounding
 
 from rh_lens import Head, RunFolder, prompts
 from rh_lens.cli import detect, main, options
@@ -130,7 +131,8 @@ def test_the_scores_are_those_of_the_trials(finished):
     assert {len(values) for values in scores.values()} == {n_accepted}
     best = Head.parse(table["label"][0])
     values = scores[f"{best.layer}-{best.head}"]
-    assert sum(values) / len(values) == pytest.approx(table["score"][0], abs=1e-12)
+    allowed = double_rounding(n_accepted)
+    assert sum(values) / len(values) == pytest.approx(table["score"][0], rel=allowed)
     assert all(len(trial["prompt_tokens"]) == 128 for trial in trials)
 
 
@@ -236,7 +238,8 @@ def test_scores_are_read_from_runs_that_are_over_and_from_files(finished, stop, 
     assert torch.equal(scores.values, load_run(finished).scores.values)
     assert scores.name == "position"
     file = options.read_scores(finished / "head_scores.json")
-    torch.testing.assert_close(file.mean(), scores.mean(), rtol=0, atol=1e-12)
+    allowed = double_rounding(48)
+    torch.testing.assert_close(file.mean(), scores.mean(), rtol=allowed, atol=0)
     with pytest.raises(ValueError, match="one that is 'stopped', with 28 of 48 prompts to answer"):
         options.read_scores(stopped)
     assert main(["merge", str(stopped)]) == 2
@@ -246,6 +249,7 @@ def test_scores_are_read_from_runs_that_are_over_and_from_files(finished, stop, 
     assert options.read_scores(tmp_path / "part").values.shape[0] <= 20
 
 
+@pytest.mark.slow
 def test_processes_of_a_launcher_share_a_run_and_survive_kill_9(finished, tmp_path, capsys):
     """Two processes take a unit each; one is killed in the middle, and its command is repeated."""
     out = tmp_path / "run"

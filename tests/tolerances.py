@@ -29,6 +29,11 @@ def rounding(n_terms: int, n_sums: int = 1, dtype: torch.dtype = torch.float32) 
     return float(MARGIN * torch.finfo(dtype).eps * n_terms**0.5 * n_sums)
 
 
+def double_rounding(n_terms: int, n_sums: int = 1) -> float:
+    """The same in double precision."""
+    return rounding(n_terms, n_sums, torch.float64)
+
+
 def model_rounding(bridge: Any, n_tokens: int) -> float:
     """Relative difference allowed in logits, keys, values and head outputs, from width and depth.
 

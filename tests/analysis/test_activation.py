@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from score_cases import grid_table, make_events, make_scores, random_run
+from tolerances import double_rounding
 
 from rh_lens.analysis import answer_map, context_entropy, head_activity, score_profile
 from rh_lens.detection import (
@@ -196,7 +197,8 @@ def test_a_map_equals_loops(n_parts):
     scores = position_scores(events, trials)
     found = answer_map(scores, events, table, n_parts=n_parts)
     expected = torch.tensor(loop_map(scores, events, table, n_parts)).double()
-    torch.testing.assert_close(found.share, expected, equal_nan=True, rtol=1e-6, atol=1e-6)
+    close = {"rtol": double_rounding(6), "atol": 0}
+    torch.testing.assert_close(found.share, expected, equal_nan=True, **close)
 
 
 def loop_entropy(values: list[float]) -> float:

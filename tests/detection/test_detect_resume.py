@@ -71,9 +71,11 @@ def assert_same_bits(found, expected):
     "options",
     [
         {},
-        {"draft": False},
-        {"share_prefixes": False},
-        {"prefill": "whole", "share_prefixes": False, "draft": False},
+        pytest.param({"draft": False}, marks=pytest.mark.slow),
+        pytest.param({"share_prefixes": False}, marks=pytest.mark.slow),
+        pytest.param(
+            {"prefill": "whole", "share_prefixes": False, "draft": False}, marks=pytest.mark.slow
+        ),
         {"batch_size": 4},
     ],
     ids=str,

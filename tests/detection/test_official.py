@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import PlantedModel, make_prompt
-from tolerances import rounding
+from tolerances import double_rounding
 
 from rh_lens.demo import load_demo_model
 from rh_lens.demo.held_out import held_out_prompts
@@ -127,7 +127,7 @@ def test_planted_copies_score_events_over_the_length_of_the_span(detect, answer,
     assert result.spans == ((start, start + 7),)
     expected = torch.zeros(3, 4, dtype=torch.float64)
     expected[0, 1], expected[2, 0] = 1.0, 2 / 7  # the space is copied twice
-    close = {"rtol": 0, "atol": rounding(7, dtype=torch.float64)}
+    close = {"rtol": 0, "atol": double_rounding(7)}
     torch.testing.assert_close(result.scores.mean(), expected, **close)
     assert result.detection.heads() == [Head(0, 1), Head(2, 0)]
     assert result.detection.score("position").mean()[2, 0] == 1 / 7

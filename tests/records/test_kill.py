@@ -16,7 +16,6 @@ from stored_runs import LOGS, assert_same_run
 
 from rh_lens.records import load_run, log
 
-N_MOMENTS = 20
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 
@@ -62,10 +61,11 @@ def go_on(run, folder, undisturbed):
     assert json.loads((folder / "run.json").read_text())["status"] == "finished"
 
 
-def test_killed_at_twenty_random_bytes_and_gone_on_with(made_up, undisturbed, tmp_path):
+@pytest.mark.parametrize("n_moments", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_bytes_and_gone_on_with(made_up, undisturbed, tmp_path, n_moments):
     n_bytes = sum((undisturbed / name).stat().st_size for name in LOGS)
     rng = random.Random(1)
-    for moment in range(N_MOMENTS):
+    for moment in range(n_moments):
         folder = tmp_path / str(moment)
 
         def work(folder=folder):
@@ -92,7 +92,7 @@ def test_killed_at_twenty_random_times_again_and_again(made_up, undisturbed, tmp
         made_up.write(folder)
 
     n_before = 0
-    for _ in range(N_MOMENTS):
+    for _ in range(20):
         process = in_a_fork(work)
         time.sleep(rng.uniform(0.0, 0.03))
         os.kill(process, signal.SIGKILL)
@@ -104,7 +104,8 @@ def test_killed_at_twenty_random_times_again_and_again(made_up, undisturbed, tmp
     go_on(made_up, folder, undisturbed)
 
 
-def test_killed_before_every_step_that_reaches_the_disk(made_up, undisturbed, tmp_path):
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_before_steps_that_reach_the_disk(made_up, undisturbed, tmp_path, every):
     """Steps are what a run syncs or renames: about twenty, from the first file to `finished`."""
     places = [(os, "fsync"), (os, "replace"), (os, "rename"), (type(tmp_path), "replace")]
 
@@ -122,7 +123,7 @@ def test_killed_before_every_step_that_reaches_the_disk(made_up, undisturbed, tm
         for module, name in places:
             setattr(module, name, counted(getattr(module, name)))
 
-    for step in range(60):
+    for step in range(0, 60, every):
         folder = tmp_path / str(step)
 
         def work(step=step, folder=folder):
@@ -138,13 +139,14 @@ def test_killed_before_every_step_that_reaches_the_disk(made_up, undisturbed, tm
     assert step > 12
 
 
-def test_a_disk_that_is_full_at_any_byte(made_up, undisturbed, tmp_path):
+@pytest.mark.parametrize("n_moments", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_disk_that_is_full_at_any_byte(made_up, undisturbed, tmp_path, n_moments):
     """The system itself refuses to let a file grow, in the middle of a line."""
     largest = (undisturbed / "trials.jsonl").stat().st_size
     smallest = (undisturbed / "run.json").stat().st_size
     assert smallest < largest
     rng = random.Random(3)
-    for moment in range(N_MOMENTS):
+    for moment in range(n_moments):
         folder, limit = tmp_path / str(moment), rng.randrange(smallest, largest)
 
         def work(folder=folder, limit=limit):

@@ -14,7 +14,7 @@ from rh_lens.prompts import Needle, NeedlePrompt
 from rh_lens.runtime import Generation, StopRule, answer_prompts
 
 NEVER = StopRule(frozenset())
-STEPS = 8
+STEPS = 6
 Run = dict[int, tuple[Generation, AttentionSources]]
 
 

@@ -24,7 +24,7 @@ PADDABLE = [name for name in (*ARCHITECTURES, *OTHERS) if name != "opt"]
 
 
 @pytest.mark.parametrize("name", PADDABLE)
-@pytest.mark.parametrize("prefill", ["auto", "whole"])
+@pytest.mark.parametrize("prefill", ["auto", pytest.param("whole", marks=pytest.mark.slow)])
 def test_batched_equals_one_at_a_time(tiny_model, name, prefill):
     model, prompts = tiny_model(name), uneven()
     found = run(model.bridge, prompts, batch_size=3, prefill=prefill)

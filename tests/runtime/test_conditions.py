@@ -6,6 +6,7 @@ from rh_lens.heads import Head
 from rh_lens.interventions import zero_ablation
 from rh_lens.runtime import Condition, answer_conditions, greedy_decode
 
+MODELS = ["llama", "mistral-window", "gemma3", "gpt2", "gpt-oss", "lfm2", "dynamic", "longrope"]
 CONDITIONS = {
     "plain": Condition(scope="decode"),
     "one head": Condition(zero_ablation([Head(1, 2)]), "decode"),
@@ -14,9 +15,13 @@ CONDITIONS = {
 
 
 @pytest.mark.parametrize(
-    "name", ["llama", "mistral-window", "gemma3", "gpt2", "gpt-oss", "lfm2", "dynamic", "longrope"]
+    ("name", "draft"),
+    [
+        *((name, True) for name in MODELS),
+        *(pytest.param(name, False, marks=pytest.mark.slow) for name in MODELS[1:]),
+        ("llama", False),
+    ],
 )
-@pytest.mark.parametrize("draft", [True, False])
 def test_forked_answers_equal_separate_runs(tiny_model, name, draft):
     bridge, prompts = tiny_model(name).bridge, grid()[:3]
     found = {
@@ -43,7 +48,7 @@ def test_forked_answers_equal_separate_runs(tiny_model, name, draft):
 
 
 def test_a_prompt_is_read_once_for_all_conditions(llama):
-    """71 tokens without the last one, then 8 steps for each of 3 conditions."""
+    """71 tokens without the last one, then 6 steps for each of 3 conditions."""
     (prompt,) = grid()[:1]
     lengths = []
 

@@ -103,7 +103,7 @@ def test_an_answer_without_room_is_refused(llama):
 
 
 def test_twenty_conditions_take_as_many_passes_as_one(llama):
-    """8 steps without guesses: 8 passes of 20 rows, not 160 of one."""
+    """6 steps without guesses: 6 passes of 20 rows, not 120 of one."""
     (prompt,) = grid()[:1]
     rows = []
 
