@@ -196,7 +196,7 @@ def test_a_map_equals_loops(n_parts):
     table["answer_span"] = [[10, 14 + index % 3] for index in range(6)]
     scores = position_scores(events, trials)
     found = answer_map(scores, events, table, n_parts=n_parts)
-    expected = torch.tensor(loop_map(scores, events, table, n_parts)).double()
+    expected = torch.tensor(loop_map(scores, events, table, n_parts), dtype=torch.float64)
     close = {"rtol": double_rounding(6), "atol": 0}
     torch.testing.assert_close(found.share, expected, equal_nan=True, **close)
 
