@@ -19,7 +19,7 @@ from rh_lens.cli import detect, main, options
 from rh_lens.detection import ScoreName
 from rh_lens.records import load_run
 
-SMALL = ["--lengths", "128", "--depths", "4", "--quiet"]
+SMALL = ["--lengths", "144", "--depths", "4", "--quiet"]
 LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 
 
@@ -105,7 +105,7 @@ def test_detect_writes_a_run_that_can_be_repeated(finished, tmp_path):
     description = json.loads((finished / "run.json").read_text())
     assert description["status"] == "finished"
     assert description["command"] == "detect"
-    assert description["arguments"]["lengths"] == [128]
+    assert description["arguments"]["lengths"] == [144]
     assert description["model"]["name"] == "demo"
     assert description["n_prompts"] == 48
     again = tmp_path / "again"
@@ -133,7 +133,7 @@ def test_the_scores_are_those_of_the_trials(finished):
     values = scores[f"{best.layer}-{best.head}"]
     allowed = double_rounding(n_accepted)
     assert sum(values) / len(values) == pytest.approx(table["score"][0], rel=allowed)
-    assert all(len(trial["prompt_tokens"]) == 128 for trial in trials)
+    assert all(len(trial["prompt_tokens"]) == 144 for trial in trials)
 
 
 def test_detect_prints_trials_heads_and_shares(tmp_path, capsys):

@@ -103,7 +103,7 @@ def test_a_member_is_scored_written_and_read_again(tmp_path, monkeypatch, n_need
 def test_all_members_are_asked_the_same_needles_each_in_its_own_format():
     model = load_demo_model()
     base, dialogue = family_prompts(model, BASE_TEMPLATE), family_prompts(model, DIALOGUE)
-    assert [prompt.needle for prompt in base] == [prompt.needle for prompt in dialogue]
+    assert {prompt.needle for prompt in base} == {prompt.needle for prompt in dialogue}
     assert {prompt.context_length for prompt in base} == set(LENGTHS)
     assert model.tokenizer.decode(base[0].tokens).endswith("\nAnswer:")
     assert model.tokenizer.decode(dialogue[0].tokens).endswith("\n[librarian]")
