@@ -55,6 +55,8 @@ def detect_retrieval_heads(
     an ablated model can be searched too; they must treat all positions of a pass alike, as prompts
     are read in pieces. The model is left as it was found.
 
+    One thread at a time runs on a model; another one is refused (`exclusive_use`).
+
     How prompts are read and answers are decoded changes no token and no source in fp32; in half
     precision, rounding may decide between two that are as good as equal.
 
@@ -89,6 +91,7 @@ def detect_retrieval_heads(
     Raises:
         NoAcceptedTrialsError: The model retrieved no needle (not with "teacher-forced" or
             "fed-attention").
+        ModelInUseError: Another thread is using the model.
         RuntimeError: The chosen way of reading disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge.
         ValueError: There is no prompt, the score is unknown, the model has no attention or no KV

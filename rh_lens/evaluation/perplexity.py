@@ -17,6 +17,7 @@ from rh_lens.runtime import (
     Bridge,
     Condition,
     PrefillChoice,
+    exclusively,
     must_fire,
     open_context,
     require_bridge,
@@ -161,6 +162,7 @@ def _windows(
     return [torch.cat([start, part]) for part in parts[:n_windows] if len(part) == size]
 
 
+@exclusively
 def _losses(
     model: Bridge,
     windows: Sequence[Int[Tensor, "window"]],

@@ -18,6 +18,7 @@ from rh_lens.runtime.condition_answers import answer_conditions, answer_together
 from rh_lens.runtime.decode import greedy_decode, teacher_force
 from rh_lens.runtime.device import require_device
 from rh_lens.runtime.draft import Draft, DraftMemory
+from rh_lens.runtime.exclusive import ModelInUseError, exclusive_use, exclusively
 from rh_lens.runtime.fired import must_fire
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.load import load_model, without_progress_bars
@@ -40,6 +41,7 @@ __all__ = [
     "DraftMemory",
     "FwdHooks",
     "Generation",
+    "ModelInUseError",
     "Plan",
     "PrefillChoice",
     "PrefillMethod",
@@ -59,6 +61,8 @@ __all__ = [
     "configured_strategy",
     "decode_batch",
     "eos_token_ids",
+    "exclusive_use",
+    "exclusively",
     "greedy_decode",
     "inference",
     "input_device",

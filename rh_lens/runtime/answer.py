@@ -12,6 +12,7 @@ from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.bridge import Bridge, FwdHooks
 from rh_lens.runtime.decode import greedy_decode, require_readable
 from rh_lens.runtime.draft import Draft, DraftMemory
+from rh_lens.runtime.exclusive import exclusively
 from rh_lens.runtime.forks import can_fork, decode_forks
 from rh_lens.runtime.plan import plan_prompts
 from rh_lens.runtime.prefill import Context
@@ -73,6 +74,7 @@ def answer_prompts(
             (`Plan.units`) or beside it in its batch left, these are answered once more.
 
     Raises:
+        ModelInUseError: Another thread is using the model.
         RuntimeError: The chosen way of reading disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge.
         ValueError: A prompt does not fit the model, or the model can't be read as asked for.
@@ -93,6 +95,7 @@ def answer_prompts(
         yield from together.values()
 
 
+@exclusively
 def answers_under(
     model: Bridge,
     prompts: Sequence[NeedlePrompt],
@@ -175,6 +178,7 @@ def _needed(unit: Sequence[int], wanted: Collection[int], carries: bool) -> Sequ
     return [unit[place] for place in places]
 
 
+@exclusively
 def _batches(
     model: Bridge,
     prompts: Sequence[NeedlePrompt],

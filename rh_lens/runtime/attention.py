@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from rh_lens.checks import require_choice
 from rh_lens.runtime.bridge import Bridge, input_device
 from rh_lens.runtime.cache import CacheKind
+from rh_lens.runtime.exclusive import exclusive_use
 from rh_lens.runtime.rope import RopeLimit
 
 PrefillName: TypeAlias = Literal["sdpa", "chunked", "whole"]
@@ -138,25 +139,27 @@ def sdpa_attention(model: Bridge) -> Iterator[None]:
     patterns are not computed, and their hooks do not fire. Afterwards all is as it was.
 
     Raises:
+        ModelInUseError: Another thread is using the model.
         ValueError: The architecture does not support SDPA.
     """
-    configs = _attention_configs(model)
-    modules = [block.attn for _, block in model.blocks_with("attn")]
-    swapped: list[tuple[Any, str, Any]] = []
-    try:
-        model.original_model.set_attn_implementation("sdpa")
-        for module in modules:
-            swapped += _swap_raw_projection(module)
-            # The bridge redirects plain attribute assignment to the Hugging Face module.
-            module.__dict__["forward"] = partial(_forward_to_original, module)
-        yield
-    finally:
-        for module in modules:
-            module.__dict__.pop("forward", None)
-        for parent, name, raw in swapped:
-            parent._modules[name] = raw
-        for config, implementation in configs:
-            config._attn_implementation_internal = implementation
+    with exclusive_use(model):
+        configs = _attention_configs(model)
+        modules = [block.attn for _, block in model.blocks_with("attn")]
+        swapped: list[tuple[Any, str, Any]] = []
+        try:
+            model.original_model.set_attn_implementation("sdpa")
+            for module in modules:
+                swapped += _swap_raw_projection(module)
+                # The bridge redirects plain attribute assignment to the Hugging Face module.
+                module.__dict__["forward"] = partial(_forward_to_original, module)
+            yield
+        finally:
+            for module in modules:
+                module.__dict__.pop("forward", None)
+            for parent, name, raw in swapped:
+                parent._modules[name] = raw
+            for config, implementation in configs:
+                config._attn_implementation_internal = implementation
 
 
 def _forward_to_original(module: Any, *args: Any, **kwargs: Any) -> Any:

@@ -8,6 +8,7 @@ from rh_lens.runtime.answer import Answer, answers_under
 from rh_lens.runtime.attention import PrefillChoice
 from rh_lens.runtime.bridge import Bridge, FwdHooks
 from rh_lens.runtime.condition import Condition
+from rh_lens.runtime.exclusive import exclusively
 from rh_lens.runtime.fired import must_fire
 from rh_lens.runtime.stop import StopRule
 
@@ -66,6 +67,7 @@ def answer_conditions(
         yield from together.items()
 
 
+@exclusively
 def answer_together(
     model: Bridge,
     prompts: Sequence[NeedlePrompt],

@@ -63,6 +63,7 @@ def greedy_decode(
         Tokens, text and the reason for stopping.
 
     Raises:
+        ModelInUseError: Another thread is using the model.
         RuntimeError: The chosen prefill disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge.
         ValueError: The prompt is empty, `max_new_tokens` is below 1, prompt and answer together
@@ -113,6 +114,7 @@ def teacher_force(
         context: Context to continue, as in `greedy_decode`. None: a new one.
 
     Raises:
+        ModelInUseError: Another thread is using the model.
         RuntimeError: The chosen prefill disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge.
         ValueError: Prompt or answer is empty, together they exceed the context window, an id is

@@ -11,6 +11,7 @@ from torch import Tensor
 from rh_lens.runtime.attention import sdpa_attention
 from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
 from rh_lens.runtime.cache import require_cache
+from rh_lens.runtime.exclusive import exclusive_use
 from rh_lens.runtime.quiet import without_hooks
 from rh_lens.runtime.strategy import Strategy, configured_strategy
 
@@ -78,11 +79,12 @@ class Context:
             self._start_anew()
             n_kept = 0
         self.truncate(n_kept)
-        if self.strategy.resets:
-            self._forget_longest_context()
         # Unknown until all is read: after an error in between, nothing is kept.
         self._read_under = None
-        with self.model.hooks(fwd_hooks=list(hooks)) if hooks else nullcontext():
+        reading = self.model.hooks(fwd_hooks=list(hooks)) if hooks else nullcontext()
+        with exclusive_use(self.model), reading:
+            if self.strategy.resets:
+                self._forget_longest_context()
             self._fill(wanted[n_kept:])
         self._read_under, self.n_prompt = read_under, len(wanted)
         return n_kept
@@ -154,13 +156,14 @@ class Context:
         if self.takes_positions and "position_ids" not in options:
             end = self.n_read + len(tokens)
             options["position_ids"] = torch.arange(self.n_read, end, device=self._device)[None]
-        logits, cache = self.model(
-            ids,
-            return_type="logits_and_cache",
-            past_key_values=self.cache,
-            use_cache=True,
-            **options,
-        )
+        with exclusive_use(self.model):
+            logits, cache = self.model(
+                ids,
+                return_type="logits_and_cache",
+                past_key_values=self.cache,
+                use_cache=True,
+                **options,
+            )
         require_cache(self.model, cache)
         return logits, cache
 
