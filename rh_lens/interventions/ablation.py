@@ -16,7 +16,7 @@ from rh_lens.interventions.editing import (
     require_heads,
 )
 from rh_lens.interventions.head_outputs import HeadOutputs
-from rh_lens.runtime import Bridge
+from rh_lens.runtime import Bridge, in_pieces
 
 
 def zero_ablation(heads: HeadsLike, *, model: Bridge | None = None) -> Hooks:
@@ -89,16 +89,17 @@ def resample_ablation(heads: HeadsLike, donor: HeadOutputs) -> Hooks:
     """Forward hooks that replace the listed heads' outputs by those of another prompt.
 
     With one donor row, every position gets it: the answer then depends neither on how the prompt is
-    read in pieces nor on drafts. With several, the pass must have as many positions, and position
-    p gets row p: for passes of whole prompts, such as `model(tokens)`.
+    read in pieces nor on drafts. With several, position p gets row p: for passes of whole prompts
+    without a KV cache, of as many tokens, such as `model(tokens)`. Everything in this package reads
+    prompts in pieces, where the hook would give row p to a later position: it refuses there.
 
     Args:
         heads: Query heads, in any notation of `as_heads`; none gives no hook.
         donor: From `head_outputs`; `donor.draw(seed)` is one of its rows.
 
     Returns:
-        One (hook name, function) for each layer. The function raises ValueError when it can't tell
-        which row belongs to which position.
+        One (hook name, function) for each layer. With several rows the function raises ValueError
+        when the pass has another number of positions, or may be a piece of a prompt.
 
     Raises:
         TypeError: An argument is of another type.
@@ -149,6 +150,12 @@ class _Replacement:
         self, z: Float[Tensor, "batch pos head d_head"]
     ) -> Float[Tensor, "batch pos head d_head"]:
         n_rows, n_positions = len(self.rows), z.shape[1]
+        if n_rows > 1 and in_pieces():
+            raise ValueError(
+                f"Expected one donor row, as prompts are read in pieces here; found {n_rows} rows: "
+                "row p would go to later positions too. Take one with donor.draw(seed), or run "
+                "whole prompts in one pass of your own, model(tokens)."
+            )
         if n_rows not in (1, n_positions):
             raise ValueError(
                 f"Expected one donor row, or one for each of the pass's {n_positions} positions; "

@@ -22,6 +22,7 @@ from rh_lens.runtime.exclusive import ModelInUseError, exclusive_use, exclusivel
 from rh_lens.runtime.fired import must_fire
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.load import load_model, without_progress_bars
+from rh_lens.runtime.pieces import in_pieces, reading_in_pieces
 from rh_lens.runtime.plan import Plan, Step, plan_prompts
 from rh_lens.runtime.prefill import Context, prefill
 from rh_lens.runtime.quiet import without_hooks
@@ -64,6 +65,7 @@ __all__ = [
     "exclusive_use",
     "exclusively",
     "greedy_decode",
+    "in_pieces",
     "inference",
     "input_device",
     "load_model",
@@ -71,6 +73,7 @@ __all__ = [
     "open_context",
     "plan_prompts",
     "prefill",
+    "reading_in_pieces",
     "require_bridge",
     "require_decoder",
     "require_device",

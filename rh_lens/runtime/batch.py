@@ -13,6 +13,7 @@ from rh_lens.runtime.attention import PrefillChoice
 from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
 from rh_lens.runtime.decode import require_readable
 from rh_lens.runtime.inference import inference
+from rh_lens.runtime.pieces import reading_in_pieces
 from rh_lens.runtime.prefill import may_end_early, new_cache, prefill_attention
 from rh_lens.runtime.self_check import open_context
 from rh_lens.runtime.stop import StopReason, StopRule
@@ -155,15 +156,16 @@ class _Batch:
 
     def _pass(self, tokens: Int[Tensor, "row pos"]) -> Float[Tensor, "row _ d_vocab"]:
         end = self.n_read + tokens.shape[1]
-        logits, self.cache = self.model(
-            tokens,
-            return_type="logits_and_cache",
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-            attention_mask=self.mask[:, :end],
-            position_ids=self.positions[:, self.n_read : end],
-        )
+        with reading_in_pieces():
+            logits, self.cache = self.model(
+                tokens,
+                return_type="logits_and_cache",
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=1,
+                attention_mask=self.mask[:, :end],
+                position_ids=self.positions[:, self.n_read : end],
+            )
         return logits
 
 

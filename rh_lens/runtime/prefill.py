@@ -12,6 +12,7 @@ from rh_lens.runtime.attention import sdpa_attention
 from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
 from rh_lens.runtime.cache import require_cache
 from rh_lens.runtime.exclusive import exclusive_use
+from rh_lens.runtime.pieces import reading_in_pieces
 from rh_lens.runtime.quiet import without_hooks
 from rh_lens.runtime.strategy import Strategy, configured_strategy
 
@@ -156,7 +157,7 @@ class Context:
         if self.takes_positions and "position_ids" not in options:
             end = self.n_read + len(tokens)
             options["position_ids"] = torch.arange(self.n_read, end, device=self._device)[None]
-        with exclusive_use(self.model):
+        with exclusive_use(self.model), reading_in_pieces():
             logits, cache = self.model(
                 ids,
                 return_type="logits_and_cache",

@@ -14,7 +14,14 @@ from rh_lens.interventions import (
     scale_heads,
     zero_ablation,
 )
-from rh_lens.runtime import inference
+from rh_lens.runtime import (
+    StopRule,
+    decode_batch,
+    greedy_decode,
+    inference,
+    prefill,
+    teacher_force,
+)
 
 HEADS = [Head(1, 0), Head(1, 3), Head(2, 2)]
 
@@ -194,6 +201,30 @@ def test_a_donor_of_another_length_is_refused(llama, random_tokens, n_rows):
     expected = rf"each of the pass's 40 positions; found {n_rows}\. Take one with donor\.draw"
     with pytest.raises(ValueError, match=expected):
         logits(llama, random_tokens, resample_ablation(HEADS, outputs(n_rows)))
+
+
+@pytest.mark.parametrize("n_rows", [512, 1024])
+def test_rows_are_not_given_to_pieces_of_a_prompt(tiny_tokenizer, n_rows):
+    """1,025 tokens are read as 512, 512 and 1: donors of 512 rows would serve both pieces."""
+    llama = make_tiny_model("llama", tiny_tokenizer).bridge
+    llama.cfg.n_ctx = 2048
+    tokens = torch.randint(2, 300, (1025,), generator=torch.Generator().manual_seed(3))
+    hooks = resample_ablation(HEADS, outputs(n_rows))
+    stop, expected = StopRule(frozenset()), f"as prompts are read in pieces here; found {n_rows} r"
+    with pytest.raises(ValueError, match=expected):
+        greedy_decode(llama, tokens, stop=stop, prefill_hooks=hooks)
+    with pytest.raises(ValueError, match=expected), llama.hooks(fwd_hooks=hooks):
+        prefill(llama, tokens)
+    with pytest.raises(ValueError, match=expected), llama.hooks(fwd_hooks=hooks):
+        decode_batch(llama, [tokens] * 2, decode_hooks=[(), ()], max_new_tokens=1, stop=stop)
+    answer = outputs(7), tokens[:7]
+    with pytest.raises(ValueError, match="as prompts are read in pieces here; found 7 rows"):
+        teacher_force(
+            llama, tokens[:40], answer[1], decode_hooks=resample_ablation(HEADS, answer[0])
+        )
+    drawn = resample_ablation(HEADS, outputs(n_rows).draw(0))
+    assert len(greedy_decode(llama, tokens, stop=stop, prefill_hooks=drawn).tokens) == 32
+    assert logits(llama, tokens[:7], resample_ablation(HEADS, answer[0])).isfinite().all()
 
 
 def test_outputs_are_brought_to_the_models_precision():
