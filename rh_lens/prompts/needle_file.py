@@ -54,19 +54,18 @@ def load_needles(path: str | Path) -> tuple[Needle, ...]:
 
 def _read_utf8(path: Path) -> str:
     content = path.read_bytes()
+    # Text in UTF-8 has no zero bytes, and in UTF-16 every second byte of Latin text is one.
+    encoding, remedy = ("UTF-16", "UTF-16LE") if b"\0" in content else ("", "LATIN1")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = remedy = "UTF-16"
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-        found = "UTF-16" if is_utf16 else f"{error.reason} at byte {error.start}"
+        encoding = encoding or f"{error.reason} at byte {error.start}"
+    if encoding:
         raise ValueError(
-            f"Expected a needle file in UTF-8; found {found} in {str(path)!r}. Save it as UTF-8, "
-            f"such as with: iconv -f {'UTF-16' if is_utf16 else 'LATIN1'} -t UTF-8"
-        ) from error
-    if "\0" in text:
-        raise ValueError(
-            f"Expected a needle file in UTF-8; found a zero byte in {str(path)!r}, as in UTF-16 "
-            "without a mark. Save it as UTF-8, such as with: iconv -f UTF-16LE -t UTF-8"
+            f"Expected a needle file in UTF-8; found {encoding} in {str(path)!r}. Save it as "
+            f"UTF-8, such as with: iconv -f {remedy} -t UTF-8"
         )
     return text
 

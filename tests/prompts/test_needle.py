@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rh_lens.prompts import Needle, default_needles, evaluation_needles, load_needles
+from rh_lens.prompts import Distractor, Needle, default_needles, evaluation_needles, load_needles
 
 
 def write(folder: Path, *lines: str) -> Path:
@@ -69,12 +69,80 @@ def test_both_shapes_of_line_load_to_the_same_needle(tmp_path: Path, needle: Nee
         ('{"question": "Why?"}', r"expected texts .* found \{'question': 'str'\}"),
         ('{"question": "Why?", "text": "So.", "answer": 4}', "expected texts .* 'answer': 'int'"),
         ('{"question": "Why?", "text": "So.", "answer": "no"}', "Expected the answer inside"),
+        ('{"question": "Why?", "text": "So.", "answer": []}', "expected texts .* 'answer': 'list'"),
+        (
+            '{"question": "Why?", "needle": "So, so.", "real_needle": "SO"}',
+            r"Expected the answer in one place .* 'SO', but for case, in 2: \['So', 'so'\]",
+        ),
+        (
+            '{"question": "Why?", "text": "So.", "answer": "So", "distractors": ["No."]}',
+            "expected texts .* objects of text and answer",
+        ),
     ],
 )
 def test_malformed_lines_are_named(tmp_path: Path, line: str, found: str):
     good = '{"question": "Why?", "text": "So it is.", "answer": "So"}'
     with pytest.raises(ValueError, match=rf"needles\.jsonl, line 2: {found}"):
         load_needles(write(tmp_path, good, line))
+
+
+def one(folder: Path, **entry: object) -> Needle:
+    (needle,) = load_needles(write(folder, json.dumps(entry)))
+    return needle
+
+
+def test_an_answer_in_other_capitals_has_the_texts_own_letters(tmp_path: Path):
+    """As in published files: "Because" where the sentence goes on in lower case."""
+    text = "\nHe left because the tide was low, Because of it all.\n"
+    found = one(tmp_path, question="Why?", needle=text, real_needle="Because the tide was low")
+    assert found.answer == "because the tide was low"
+    assert found.text[slice(*found.answer_characters)] == found.answer
+    # A place that fits letter for letter is taken before all others.
+    exact = one(tmp_path, question="Why?", needle=text, real_needle="Because")
+    assert exact.answer_characters[0] == text.strip().index("Because")
+
+
+def test_places_that_overlap_are_two(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"line 1: .* in 2: \['na na', 'na na'\]"):
+        one(tmp_path, question="What?", text="It is na na na.", answer="NA NA")
+
+
+def test_questions_needles_and_answers(tmp_path: Path, needle: Needle):
+    keys = {"question": needle.question, "needle": needle.text, "answer": needle.answer}
+    assert one(tmp_path, **keys) == needle
+    both = {"question": needle.question, "text": needle.text, "answer": needle.answer}
+    assert one(tmp_path, **both, needle="harbour") == needle
+
+
+def test_the_first_of_several_answers_that_stands_in_the_text_is_copied(tmp_path: Path):
+    keys = {"question": "When?", "text": "It opens on 3 February."}
+    found = one(tmp_path, **keys, answer=["Feb 3", "3 February", "3rd of February "])
+    assert found.answer == "3 February"
+    assert found.alternatives == ("Feb 3", "3rd of February")
+    assert found.answers == ("3 February", "Feb 3", "3rd of February")
+    assert found.name != Needle(**keys, answer="3 February").name
+    other = one(tmp_path, **keys, answer=["Feb 3", "3 FEBRUARY"])
+    assert (other.answer, other.alternatives) == ("3 February", ("Feb 3",))
+
+
+def test_distractors_are_read(tmp_path: Path, needle: Needle):
+    keys = {"question": needle.question, "text": needle.text, "answer": needle.answer}
+    fact = {"text": "The pilot's password is Maud. ", "answer": "Maud"}
+    found = one(tmp_path, **keys, distractors=[fact])
+    assert found.distractors == (Distractor("The pilot's password is Maud.", "Maud"),)
+    assert found != needle
+    with pytest.raises(ValueError, match=r"line 1: Expected the answer inside the distractor"):
+        one(tmp_path, **keys, distractors=[fact | {"answer": "Anna"}])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+def test_other_encodings_name_the_file_and_how_to_convert_it(tmp_path: Path, encoding: str):
+    path = tmp_path / "needles.jsonl"
+    line = '{"question": "Où?", "text": "À côté.", "answer": "côté"}'
+    path.write_bytes(line.encode(encoding))
+    name = "LATIN1" if encoding == "latin-1" else "UTF-16"
+    with pytest.raises(ValueError, match=rf"UTF-8; found .*needles\.jsonl.* iconv -f {name}"):
+        load_needles(path)
 
 
 def test_blank_and_missing_files_are_refused(tmp_path: Path):
