@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
+from rh_lens.checks import shown
 from rh_lens.prompts import Needle
+from rh_lens.runtime import StopReason
 
 RecallMeasure: TypeAlias = Literal["rouge1", "token-ids"]
+
+_CUT = {
+    "newline": ", stopped at a line break",
+    "string": ", stopped at a stop string",
+    "length": ", stopped after {n} tokens, the most allowed",
+}
 
 
 @dataclass(frozen=True)
@@ -20,12 +28,14 @@ class Acceptance:
         reason: "accepted", or why not, for a human reader.
         recall: Share of the needle's answer that was generated, in [0, 1].
         recall_measure: "rouge1" (stemmed words), or "token-ids" where ROUGE finds no word.
+        answer: The right answer that these are about: of several, the one with the highest recall.
     """
 
     accepted: bool
     reason: str
     recall: float
     recall_measure: RecallMeasure
+    answer: str
 
 
 def acceptance(
@@ -36,32 +46,36 @@ def acceptance(
     *,
     threshold: float = 0.5,
     answer_tokens: Sequence[int] | None = None,
+    stop_reason: StopReason | None = None,
 ) -> Acceptance:
-    """Whether a generated answer retrieved the needle's answer.
+    """Whether a generated answer retrieved the needle's answer, or one of its alternatives.
 
     Accepted when ROUGE-1 recall (stemmed) of the text against the answer is above the threshold
     (Wu et al. 2024, arXiv:2404.15574, and its code). ROUGE knows Latin letters and digits only:
     where it finds no word in the answer (Korean, Chinese ...), recall is counted over token ids.
+    Of several right answers, the one with the highest recall counts.
 
     Args:
         text: Generated text.
         tokens: Generated token ids.
         needle: The needle asked for.
-        tokenizer: Encodes the answer for token-id recall when `answer_tokens` is not given.
+        tokenizer: Encodes answers for token-id recall where `answer_tokens` does not tell.
         threshold: Recall must be above it, strictly.
-        answer_tokens: The answer's ids as they stand in the prompt, where known.
+        answer_tokens: The ids of the needle's `answer` as they stand in the prompt, where known.
+        stop_reason: What ended the text, where known, to say so in the reason.
     """
-    if _rouge().score(needle.answer, needle.answer)["rouge1"].recall > 0:
-        measure: RecallMeasure = "rouge1"
-        recall = float(_rouge().score(needle.answer, text)["rouge1"].recall)
-    else:
-        measure = "token-ids"
-        if answer_tokens is None:
-            answer_tokens = tokenizer.encode(needle.answer, add_special_tokens=False)
-        recall = token_recall(tokens, answer_tokens)
+    verdicts = []
+    for answer in needle.answers:
+        ids = answer_tokens if answer == needle.answer else None
+        verdicts.append((*_recall(text, tokens, answer, ids, tokenizer), answer))
+    recall, measure, answer = max(verdicts, key=lambda verdict: verdict[0])
     accepted = recall > threshold
-    reason = "accepted" if accepted else _reason(text, needle, threshold, recall, measure)
-    return Acceptance(accepted, reason, recall, measure)
+    reason = "accepted"
+    if not accepted:
+        reason = _reason(text, answer, threshold, recall, measure)
+        if text.strip() and stop_reason in _CUT:
+            reason += _CUT[stop_reason].format(n=len(tokens))
+    return Acceptance(accepted, reason, recall, measure, answer)
 
 
 def token_recall(tokens: Sequence[int], answer_tokens: Sequence[int]) -> float:
@@ -70,17 +84,53 @@ def token_recall(tokens: Sequence[int], answer_tokens: Sequence[int]) -> float:
     return overlap.total() / len(answer_tokens)
 
 
-def _reason(
-    text: str, needle: Needle, threshold: float, recall: float, measure: RecallMeasure
-) -> str:
+def _recall(
+    text: str,
+    tokens: Sequence[int],
+    answer: str,
+    answer_tokens: Sequence[int] | None,
+    tokenizer: Any,
+) -> tuple[float, RecallMeasure]:
+    """Recall of one right answer, and over what."""
+    if _words(stemmed=True).tokenize(answer):
+        return float(_rouge().score(answer, text)["rouge1"].recall), "rouge1"
+    if answer_tokens is None:
+        answer_tokens = tokenizer.encode(answer, add_special_tokens=False)
+    return token_recall(tokens, answer_tokens), "token-ids"
+
+
+def _reason(text: str, answer: str, threshold: float, recall: float, measure: RecallMeasure) -> str:
     """Why an answer is rejected, with the numbers and the words."""
     if not text.strip():
         return "empty answer"
     name = {"rouge1": "ROUGE-1", "token-ids": "token-id"}[measure]
+    lacking = _lacking(text, answer)
+    lacks = f" (lacks {', '.join(lacking)})" if lacking else ""
     return (
-        f"{name} recall {recall:.2f} of {needle.answer!r} is not above {threshold:g}; "
-        f"the model answered {text.strip()!r}"
+        f"{name} recall {recall:.2f} of {shown(answer)} is not above {threshold:g}{lacks}; "
+        f"the model answered {shown(text.strip())}"
     )
+
+
+def _lacking(text: str, answer: str) -> list[str]:
+    """The answer's words that the text has not, or not as often."""
+    there = Counter(_words(stemmed=True).tokenize(text))
+    words, stems = (_words(stemmed=stemmed).tokenize(answer) for stemmed in (False, True))
+    there.subtract(stems)
+    missing = []
+    for word, stem in zip(reversed(words), reversed(stems), strict=True):
+        if there[stem] < 0:
+            there[stem] += 1
+            missing.append(word)
+    return missing[::-1]
+
+
+@cache
+def _words(*, stemmed: bool) -> Any:
+    """ROUGE's words: runs of Latin letters and digits."""
+    from rouge_score.tokenizers import DefaultTokenizer
+
+    return DefaultTokenizer(use_stemmer=stemmed)
 
 
 @cache

@@ -7,7 +7,7 @@ from rh_lens.detection.acceptance import acceptance
 from rh_lens.prompts import BASE_TEMPLATE, Needle, Template
 from rh_lens.prompts.insertion import encode_prefix
 from rh_lens.prompts.pieces import PieceEncoder
-from rh_lens.runtime import Bridge, StopRule, eos_token_ids, greedy_decode, stop_rule
+from rh_lens.runtime import Bridge, StopRule, greedy_decode, stop_for_needles
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,15 @@ def closed_book_check(
         template: The template of the prompts, here with an empty context.
         min_recall: The answer is known when its recall is above this.
         max_new_tokens: Longest answer in tokens.
-        stop: What ends an answer. None: end of sequence and newline.
+        stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
+            holds one.
 
     Raises:
         TypeError: `model` is not a TransformerBridge.
         ValueError: The model has no KV cache, or the question does not fit its learned positions.
     """
-    stop = stop or stop_rule(model.tokenizer, eos=eos_token_ids(model))
+    needles = list(needles)
+    stop = stop or stop_for_needles(model, needles)
     encoder = PieceEncoder(model.tokenizer)
     verdicts = []
     for needle in needles:

@@ -69,7 +69,8 @@ def detect_retrieval_heads(
         threshold: Score from which on a head counts as a retrieval head.
         min_recall: A trial is accepted when the recall of its answer is above this.
         max_new_tokens: Longest answer in tokens. None: `room_for_answers`.
-        stop: What ends an answer. None: end of sequence and newline.
+        stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
+            holds one.
         prefill: How prompts are read: "auto", "sdpa", "chunked" or "whole".
         share_prefixes: Whether prompts are ordered so that each continues from what it has in
             common with the one before.

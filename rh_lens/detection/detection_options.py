@@ -6,7 +6,7 @@ from typing import Any
 
 from rh_lens.detection.scores import ScoreName
 from rh_lens.prompts import NeedlePrompt
-from rh_lens.runtime import Bridge, StopRule, eos_token_ids, stop_rule
+from rh_lens.runtime import Bridge, StopRule, stop_for_needles
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,15 @@ def detection_options(
         threshold: Score from which on a head counts as a retrieval head.
         min_recall: A trial is accepted when the recall of its answer is above this.
         max_new_tokens: Longest answer in tokens. None: `room_for_answers`.
-        stop: What ends an answer. None: end of sequence and newline.
+        stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
+            holds one.
     """
     return DetectionOptions(
         score=score,
         threshold=threshold,
         min_recall=min_recall,
         max_new_tokens=room_for_answers(prompts) if max_new_tokens is None else max_new_tokens,
-        stop=stop or stop_rule(model.tokenizer, eos=eos_token_ids(model)),
+        stop=stop or stop_for_needles(model, (prompt.needle for prompt in prompts)),
     )
 
 

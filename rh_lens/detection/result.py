@@ -7,6 +7,7 @@ from typing import get_args
 import pandas as pd
 
 from rh_lens.checks import require_choice
+from rh_lens.detection.advice import advice
 from rh_lens.detection.events import CopyEvents
 from rh_lens.detection.retrieval_scores import RetrievalScores
 from rh_lens.detection.scores import FORCED_SCORES, SCORES, ScoreName, activation_frequency
@@ -31,7 +32,7 @@ class NoAcceptedTrialsError(ValueError):
         )
         super().__init__(
             f"Expected at least one accepted trial; found {len(self.trials)} rejected.{shown}\n"
-            "Try shorter contexts, the model's chat template or a larger max_new_tokens; "
+            f"{advice(self.trials)} "
             'score="teacher-forced" needs no right answers.'
         )
 

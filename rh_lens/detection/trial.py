@@ -90,6 +90,7 @@ def judge_trial(
         tokenizer,
         threshold=min_recall,
         answer_tokens=prompt.answer_tokens.tolist(),
+        stop_reason=generation.stop_reason,
     )
     visible = sources.visible(prompt.answer_span)
     mass = sources.by_model_layer(sources.require_needle_mass().double().mean(dim=0))

@@ -26,8 +26,7 @@ from rh_lens.runtime import (
     Generation,
     PrefillChoice,
     StopRule,
-    eos_token_ids,
-    stop_rule,
+    stop_for_needles,
 )
 
 Metric = Literal["recall", "exact", "contains", "retrieved"]
@@ -158,7 +157,8 @@ def needle_recall(
             that is silenced at its output still looks somewhere, and this is kept.
         max_new_tokens: Longest answer in tokens. None: 32, or the longest needle answer and half as
             much again where that is more.
-        stop: What ends an answer. None: end of sequence and newline.
+        stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
+            holds one.
         progress: Whether to show a progress bar.
         prefill: How prompts are read: "auto", "sdpa", "chunked" or "whole".
         share_prefixes: Whether prompts may continue from what they have in common with another.
@@ -182,7 +182,7 @@ def needle_recall(
     require_heads(model, heads)
     options = {
         "max_new_tokens": max_new_tokens or room_for_answers(prompts),
-        "stop": stop or stop_rule(model.tokenizer, eos=eos_token_ids(model)),
+        "stop": stop or stop_for_needles(model, (prompt.needle for prompt in prompts)),
         "prefill": prefill,
         "share_prefixes": share_prefixes,
         "draft": draft,

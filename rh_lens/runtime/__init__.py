@@ -29,7 +29,13 @@ from rh_lens.runtime.quiet import without_hooks
 from rh_lens.runtime.reach import Reach, attention_reach
 from rh_lens.runtime.rope import RopeLimit, rope_limit
 from rh_lens.runtime.self_check import open_context
-from rh_lens.runtime.stop import StopReason, StopRule, eos_token_ids, stop_rule
+from rh_lens.runtime.stop import (
+    StopReason,
+    StopRule,
+    eos_token_ids,
+    stop_for_needles,
+    stop_rule,
+)
 from rh_lens.runtime.strategy import Strategy, configured_strategy
 
 __all__ = [
@@ -80,6 +86,7 @@ __all__ = [
     "require_supported",
     "rope_limit",
     "sdpa_attention",
+    "stop_for_needles",
     "stop_rule",
     "teacher_force",
     "without_hooks",

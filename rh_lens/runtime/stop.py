@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from rh_lens.prompts import Needle
 from rh_lens.representation import short_repr
 from rh_lens.runtime.bridge import Bridge
 
@@ -70,6 +71,20 @@ def stop_rule(
     if eos is None:
         eos = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
     return StopRule(frozenset(eos), (("\n",) if newline else ()) + tuple(strings))
+
+
+def stop_for_needles(model: Bridge, needles: Iterable[Needle]) -> StopRule:
+    """Stop rule for answers about needles, alike for all: what `stop=None` means.
+
+    An answer ends at an end of sequence of the tokenizer's or the model's, and at a newline, unless
+    a right answer of one of the needles holds a newline itself.
+
+    Args:
+        model: A TransformerBridge.
+        needles: What is asked for.
+    """
+    several_lines = any("\n" in answer for needle in needles for answer in needle.answers)
+    return stop_rule(model.tokenizer, newline=not several_lines, eos=eos_token_ids(model))
 
 
 def eos_token_ids(model: Bridge) -> frozenset[int]:

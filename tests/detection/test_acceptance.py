@@ -27,7 +27,8 @@ def test_half_the_words_are_not_above_one_half():
     assert verdict.recall == 0.5
     assert not verdict.accepted
     assert verdict.reason == (
-        "ROUGE-1 recall 0.50 of 'crimson otter' is not above 0.5; the model answered 'a grey otter'"
+        "ROUGE-1 recall 0.50 of 'crimson otter' is not above 0.5 (lacks crimson); "
+        "the model answered 'a grey otter'"
     )
     assert judge("a grey otter", threshold=0.49).accepted
 
@@ -35,6 +36,45 @@ def test_half_the_words_are_not_above_one_half():
 @pytest.mark.parametrize("text", ["", "  \n"])
 def test_an_empty_answer_says_so(text):
     assert judge(text).reason == "empty answer"
+
+
+@pytest.mark.parametrize(
+    ("text", "stop_reason", "ending"),
+    [
+        ("otter", "eos", "'otter'"),
+        ("otter", "newline", "'otter', stopped at a line break"),
+        ("otter", "string", "'otter', stopped at a stop string"),
+        ("otter", "length", "'otter', stopped after 3 tokens, the most allowed"),
+        (" ", "length", "empty answer"),
+    ],
+)
+def test_a_rejection_tells_how_the_answer_ended(text, stop_reason, ending):
+    verdict = acceptance(text, [4, 5, 6], OTTER, None, stop_reason=stop_reason)
+    assert verdict.reason.endswith(ending)
+
+
+def test_missing_words_are_named_as_they_stand_and_as_often():
+    twice = Needle(
+        "What?", "It is polishing red and red thimbles.", "polishing red and red thimbles"
+    )
+    assert "(lacks polishing, red, thimbles)" in judge("a red hat and", twice).reason
+
+
+def test_the_best_of_several_right_answers_counts():
+    needle = Needle("When?", "It opens on 3 February.", "3 February", ("Feb 3", "in early spring"))
+    assert judge("in spring", needle).answer == "in early spring"
+    assert judge("in spring", needle).recall == pytest.approx(2 / 3)
+    assert judge("February", needle).accepted is False
+    assert judge("Feb 3", needle).accepted
+    none = judge("in May", needle)
+    assert none.reason.startswith("ROUGE-1 recall 0.33 of 'in early spring'")
+
+
+def test_an_alternative_in_another_script_is_judged_by_its_own_measure(tiny_tokenizer):
+    needle = Needle("Where?", "It is in Seoul.", "Seoul", ("서울",))
+    tokens = tiny_tokenizer.encode("서울", add_special_tokens=False)
+    verdict = acceptance("서울", tokens, needle, tiny_tokenizer, answer_tokens=[4])
+    assert (verdict.accepted, verdict.recall_measure, verdict.answer) == (True, "token-ids", "서울")
 
 
 def test_other_scripts_are_judged_by_token_ids(tiny_tokenizer):

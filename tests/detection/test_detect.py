@@ -112,7 +112,8 @@ def test_trials_keep_the_rejected_with_their_reason(result):
     assert result.rejected == (failed,)
     assert (answered.text, answered.recall, answered.stop_reason) == ("a violet otter", 1.0, "eos")
     assert failed.reason == (
-        "ROUGE-1 recall 0.33 of 'a violet otter' is not above 0.5; the model answered 'a grey boat'"
+        "ROUGE-1 recall 0.33 of 'a violet otter' is not above 0.5 (lacks violet, otter); "
+        "the model answered 'a grey boat'"
     )
 
 

@@ -13,7 +13,9 @@ def test_a_trial_carries_answer_verdict_and_what_was_seen(tiny_tokenizer):
     assert (trial.index, trial.text, trial.stop_reason) == (5, "some otter", "newline")
     assert torch.equal(trial.tokens, case.generated)
     assert (trial.accepted, trial.recall, trial.recall_measure) == (False, 0.5, "rouge1")
-    assert trial.reason.endswith("is not above 0.5; the model answered 'some otter'")
+    assert trial.reason.endswith(
+        "is not above 0.5 (lacks an); the model answered 'some otter', stopped at a line break"
+    )
     assert trial.visible.all()
     assert trial.forced == {}
     assert trial.n_ties == int((case.sources.margin == 0).sum()) > 0
