@@ -85,6 +85,7 @@ def _detect(
         score=args.score,
         threshold=args.threshold,
         max_new_tokens=args.max_new_tokens,
+        stop=options.stop_rule(args, model),
         name=args.model,
         description=options.describe_command("detect", args, prompts),
         shard=shard,

@@ -2,6 +2,9 @@
 
 import argparse
 import os
+import re
+import sys
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +14,11 @@ if TYPE_CHECKING:
     from rh_lens.detection import RetrievalScores
     from rh_lens.prompts import Haystack, Needle, NeedlePrompt, Template
     from rh_lens.records import Shard
-    from rh_lens.runtime import Bridge
+    from rh_lens.runtime import Bridge, StopRule
 
 DEMO = "demo"
 DTYPES = ("float32", "bfloat16", "float16")
+NO_STOP = "none"
 DUO_ATTENTION_FILE = "full_attention_heads.tsv"
 
 
@@ -49,6 +53,13 @@ def add_prompts(parser: argparse.ArgumentParser) -> None:
     add("--template", default="base", help="base, chat, a file, or text with {context}, {question}")
     add("--seed", type=int, default=0, help="seed of the synthetic haystack")
     add("--max-new-tokens", type=int, help="longest answer in tokens; default: by the needles")
+    add("--stop", action="append", type=stop_text, metavar="TEXT", help=r"text that ends an answer "
+        r"beside the end of sequence, \n for a line break; may be repeated; none for no text. "
+        "Default: a line break, unless a needle's answer holds one")  # fmt: skip
+    add("--distractors", type=int, metavar="N", help="at most this many of each needle's "
+        "distractors; default: all it has")  # fmt: skip
+    add("--inexact-spans", choices=("keep", "drop"), default="keep", help="drop: leave out needles "
+        "whose answer's tokens hold more than the answer (default: %(default)s)")  # fmt: skip
 
 
 def lengths(text: str) -> list[int]:
@@ -60,6 +71,14 @@ def lengths(text: str) -> list[int]:
     if not values or min(values) < 1:
         raise argparse.ArgumentTypeError(f"expected lengths such as 128,256, found {text!r}")
     return values
+
+
+def stop_text(text: str) -> str:
+    r"""A stop string from a command line, where \n, \r, \t and \\ stand for one character."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a text, or none; found an empty one")
+    escapes = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
+    return re.sub(r"\\([nrt\\])", lambda match: escapes[match[1]], text)
 
 
 def load_model(args: argparse.Namespace) -> "Bridge":
@@ -105,13 +124,30 @@ def build_prompts(
             template=template,
             max_context=model.cfg.n_ctx - room,
             allow_repeat=args.allow_repeat,
+            n_distractors=args.distractors,
+            inexact_spans=args.inexact_spans,
         )
 
     # How long the needles' answers are in tokens is known only when they stand in prompts.
-    prompts = grid(args.max_new_tokens or room_for_answers(()))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        prompts = grid(args.max_new_tokens or room_for_answers(()))
+    for warning in caught:
+        print(f"rh-lens: {warning.message}", file=sys.stderr)
     room = args.max_new_tokens or room_for_answers(prompts)
     fits = max(args.lengths) + room <= model.cfg.n_ctx
     return prompts if fits else grid(room)
+
+
+def stop_rule(args: argparse.Namespace, model: "Bridge") -> "StopRule | None":
+    """What ends an answer by the arguments; None where they leave it to the needles."""
+    from rh_lens import runtime
+
+    if not args.stop:
+        return None
+    strings = () if args.stop == [NO_STOP] else args.stop
+    eos = runtime.eos_token_ids(model)
+    return runtime.stop_rule(model.tokenizer, newline=False, strings=strings, eos=eos)
 
 
 def describe_run(

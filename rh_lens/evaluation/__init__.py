@@ -6,7 +6,7 @@ from rh_lens.evaluation.curves import AblationCurve, SetAnswers, ablation_curve,
 from rh_lens.evaluation.draw_plan import plan_ablation
 from rh_lens.evaluation.equivalence import equivalence_pvalue
 from rh_lens.evaluation.error_intervals import error_intervals
-from rh_lens.evaluation.error_rules import ERROR_TYPES, REFUSALS, ErrorRules
+from rh_lens.evaluation.error_rules import ERROR_TYPES, ErrorRules
 from rh_lens.evaluation.errors import ERROR_COLUMNS, classify_errors, error_shares
 from rh_lens.evaluation.failing_steps import first_failing_step
 from rh_lens.evaluation.intervals import (
@@ -25,6 +25,7 @@ from rh_lens.evaluation.permutation import (
 )
 from rh_lens.evaluation.perplexity import perplexity, window_losses
 from rh_lens.evaluation.recall import RecallResult, needle_recall
+from rh_lens.evaluation.refusals import REFUSALS
 
 __all__ = [
     "ACTIVITY_COLUMNS",

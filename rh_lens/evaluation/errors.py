@@ -23,6 +23,9 @@ _DTYPES = {
     "copied_from": "Int64",
     "copied_depth": "float64",
     "copied_text": "string",
+    "says_distractor": "bool",
+    "stands_in_haystack": "bool",
+    "distractor": "string",
 }
 
 ERROR_COLUMNS = tuple(_DTYPES)
@@ -33,7 +36,10 @@ or more, 0 if none; `answer_words` words in the longest run that stands in the n
 nowhere else in the prompt; `answer_length` tokens in the longest run that stands verbatim in the
 needle's answer; `copied_length` tokens in the longest run that stands verbatim in the haystack, 0
 if none; `copied_step` where that run begins in the answer, `copied_from` where in the prompt (its
-first occurrence), `copied_depth` the share of the haystack before it, `copied_text` what it says.
+first occurrence), `copied_depth` the share of the haystack before it, `copied_text` what it says;
+`says_distractor` whether the text says a distractor's whole answer, `stands_in_haystack` whether
+all of it stands in a row in the haystack and is more than one ordinary word; `distractor` the
+answer of the distractor that was said, or else that the longest run begins in.
 """
 
 

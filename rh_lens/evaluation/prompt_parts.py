@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from rh_lens.evaluation.runs import NOWHERE, words_of
+from rh_lens.evaluation.short_copies import names_of
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime.stop import decode_exactly
 
@@ -25,12 +26,25 @@ class PromptParts:
         answer: Token ids of the needle's answer.
         answer_words: Words of the needle's answer.
         other_words: Words of the prompt without the needle.
+        haystack_words: Those of them before the question.
+        names: Words that the prompt without the needle uses as names only, without case.
+        distractors: Half-open positions of each distractor, by its answer.
     """
 
     haystack: Int[np.ndarray, "pos"]
     answer: Int[np.ndarray, "answer"]
     answer_words: tuple[str, ...]
     other_words: tuple[str, ...]
+    haystack_words: tuple[str, ...]
+    names: frozenset[str]
+    distractors: dict[str, tuple[int, int]]
+
+    def distractor_at(self, position: int) -> str | None:
+        """Answer of the distractor that stands at a position, or None."""
+        for answer, (start, stop) in self.distractors.items():
+            if start <= position < stop:
+                return answer
+        return None
 
 
 def prompt_parts(prompt: NeedlePrompt, tokenizer: Any) -> PromptParts:
@@ -39,18 +53,24 @@ def prompt_parts(prompt: NeedlePrompt, tokenizer: Any) -> PromptParts:
     The haystack has what the template puts in front of it, and between it and the question.
     """
     start, stop = prompt.needle_span
+    asked = question_start(prompt, tokenizer)
     haystack = prompt.tokens.numpy().copy()
     haystack[start:stop] = NOWHERE
-    haystack[question_start(prompt, tokenizer) :] = NOWHERE
+    haystack[asked:] = NOWHERE
     tokens = prompt.tokens.tolist()
-    before, after = (decode_exactly(tokenizer, part) for part in (tokens[:start], tokens[stop:]))
+    ranges = (slice(start), slice(stop, asked), slice(asked, None))
+    before, after, question = (decode_exactly(tokenizer, tokens[part]) for part in ranges)
     # The empty word keeps runs from spanning the place where the needle stood.
-    other = (*words_of(before), "", *words_of(after))
+    haystack_words = (*words_of(before), "", *words_of(after))
+    answers = (fact.answer for fact in prompt.needle.distractors)
     return PromptParts(
         haystack=haystack,
         answer=prompt.answer_tokens.numpy(),
         answer_words=tuple(words_of(prompt.needle.answer)),
-        other_words=other,
+        other_words=(*haystack_words, *words_of(question)),
+        haystack_words=haystack_words,
+        names=names_of(before) | names_of(after),
+        distractors=dict(zip(answers, prompt.distractor_spans, strict=False)),
     )
 
 

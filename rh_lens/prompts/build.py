@@ -138,7 +138,7 @@ def distinct_prompts(prompts: Iterable[NeedlePrompt]) -> list[NeedlePrompt]:
     """The prompts without those that are like one before, token for token and in their answer."""
     found: dict[tuple[str, tuple[int, int]], NeedlePrompt] = {}
     for prompt in prompts:
-        found.setdefault((prompt.sha256, prompt.answer_span), prompt)
+        found.setdefault((prompt.tokens_sha256, prompt.answer_span), prompt)
     return list(found.values())
 
 

@@ -80,21 +80,24 @@ class NeedlePrompt:
         """Token ids of the answer, as they stand in the prompt."""
         return self.tokens[slice(*self.answer_span)]
 
+    @cached_property
+    def tokens_sha256(self) -> str:
+        """Hexadecimal SHA-256 of the token ids, as 64-bit little-endian integers."""
+        return hashlib.sha256(self.tokens.cpu().numpy().astype("<i8").tobytes()).hexdigest()
+
     @property
     def content(self) -> dict[str, Any]:
         """Every field by name, as JSON values, but the tokenizer and the names of the texts.
 
         Whatever a score can depend on is here, also in fields that are added one day: the spans,
-        the needle with its answer, the depths. Token ids are given by the SHA-256 of 64-bit
-        little-endian integers; the needle's fields are called "needle.answer" and so on.
+        the needle with its answer, the depths. Of the token ids there is a hash; the needle's fields are called "needle.answer" and so on.
         """
         values = {
             one.name: getattr(self, one.name)
             for one in fields(self)
             if one.name not in ("needle", "haystack_name", "template_name", "tokenizer")
         }
-        tokens = self.tokens.cpu().numpy().astype("<i8").tobytes()
-        values["tokens"] = hashlib.sha256(tokens).hexdigest()
+        values["tokens"] = self.tokens_sha256
         values |= {f"needle.{name}": value for name, value in asdict(self.needle).items()}
         return json.loads(json.dumps(values))
 

@@ -52,7 +52,8 @@ class RunFolder(TrialStore):
         threshold: Score from which on a head counts as a retrieval head.
         min_recall: A trial is accepted when the recall of its answer is above this.
         max_new_tokens: Longest answer in tokens. None: `room_for_answers`.
-        stop: What ends an answer. None: end of sequence and newline.
+        stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
+            holds one.
         hooks: A name for the hooks that are open while `detect` answers, such as "without L2H4".
         name: The model's name, for `run.json`.
         description: What else goes into `run.json`; JSON values.

@@ -106,8 +106,9 @@ def test_where_a_wrong_extraction_was_copied_from(answer, place, otter_prompt, l
 def test_thresholds_are_the_callers(answer):
     result = answer(f"it was{COPIED}", "boat boat boat boat of an old man")
     assert types(result) == ["wrong extraction", "hallucination"]
-    assert types(result, min_copied=0.9) == ["hallucination"] * 2
-    assert types(result, min_copied_tokens=99) == ["hallucination"] * 2
+    runs_only = {"whole_answers": False}
+    assert types(result, min_copied=0.9, **runs_only) == ["hallucination"] * 2
+    assert types(result, min_copied_tokens=99, **runs_only) == ["hallucination"] * 2
     assert types(result, min_repeated=0.2) == ["wrong extraction", "repetition"]
     assert types(result, refusals=("it was",)) == ["refusal", "hallucination"]
 
@@ -192,7 +193,7 @@ def test_shares_are_of_all_answers_of_a_condition(answer):
 
 
 def test_the_bundled_model_says_what_is_in_neither_without_its_retrieval_heads(demo_model):
-    """11 failed answers: none from the needle, none from the haystack."""
+    """8 failed answers: none from the needle, none from the haystack."""
     prompts = build_grid(
         demo_model.tokenizer,
         synthetic_haystack(),
@@ -202,10 +203,10 @@ def test_the_bundled_model_says_what_is_in_neither_without_its_retrieval_heads(d
             )
         ],
         context_lengths=[128, 192],
-        depths=6,
+        depths=[0.0, 0.3, 0.6, 0.9],
     )
     silenced = Condition(zero_ablation(Head(2, head) for head in (2, 3, 4, 5)), "decode")
     result = needle_recall(demo_model, prompts, {"silenced": silenced}, progress=False)
     (row,) = error_shares(classify_errors(result), result).to_dict("records")
-    assert row["n"] == 11  # six depths fall on five boundaries at 128 tokens
+    assert row["n"] == 8
     assert row["repetition"] + row["hallucination"] == 1.0

@@ -56,7 +56,7 @@ def test_the_default_grid_has_no_prompt_twice_and_says_how_many_there_are():
         prompts = build_grid(
             tokenizer, synthetic_haystack(), default_needles(), context_lengths=[128, 256, 512]
         )
-    assert len(prompts) == len({prompt.sha256 for prompt in prompts}) == 286
+    assert len(prompts) == len({prompt.tokens_sha256 for prompt in prompts}) == 286
     # Up to 0.54 before, at 64 to 160 tokens.
     assert max(abs(prompt.depth - prompt.requested_depth) for prompt in prompts) < 0.1
 
