@@ -90,7 +90,8 @@ class NeedlePrompt:
         """Every field by name, as JSON values, but the tokenizer and the names of the texts.
 
         Whatever a score can depend on is here, also in fields that are added one day: the spans,
-        the needle with its answer, the depths. Of the token ids there is a hash; the needle's fields are called "needle.answer" and so on.
+        the needle with its answer, the depths. Of the token ids there is a hash; the needle's
+        fields are called "needle.answer" and so on.
         """
         values = {
             one.name: getattr(self, one.name)

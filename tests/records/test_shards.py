@@ -42,7 +42,7 @@ def test_shards_have_about_equal_work(tiny_tokenizer):
         tiny_tokenizer,
         text_haystack([TEXT] * 8),
         default_needles(),
-        context_lengths=[140, 200, 260, 320],
+        context_lengths=[260, 340, 420, 500],
         depths=6,
     )
     assert len(grid) == 288
