@@ -42,13 +42,18 @@ def test_two_files_give_a_table_with_one_row_a_pair(files, tmp_path, capsys):
     assert f"Saved in {out}" in printed
 
 
-def test_groups_of_heads_are_a_second_table(files, tmp_path, capsys):
+def test_groups_of_heads_are_permuted_and_on_request_a_second_table(files, tmp_path, capsys):
     out = tmp_path / "table.csv"
     paths = [str(files / "one.json"), str(files / "two.json")]
-    assert main(["compare", *paths, *FEW, "--kv-heads", "4", "--out", str(out)]) == 0
-    assert pd.read_csv(out)["unit"].tolist() == ["head", "KV group, max"]
-    assert pd.read_csv(out)["n"].tolist() == [32, 16]
-    assert "By KV group, max" in capsys.readouterr().out
+    groups = ["--kv-heads", "4", "--group", "max"]
+    assert main(["compare", *paths, *FEW, *groups, "--out", str(out)]) == 0
+    table = pd.read_csv(out)
+    assert table["unit"].tolist() == ["head", "KV group, max"]
+    assert table["n"].tolist() == [32, 16]
+    assert table["permuted"].tolist() == ["KV groups of 2", "heads"]
+    printed = capsys.readouterr().out
+    assert "By KV group, max" in printed
+    assert "KV groups of 2" in printed
 
 
 def test_a_result_is_named_after_its_folder_when_the_file_has_the_usual_name(tmp_path, capsys):
@@ -71,6 +76,8 @@ def test_a_run_folder_and_its_score_file_are_the_same(tmp_path):
     row = pd.read_csv(out).iloc[0]
     assert (row["a"], row["b"]) == ("run", "file")
     assert row["pearson"] == pytest.approx(1)
+    # The run knows its key-value heads, the file does not.
+    assert row["permuted"] == "KV groups of 2"
     assert row["profile_distance"] == pytest.approx(0, abs=1e-12)
 
 
@@ -88,7 +95,7 @@ def test_without_arguments_the_bundled_family_is_compared(tmp_path):
         (["one.json", "one.json"], "found 'one' twice. Write another name in front: NAME="),
         (["one.json", "none.json"], "none.json"),
         (["one.json", "two.json", "--kv-heads", "3"], "Expected n_kv_heads to divide 8 heads"),
-        (["one.json", "two.json", "--p", "2"], "p between 0 and 1"),
+        (["one.json", "two.json", "--p", "2"], "Expected p to be a number above 0 and below 1"),
     ],
 )
 def test_bad_arguments_get_one_line_and_exit_code_2(arguments, message, files, capsys, monkeypatch):

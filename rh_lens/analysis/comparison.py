@@ -19,12 +19,22 @@ class Similarity:
         null: Range of the middle 95 % (or `level`) when the heads of one result are permuted.
         layer_null: The same when they are permuted inside their layers: what agreement on the
             layers alone gives.
+        p: Share of the permutations (and of the result itself) that are as alike or more: of the
+            one-sided test that the heads of one model have nothing to do with those of the other.
+        layer_p: The same inside layers: that they have no more than their layers in common.
+        smallest_p: The p-value of the most alike arrangement that was met: 0.008 where the top sets
+            lie in 2 of 16 groups each, however alike the models are.
+        smallest_layer_p: The same inside layers.
     """
 
     name: str
     value: float
     null: tuple[float, float]
     layer_null: tuple[float, float]
+    p: float
+    layer_p: float
+    smallest_p: float
+    smallest_layer_p: float
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,11 @@ class PairComparison:
             event": part of any difference is then the definitions'.
         n: Heads or KV groups with a score in both; 0 when compared by profiles only.
         k: Size of the top sets.
+        group_size: Heads that changed places together: 1 for heads one by one, more for the heads
+            of a key-value group.
+        n_arrangements: Different arrangements of the scores over the model; NaN when compared by
+            profiles only.
+        n_layer_arrangements: The same inside the layers.
         similarities: One for each statistic; none when compared by profiles only.
         profile_distance: Mean difference between the sorted scores; see `profile_distance`.
         depth_pearson: Correlation of the layers' mean scores on relative depth; see
@@ -53,12 +68,20 @@ class PairComparison:
     scores: str
     n: int
     k: int
+    group_size: int
+    n_arrangements: float
+    n_layer_arrangements: float
     similarities: tuple[Similarity, ...]
     profile_distance: float
     depth_pearson: float
     depth_null: tuple[float, float]
 
     __repr__ = short_repr
+
+    @property
+    def permuted(self) -> str:
+        """What changed places: "heads" or "KV groups of 2", say."""
+        return "heads" if self.group_size == 1 else f"KV groups of {self.group_size}"
 
     def __getitem__(self, statistic: str) -> Similarity:
         """The statistic with this name.
@@ -112,20 +135,26 @@ class LineageComparison:
         """One row for each pair.
 
         Returns:
-            Columns `a`, `b`, `unit`, `compared`, `scores`, `n`, `k`; for each statistic `pearson`,
-            `spearman`, `jaccard`, `rbo` its value and, with the endings `_null_low`, `_null_high`,
-            `_layer_null_low` and `_layer_null_high`, its null ranges, NaN when compared by
-            profiles only; `profile_distance`, `depth_pearson`, `depth_pearson_null_low` and
-            `depth_pearson_null_high`.
+            Columns `a`, `b`, `unit`, `compared`, `scores`, `n`, `k`, `permuted`, `n_arrangements`,
+            `n_layer_arrangements`; for each statistic `pearson`, `spearman`, `jaccard`, `rbo` its
+            value and, with the endings `_p`, `_smallest_p`, `_null_low`, `_null_high`, `_layer_p`,
+            `_smallest_layer_p`, `_layer_null_low` and `_layer_null_high`, its place among the
+            permutations, NaN when compared by profiles only; `profile_distance`, `depth_pearson`,
+            `depth_pearson_null_low` and `depth_pearson_null_high`.
         """
         return pd.DataFrame([self._row(pair) for pair in self.pairs])
 
     def _row(self, pair: PairComparison) -> dict[str, object]:
         row: dict[str, object] = {"a": pair.a, "b": pair.b, "unit": self.unit}
         row |= {"compared": pair.compared, "scores": pair.scores, "n": pair.n, "k": pair.k}
+        row |= {"permuted": pair.permuted, "n_arrangements": pair.n_arrangements}
+        row["n_layer_arrangements"] = pair.n_layer_arrangements
         for name in STATISTICS:
             found = pair[name] if pair.similarities else _undefined(name)
             row[name] = found.value
+            row[f"{name}_p"], row[f"{name}_layer_p"] = found.p, found.layer_p
+            row[f"{name}_smallest_p"] = found.smallest_p
+            row[f"{name}_smallest_layer_p"] = found.smallest_layer_p
             row[f"{name}_null_low"], row[f"{name}_null_high"] = found.null
             row[f"{name}_layer_null_low"], row[f"{name}_layer_null_high"] = found.layer_null
         return row | {
@@ -137,5 +166,5 @@ class LineageComparison:
 
 
 def _undefined(name: str) -> Similarity:
-    nothing = (float("nan"), float("nan"))
-    return Similarity(name, float("nan"), nothing, nothing)
+    nan = float("nan")
+    return Similarity(name, nan, (nan, nan), (nan, nan), nan, nan, nan, nan)

@@ -9,6 +9,20 @@ from rh_lens.checks import require_array, require_choice, require_whole_number
 
 GroupBy: TypeAlias = Literal["max", "mean"]
 
+_REMEDY = "Take it from the model's configuration."
+
+
+def require_divisor(n_kv_heads: int, n_heads: int) -> None:
+    """Refuse a number of key-value heads that does not divide the query heads.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if n_heads % n_kv_heads:
+        raise ValueError(
+            f"Expected n_kv_heads to divide {n_heads} heads; found {n_kv_heads}. {_REMEDY}"
+        )
+
 
 def kv_group_means(
     means: Float[np.ndarray, "layer head"], n_kv_heads: int, group_by: GroupBy = "max"
@@ -25,14 +39,10 @@ def kv_group_means(
         ValueError: `n_kv_heads` does not divide the heads, or `group_by` is unknown.
     """
     require_array("means", means, ("layer", "head"))
-    remedy = "Take it from the model's configuration."
-    require_whole_number("n_kv_heads", n_kv_heads, at_least=1, remedy=remedy)
+    require_whole_number("n_kv_heads", n_kv_heads, at_least=1, remedy=_REMEDY)
     require_choice("group_by", group_by, get_args(GroupBy))
     n_layers, n_heads = means.shape
-    if n_heads % n_kv_heads:
-        raise ValueError(
-            f"Expected n_kv_heads to divide {n_heads} heads; found {n_kv_heads}. {remedy}"
-        )
+    require_divisor(n_kv_heads, n_heads)
     grouped = means.reshape(n_layers, n_kv_heads, n_heads // n_kv_heads)
     seen = ~np.isnan(grouped)
     if group_by == "max":

@@ -1,6 +1,7 @@
 """`rh-lens compare`: whether models share their retrieval heads."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,16 +16,22 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.description = (
         "Compare head scores in pairs: correlations, top sets and rankings, each beside the range "
-        "that permuted heads give. Models of different shapes are compared by profiles. Without "
-        "arguments: the bundled family of small models."
+        "that permuted heads give (whole key-value groups where these are known). Models of "
+        "different shapes are compared by profiles. Without arguments: the bundled family of small "
+        "models."
     )
     parser.set_defaults(run=_run)
     add = parser.add_argument
     add("results", nargs="*", metavar="[NAME=]PATH", help="run folders or score files, two or more")
     add("--top", type=int, metavar="K", help="size of top sets; default: 5 %% of heads, at least 4")
     add("--p", type=float, default=0.9, help="persistence of rank-biased overlap (default: 0.9)")
-    add("--kv-heads", type=int, metavar="N", help="compare groups that share a key-value head too")
-    add("--group", choices=("max", "mean"), default="max", help="score of a group (default: max)")
+    add(
+        "--kv-heads",
+        type=int,
+        metavar="N",
+        help="key-value heads in a layer, where score files do not say: their groups are permuted",
+    )
+    add("--group", choices=("max", "mean"), help="compare key-value groups too, by this score")
     add("--threshold", type=float, default=0.1, help="retrieval heads score this much or more")
     add("--permutations", type=int, default=1000, help="for each range (default: 1000)")
     add("--seed", type=int, default=0, help="seed of the permutations")
@@ -37,7 +44,7 @@ def _run(args: argparse.Namespace) -> int:
     from rh_lens.analysis import compare_scores
     from rh_lens.views import describe_comparison, describe_results
 
-    results = _read(args.results)
+    results, n_kv_heads = _read(args.results, args.kv_heads)
     print(describe_results(results, threshold=args.threshold))
     comparisons = [
         compare_scores(
@@ -45,11 +52,11 @@ def _run(args: argparse.Namespace) -> int:
             k=args.top,
             p=args.p,
             n_kv_heads=n_kv_heads,
-            group_by=args.group,
+            group_by=group_by,
             n_permutations=args.permutations,
             seed=args.seed,
         )
-        for n_kv_heads in ([None, args.kv_heads] if args.kv_heads else [None])
+        for group_by in dict.fromkeys([None, args.group])
     ]
     for comparison in comparisons:
         print(f"\n{describe_comparison(comparison)}")
@@ -61,13 +68,17 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read(results: Sequence[str]) -> "dict[str, RetrievalScores]":
-    """Scores by name: those named by the arguments, or the bundled family's."""
+def _read(
+    results: Sequence[str], n_kv_heads: int | None
+) -> "tuple[dict[str, RetrievalScores], dict[str, int | None]]":
+    """Scores and key-value heads by name: of the arguments, or of the bundled family."""
     if not results:
-        from rh_lens.demo.family_scores import load_family_scores
+        from rh_lens.demo.family_scores import N_KV_HEADS, load_family_scores
 
-        return load_family_scores()
+        family = load_family_scores()
+        return family, dict.fromkeys(family, N_KV_HEADS)
     read: dict[str, RetrievalScores] = {}
+    counts: dict[str, int | None] = {}
     for result in results:
         name, path = _name_and_path(result)
         if name in read:
@@ -76,7 +87,18 @@ def _read(results: Sequence[str]) -> "dict[str, RetrievalScores]":
                 f"Write another name in front: NAME={path}."
             )
         read[name] = options.read_scores(path)
-    return read
+        known = _kv_heads(path)
+        counts[name] = n_kv_heads if known is None else known
+    return read, counts
+
+
+def _kv_heads(path: Path) -> int | None:
+    """Key-value heads in a layer, which a run folder knows and a score file does not."""
+    description = path / "run.json"
+    if not description.exists():
+        return None
+    model = json.loads(description.read_text(encoding="utf-8"))["key"]["model"]
+    return int(model["n_key_value_heads"])
 
 
 def _name_and_path(result: str) -> tuple[str, Path]:

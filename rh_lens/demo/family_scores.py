@@ -23,6 +23,9 @@ from rh_lens.runtime import Bridge
 FAMILY_FOLDER = Path(__file__).parent / "family_data"
 """Folder of the bundled family's head scores: a file for each member, and `members.json`."""
 
+N_KV_HEADS = 4
+"""Key-value heads in a layer of every member."""
+
 # Inside the window of the base, whose longest training document has 256 tokens.
 LENGTHS, N_DEPTHS, N_NEEDLES = (128, 200), 4, 8
 # Used for nothing else.

@@ -64,11 +64,15 @@ def describe_comparison(comparison: LineageComparison) -> str:
     titles = _TITLES | {"jaccard": f"top-{sizes.pop() if len(sizes) == 1 else 'k'} Jaccard"}
     tables = {}
     if one_by_one:
-        title = f"By {comparison.unit}; in brackets the middle {percent} when scores are permuted"
+        title = f"By {comparison.unit}; in brackets the middle {percent} when permuted"
         rows = [_names(pair) | _beside_chance(pair, titles) for pair in one_by_one]
         tables[title] = pd.DataFrame(rows)
         rows = [_names(pair) | _layer_ranges(pair, titles) for pair in one_by_one]
         tables[f"Middle {percent} when permuted inside their layers only"] = pd.DataFrame(rows)
+        rows = [_names(pair) | _arrangements(pair, titles) for pair in one_by_one]
+        tables["What was permuted, and the smallest p that the most alike arrangement has"] = (
+            pd.DataFrame(rows)
+        )
     tables["Profiles: nothing depends on which head is which"] = pd.DataFrame(
         [_names(pair) | _profiles(pair) for pair in comparison.pairs]
     )
@@ -83,12 +87,29 @@ def _names(pair: PairComparison) -> dict[str, str]:
 
 def _beside_chance(pair: PairComparison, titles: Mapping[str, str]) -> dict[str, str]:
     return {
-        titles[found.name]: f"{found.value:.2f} {_range(found.null)}" for found in pair.similarities
+        titles[found.name]: f"{found.value:.2f} {_range(found.null)} p {_p(found.p)}"
+        for found in pair.similarities
     }
 
 
 def _layer_ranges(pair: PairComparison, titles: Mapping[str, str]) -> dict[str, str]:
-    return {titles[found.name]: _range(found.layer_null) for found in pair.similarities}
+    return {
+        titles[found.name]: f"{_range(found.layer_null)} p {_p(found.layer_p)}"
+        for found in pair.similarities
+    }
+
+
+def _arrangements(pair: PairComparison, titles: Mapping[str, str]) -> dict[str, str]:
+    """How many arrangements there are: of few, none can be surprising."""
+    counts = f"{pair.n_arrangements:.2g}, {pair.n_layer_arrangements:.2g}"
+    return {"permuted": pair.permuted, "arrangements, inside layers": counts} | {
+        titles[found.name]: f"{_p(found.smallest_p)}, {_p(found.smallest_layer_p)}"
+        for found in pair.similarities
+    }
+
+
+def _p(p: float) -> str:
+    return f"{p:.2g}"
 
 
 def _profiles(pair: PairComparison) -> dict[str, str]:

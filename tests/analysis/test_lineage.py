@@ -1,6 +1,7 @@
 """Results compared in pairs, beside what chance gives."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from score_cases import make_scores, one_trial
 
 from rh_lens.analysis import compare_scores, depth_profile, kv_group_means, profile_distance
+from rh_lens.analysis.orders import count_arrangements, exchangeable_blocks, random_orders
 from rh_lens.analysis.profiles import depth_profile_pearson
 from rh_lens.analysis.similarity import STATISTICS
 
@@ -93,15 +95,87 @@ def test_groups_of_heads_that_share_a_key_value_head_are_compared():
     second = torch.tensor([[0, 0.9, 0, 0], [0, 0, 0, 0.5]])
     results = {"a": one_trial(first), "b": one_trial(second)}
     heads = compare_scores(results, n_permutations=10).pairs[0]
-    groups = compare_scores(results, n_kv_heads=2, n_permutations=10)
+    groups = compare_scores(results, n_kv_heads=2, group_by="max", n_permutations=10)
     assert heads["pearson"].value < 0
     assert groups.pairs[0]["pearson"].value == pytest.approx(1)
     assert (heads.n, groups.pairs[0].n) == (8, 4)
     assert groups.to_dataframe()["unit"].tolist() == ["KV group, max"]
-    by_name = compare_scores(results, n_kv_heads={"a": 2, "b": 4}, n_permutations=10)
+    by_name = compare_scores(
+        results, n_kv_heads={"a": 2, "b": 4}, group_by="max", n_permutations=10
+    )
     assert by_name.pairs[0].compared == "profiles only: 2 x 2 against 2 x 4"
     with pytest.raises(ValueError, match=r"none found for \['b'\]"):
         compare_scores(results, n_kv_heads={"a": 2})
+
+
+def test_whole_groups_change_places_and_heads_inside_them():
+    shared = np.ones((3, 4), dtype=bool)
+    shared[2, 3] = False
+    for inside in (False, True):
+        blocks = exchangeable_blocks(shared, 2, inside=inside)
+        orders = random_orders(blocks, 2000, np.random.default_rng(0))
+        assert (np.sort(orders, axis=1) == np.arange(11)).all()
+        # Heads 2 i and 2 i + 1 stay neighbours; the single one has nowhere to go.
+        pairs = orders[:, :10].reshape(2000, 5, 2) // 2
+        assert (pairs[..., 0] == pairs[..., 1]).all()
+        assert (orders[:, 10] == 10).all()
+        assert len(set(map(tuple, pairs[..., 0].tolist()))) == (4 if inside else 120)
+        layers = np.array([0, 0, 1, 1, 2])
+        assert (layers[pairs[..., 0]] == layers).all() == inside
+
+
+def test_arrangements_are_counted():
+    scores = np.array([0.9, 0.8, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0])
+    shared = np.ones((2, 4), dtype=bool)
+    count = partial(count_arrangements, scores=scores)
+    # Groups (.9 .8) (.5 .5) (0 0) (0 0): 4! / 2! places, and two orders of the first.
+    assert count(exchangeable_blocks(shared, 2, inside=False)) == 24
+    assert count(exchangeable_blocks(shared, 2, inside=True)) == 4
+    assert count(exchangeable_blocks(shared, 1, inside=False)) == 8 * 7 * 15
+    assert (
+        count_arrangements(
+            exchangeable_blocks(np.ones((32, 32), bool), 1, inside=False), np.arange(1024.0)
+        )
+        == math.inf
+    )
+
+
+def test_p_values_and_the_smallest_that_there_can_be():
+    # Both heads of one group of eight: an equal model has 1 in 8 arrangements.
+    means = torch.zeros(4, 4)
+    means[1, 2:] = 0.9
+    results = {"a": one_trial(means), "b": one_trial(means)}
+    found = compare_scores(results, n_kv_heads=2, n_permutations=2000).pairs[0]
+    pearson = found["pearson"]
+    assert (found.permuted, found.n_arrangements, found.n_layer_arrangements) == (
+        "KV groups of 2", 8, 2,
+    )  # fmt: skip
+    assert pearson.p == pearson.smallest_p == pytest.approx(1 / 8, abs=0.03)
+    assert pearson.layer_p == pearson.smallest_layer_p == pytest.approx(1 / 2, abs=0.05)
+    alone = compare_scores(results, n_permutations=2000).pairs[0]
+    assert (alone.permuted, alone.n_arrangements) == ("heads", 16 * 15 / 2)
+    assert alone["pearson"].p == pytest.approx(1 / 120, abs=0.006)
+
+
+def test_groups_that_two_results_have_in_common():
+    results = {name: one_trial(random_means(i)) for i, name in enumerate("ab")}
+
+    def permuted(**counts: int | None) -> str:
+        return compare_scores(results, n_kv_heads=counts, n_permutations=2).pairs[0].permuted
+
+    assert permuted(a=4, b=2) == "KV groups of 4"
+    assert permuted(a=4, b=None) == "KV groups of 2"
+    assert permuted(a=None, b=None) == "heads"
+    with pytest.raises(ValueError, match="n_kv_heads of 'b', to compare key-value groups; found n"):
+        compare_scores(results, n_kv_heads={"a": 4, "b": None}, group_by="max")
+    with pytest.raises(ValueError, match="Expected n_kv_heads to divide 8 heads; found 3"):
+        compare_scores(results, n_kv_heads=3)
+
+
+def test_a_statistic_without_a_value_has_no_p():
+    results = {"a": one_trial(torch.ones(2, 4)), "b": one_trial(random_means(0, (2, 4)))}
+    pearson = compare_scores(results, n_permutations=5).pairs[0]["pearson"]
+    assert all(map(math.isnan, (pearson.value, pearson.p, pearson.layer_p)))
 
 
 def test_group_means():

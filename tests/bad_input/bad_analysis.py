@@ -121,7 +121,7 @@ ANALYSIS = [
         n_kv_heads=whole(1, none=True)
         + bad(3, {"a": 4}, {"a": 4, "b": 0})
         + wrong({"a": "4", "b": 4}),
-        group_by=choice(nearly="maxx"),
+        group_by=choice(none=True, nearly="maxx"),
         n_permutations=whole(1, 10**6),
         level=INSIDE_UNIT,
         seed=SEED,

@@ -164,3 +164,36 @@ BUNDLED = {
 def crossed_table(n_needles: int, n_cells: int) -> pd.DataFrame:
     """Trials of every needle in every cell."""
     return grid_table(range(n_needles), lengths=range(1, n_cells + 1), depths=(0.5,))
+
+
+def stranger_pair(
+    rng: np.random.Generator, kind: str, *, n_layers: int = 4, n_groups: int = 4
+) -> tuple[Float[np.ndarray, "layer head"], Float[np.ndarray, "layer head"]]:
+    """Mean scores of two models that have nothing to do with each other, two heads a group.
+
+    Args:
+        rng: Source of the draws.
+        kind: "single heads": four strong heads anywhere; "pairs": both heads of two groups
+            anywhere; "pairs in one layer": the same, of layer 2 in both models; "pairs in a layer
+            each": of one layer, each model choosing its own.
+        n_layers: Layers.
+        n_groups: Key-value groups in a layer.
+    """
+    return _stranger(rng, kind, n_layers, n_groups), _stranger(rng, kind, n_layers, n_groups)
+
+
+def _stranger(
+    rng: np.random.Generator, kind: str, n_layers: int, n_groups: int
+) -> Float[np.ndarray, "layer head"]:
+    means = rng.beta(0.5, 30, (n_layers, n_groups, 2))
+    if kind == "single heads":
+        strong = rng.choice(n_layers * n_groups * 2, 4, replace=False)
+        means.reshape(-1)[strong] = rng.beta(9, 2, 4)
+        return means.reshape(n_layers, -1)
+    layers = {"pairs": range(n_layers), "pairs in one layer": [2]}.get(
+        kind, [int(rng.integers(n_layers))]
+    )
+    places = [layer * n_groups + group for layer in layers for group in range(n_groups)]
+    groups = rng.choice(places, 2, replace=False)
+    means.reshape(-1, 2)[groups] = rng.beta(9, 2, (2, 1)) * rng.uniform(0.9, 1, (2, 2))
+    return means.reshape(n_layers, -1)

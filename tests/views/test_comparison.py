@@ -33,9 +33,11 @@ def test_each_pair_has_a_line_with_its_values_beside_chance():
     text = describe_comparison(comparison)
     pair = comparison.pair("one", "two")
     found = pair["pearson"]
-    assert f"one two {found.value:.2f} [{found.null[0]:.2f}, {found.null[1]:.2f}]" in text
+    ends = f"[{found.null[0]:.2f}, {found.null[1]:.2f}]"
+    assert f"one two {found.value:.2f} {ends} p {found.p:.2g}" in text
+    assert f"{pair.n_arrangements:.2g}, 4 {found.smallest_p:.2g}" in " ".join(text.split())
     assert "top-2 Jaccard" in text
-    assert "in brackets the middle 95 % when scores are permuted" in text
+    assert "in brackets the middle 95 % when permuted" in text
     assert text.count("profiles only: 2 x 2 against 1 x 12") == 2
     assert f"{pair.profile_distance:.3f}" in text
 
