@@ -1,6 +1,8 @@
 """`rh-lens ablate`, as a user types it."""
 
+import errno
 import json
+import shutil
 from argparse import Namespace
 from dataclasses import asdict
 from types import SimpleNamespace
@@ -9,10 +11,14 @@ import pandas as pd
 import pytest
 import torch
 
-from rh_lens.cli import main
-from rh_lens.cli.ablate import _default_ks, _operator, _save
+from rh_lens.cli import main, options
+from rh_lens.cli.ablate import _default_ks, _operator
+from rh_lens.cli.ablate_saving import draw
+from rh_lens.demo import load_demo_model
+from rh_lens.evaluation import ablation_curve
 from rh_lens.heads import Head
-from rh_lens.prompts import evaluation_needles, synthetic_haystack
+from rh_lens.prompts import build_grid, evaluation_needles, synthetic_haystack
+from rh_lens.records import AblationFolder, load_ablation, reserve_folder
 
 TINY = ["--haystack", __file__]
 SMALL = ["--lengths", "128", "--depths", "1", "--controls", "1", "--rankings", "2", "--quiet"]
@@ -56,8 +62,10 @@ def test_everything_is_saved_with_where_it_comes_from(finished):
         "errors.csv",
         "failures.csv",
         "heads.csv",
+        "heads.jsonl",
         "perplexity.csv",
         "run.json",
+        "trials.jsonl",
     ]
     run = json.loads((out / "run.json").read_text())
     assert (run["status"], run["command"], run["n_prompts"]) == ("finished", "ablate", 12)
@@ -137,14 +145,14 @@ def test_the_numbers_of_heads_end_with_the_retrieval_heads_and_the_model():
     assert _default_ks(n_heads=1024, n_retrieval=33) == [0, 1, 2, 5, 10, 20, 24, 33, 50]
 
 
-def test_without_matplotlib_the_tables_are_still_saved(tmp_path, monkeypatch, capsys):
+def test_without_matplotlib_there_is_no_picture_and_no_error(tmp_path, monkeypatch, capsys):
     def refuse(curve, controls):
         raise ImportError("Install rh-lens[viz]")
 
     monkeypatch.setattr("rh_lens.views.plot_curve", refuse)
-    _save(tmp_path / "run", {}, {"curve": pd.DataFrame({"k": [0]})})
+    draw(tmp_path, {"curve": pd.DataFrame({"k": [0]})})
     assert "no curve.png: Install rh-lens[viz]" in capsys.readouterr().err
-    assert (tmp_path / "run" / "curve.csv").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -190,3 +198,144 @@ def test_a_used_folder_is_refused_before_anything_is_asked(tmp_path, capsys):
     (tmp_path / "old.csv").write_text("results")
     assert main(["ablate", "--model", "nowhere", "--out", str(tmp_path)]) == 2
     assert "Expected a new or empty folder for the results" in capsys.readouterr().err
+
+
+def test_what_is_impossible_is_said_before_the_model_is_loaded(tmp_path, capsys, monkeypatch):
+    """With a file in the way, or a second process; the model does not even exist."""
+    (tmp_path / "file").write_text("in the way")
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        assert main(["ablate", "--model", "nowhere", *TINY, "--out", str(out)]) == 2
+        assert "it is impossible: " in capsys.readouterr().err
+    with reserve_folder(tmp_path / "run"):
+        assert main(["ablate", "--model", "nowhere", "--out", str(tmp_path / "run")]) == 2
+        assert "Expected no other process to write to the run" in capsys.readouterr().err
+
+
+@pytest.fixture
+def tables_of(files):
+    """Runs the command on three needles, and reads what it saved."""
+
+    def run(out, *more, code=0):
+        arguments = [str(files / "head_scores.json"), "--needles", str(files / "needles.jsonl")]
+        # Too short a text to measure perplexity on, which would take longer than all the rest.
+        arguments += ["--haystack", str(files / "haystack.txt"), "--lengths", "128"]
+        arguments += ["--depths", "1", "--controls", "1", "--quiet"]
+        arguments += ["--rankings", "2", "--match", "layer"]
+        arguments += ["--top", "2,4", "--out", str(out), *more]
+        assert main(["ablate", *arguments]) == code
+        return load_ablation(out).tables if code == 0 else {}
+
+    return run
+
+
+@pytest.mark.parametrize("scope", ["both", "decode"])
+def test_a_run_that_was_killed_goes_on_to_the_same_result(tables_of, tmp_path, monkeypatch, scope):
+    """The folder as a kill would leave it between two savings: equal to the last bit."""
+    add, asked = AblationFolder.add, []
+
+    def copy_then_add(self, answers):
+        shutil.copytree(self.path, tmp_path / f"{self.path.name}-{len(asked)}")
+        asked.append(len(answers))
+        add(self, answers)
+
+    monkeypatch.setattr(AblationFolder, "add", copy_then_add)
+    undisturbed = tables_of(tmp_path / "whole", "--scope", scope)
+    n_answers, middle = sum(asked), len(asked) // 2
+    asked.clear()
+    found = tables_of(tmp_path / f"whole-{middle}", "--scope", scope)
+    assert 0 < sum(asked) < n_answers
+    for name, table in undisturbed.items():
+        pd.testing.assert_frame_equal(found[name], table, check_exact=True)
+
+
+def test_more_controls_are_added_to_what_is_there(tables_of, tmp_path, capsys):
+    tables_of(tmp_path / "run")
+    n_before = json.loads((tmp_path / "run" / "run.json").read_text())["n_answers"]
+    grown = tables_of(tmp_path / "run", "--top", "2,4,6")
+    assert f"{n_before} answers are in {tmp_path / 'run'}; going on." in capsys.readouterr().err
+    assert grown["curve"]["k"].tolist() == [0, 2, 4, 6]
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["n_answers"] == len(grown["answers"]) > n_before
+    tables_of(tmp_path / "run", "--stop", "goose", code=2)
+    assert "options.stop.strings: " in capsys.readouterr().err
+
+
+def test_an_interrupted_run_says_where_to_go_on(tables_of, tmp_path, monkeypatch, capsys):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rh_lens.evaluation.perplexity", stop)
+    tables_of(tmp_path / "run", code=130)
+    error = capsys.readouterr().err
+    assert "answers are in" in error
+    assert "the same command with this --out goes on" in error
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "stopped"
+
+
+def test_on_a_full_disk_everything_is_printed_then_the_error(
+    tables_of, tmp_path, monkeypatch, capsys
+):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("rh_lens.records.log.LogWriter.append", full)
+    tables_of(tmp_path / "run", code=2)
+    printed, error = capsys.readouterr()
+    assert "Needle recall with the top K heads silenced" in printed
+    assert "How answers come out" in printed
+    assert "Saved in" not in printed
+    assert error.count("answers can't be saved for now: [Errno 28] No space left") == 1
+    assert "rh-lens: error: [Errno 28] No space left on device" in error
+
+
+def test_two_default_folders_begun_in_one_second_differ(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(options, "run_name", lambda model: "demo-20260102-030405")
+    args = Namespace(out=None, model="demo")
+    with options.reserved(args, "ablate") as one, options.reserved(args, "ablate") as two:
+        assert one.name == "ablate-demo-20260102-030405"
+        assert two.name == "ablate-demo-20260102-030405-2"
+    assert not (tmp_path / "rh_lens_runs").exists()
+
+
+def test_scores_of_a_run_with_other_weights_are_refused(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["detect", "--lengths", "128", "--depths", "1", "--quiet", "--out", str(run)]) == 0
+    capsys.readouterr()
+    arguments = [str(run), *SMALL, "--dtype", "bfloat16", "--out", str(tmp_path / "ablate")]
+    assert main(["ablate", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert "dtype: 'float32' there, 'bfloat16' here" in error
+    assert "weights_sha256: " in error
+    assert not (tmp_path / "ablate").exists()
+
+
+def test_saved_tables_are_those_of_the_library(finished, demo_curve):
+    stored = load_ablation(finished[0])
+    pd.testing.assert_frame_equal(stored.tables["answers"], demo_curve.answers, check_exact=True)
+    pd.testing.assert_frame_equal(stored.curve, demo_curve.to_dataframe(), check_exact=True)
+
+
+@pytest.fixture
+def demo_curve(finished):
+    """The same as `finished`, by the library, from the ranking that was saved."""
+    demo_model = load_demo_model()
+    prompts = build_grid(
+        demo_model.tokenizer,
+        synthetic_haystack(),
+        evaluation_needles(),
+        context_lengths=[128],
+        depths=1,
+    )
+    ranking = load_ablation(finished[0]).ranking
+    return ablation_curve(
+        demo_model,
+        prompts,
+        ranking,
+        ks=[0, 4],
+        n_controls=1,
+        n_rankings=2,
+        exclude=ranking,
+        record=ranking,
+        progress=False,
+    )

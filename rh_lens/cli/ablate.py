@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rh_lens.cli import options
+from rh_lens.cli import ablate_scores, options
+from rh_lens.cli.ablate_saving import draw, keeping, say_what_is_there, saying_where_to_go_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from rh_lens.evaluation import AblationCurve
     from rh_lens.heads import Head
     from rh_lens.prompts import Haystack, NeedlePrompt, Template
-    from rh_lens.runtime import Bridge, FwdHooks
+    from rh_lens.runtime import Bridge, FwdHooks, StopRule
 
 OPERATORS = ("zero", "scale", "uniform", "mean")
 SCOPES = ("both", "decode", "prefill")
@@ -67,7 +68,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     add("--factor", type=float, default=0.5, help="of --operator scale (default: %(default)s)")
     add("--scope", choices=SCOPES, default="both", help="while the prompt is read, while the "
         "answer is decoded, or both (the default)")  # fmt: skip
-    add("--out", type=Path, metavar="DIR", help="results; default: a new folder in rh_lens_runs")
+    add("--out", type=Path, metavar="DIR", help="results; default: a new folder in rh_lens_runs. "
+        "A run that was stopped there goes on")  # fmt: skip
     add("--quiet", action="store_true", help="no progress bar")
 
 
@@ -93,69 +95,119 @@ def matches(text: str) -> list[str]:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from rh_lens.evaluation import ablation_curve
     from rh_lens.prompts import evaluation_needles, load_haystack, load_needles, load_template
-    from rh_lens.records import require_new_folder
-    from rh_lens.views import describe_curve, describe_failures
+    from rh_lens.records import read_ablation_description
 
     # Before the model, which may take long to load: a mistake in these shows at once.
-    out = args.out or Path("rh_lens_runs") / f"ablate-{options.run_name(args.model)}"
-    require_new_folder(out)
-    haystack = load_haystack(args.haystack, seed=args.seed)
-    needles = load_needles(args.needles) if args.needles else evaluation_needles()
-    scores = _read(args)
-    model = options.load_model(args)
-    template = load_template(args.template, model.tokenizer)
-    prompts = options.build_prompts(args, model, haystack, needles, template)
-    scores = scores or _detect(args, model, template)
-    _require_same_shape(scores, model)
-    ranking, retrieval = scores.ranking(), scores.heads(args.threshold)
-    recorded = (retrieval or ranking)[:N_RECORDED]
-    curve = ablation_curve(
-        model,
-        prompts,
-        ranking,
-        ks=args.top or _default_ks(len(ranking), len(retrieval)),
-        operator=_operator(args, model, template),
-        scope=args.scope,
-        n_controls=args.controls,
-        match=[None if match == "any" else match for match in args.match],
-        n_rankings=args.rankings,
-        family=None if args.family == "any" else args.family,
-        exclude=retrieval,
-        seed=args.control_seed,
-        record=recorded,
-        max_new_tokens=args.max_new_tokens,
-        progress=not args.quiet,
-    )
-    # Prose that neither the prompts nor the reference prompts hold, where it can be written anew.
-    prose = load_haystack(args.haystack, seed=args.seed + 2)
-    tables = _tables(curve, model, prose, args.margin)
-    description = options.describe_run("ablate", args, model, prompts) | {
-        "score": scores.name,
-        "scores_source": asdict(scores.source) if scores.source else None,
-        "retrieval_heads": [head.label for head in retrieval],
-        "ranking": [head.label for head in ranking[: curve.plan.ks[-1]]],
-        "recorded_heads": [head.label for head in recorded],
-    }
-    _save(out, description, tables)
-    print(_heads(scores, retrieval, args.threshold), end="\n\n")
-    print(describe_curve(tables["curve"], tables["controls"], margin=args.margin), end="\n\n")
-    print(describe_failures(tables["failures"]), end="\n\n")
-    print(f"Saved in {out}")
+    with options.reserved(args, "ablate") as out:
+        read_ablation_description(out)
+        haystack = load_haystack(args.haystack, seed=args.seed)
+        needles = load_needles(args.needles) if args.needles else evaluation_needles()
+        scores = ablate_scores.read(args)
+        model = options.load_model(args)
+        template = load_template(args.template, model.tokenizer)
+        prompts = options.build_prompts(args, model, haystack, needles, template)
+        description = options.describe_run("ablate", args, model, prompts)
+        ablate_scores.require_own_run(args, description["model"])
+        scores = scores or _detect(args, model, template)
+        ablate_scores.require_same_shape(scores, model)
+        _ablate(args, model, template, prompts, scores, description, out)
     return 0
 
 
-def _read(args: argparse.Namespace) -> "RetrievalScores | None":
-    """The scores that the arguments name; None for the bundled model, whose are found anew."""
-    if args.scores:
-        return options.read_scores(args.scores)
-    if args.model == options.DEMO:
-        return None
-    raise ValueError(
-        f"Expected scores of the heads of {args.model!r}; found no run folder and no score file "
-        "among the arguments. Run rh-lens detect first and name its folder."
-    )
+def _ablate(
+    args: argparse.Namespace,
+    model: "Bridge",
+    template: "Template",
+    prompts: "list[NeedlePrompt]",
+    scores: "RetrievalScores",
+    description: dict[str, Any],
+    out: Path,
+) -> None:
+    """Answer what is missing in a folder, print what was found and save it."""
+    from rh_lens.evaluation import ablation_curve, ablation_tables
+    from rh_lens.prompts import load_haystack
+    from rh_lens.records import AblationFolder
+    from rh_lens.runtime import stop_for_needles
+
+    ranking, retrieval = scores.ranking(), scores.heads(args.threshold)
+    ks = args.top or _default_ks(len(ranking), len(retrieval))
+    recorded = (retrieval or ranking)[:N_RECORDED]
+    description |= {
+        "score": scores.name,
+        "scores_source": asdict(scores.source) if scores.source else None,
+        "retrieval_heads": [head.label for head in retrieval],
+        "ranking": [head.label for head in ranking[: max(ks)]],
+        "recorded_heads": [head.label for head in recorded],
+    }
+    stop = options.stop_rule(args, model) or stop_for_needles(model, (p.needle for p in prompts))
+    how = _how(args, model, template, prompts, stop) | {"recorded": description["recorded_heads"]}
+    with AblationFolder(out, description["model"], prompts, how, description) as folder:
+        say_what_is_there(folder)
+        with saying_where_to_go_on(folder):
+            curve = ablation_curve(
+                model,
+                prompts,
+                ranking,
+                ks=ks,
+                operator=_operator(args, model, template),
+                scope=args.scope,
+                n_controls=args.controls,
+                match=[None if match == "any" else match for match in args.match],
+                n_rankings=args.rankings,
+                family=None if args.family == "any" else args.family,
+                exclude=retrieval,
+                seed=args.control_seed,
+                record=recorded,
+                max_new_tokens=how["max_new_tokens"],
+                stop=stop,
+                progress=not args.quiet,
+                done=folder.done,
+                on_answers=keeping(folder),
+            )
+            # Prose that neither the prompts nor the reference prompts hold, if it can be new.
+            fluency = _fluency(curve, model, load_haystack(args.haystack, seed=args.seed + 2))
+        tables = ablation_tables(curve, fluency, margin=args.margin)
+        _print(scores, retrieval, args, tables)
+        folder.finish(tables)
+    draw(out, tables)
+    print(f"Saved in {out}")
+
+
+def _how(
+    args: argparse.Namespace,
+    model: "Bridge",
+    template: "Template",
+    prompts: "Sequence[NeedlePrompt]",
+    stop: "StopRule",
+) -> dict[str, Any]:
+    """All that can move an answer besides the heads that are silenced."""
+    from rh_lens.detection import room_for_answers
+    from rh_lens.records import prompts_sha256
+
+    means = args.operator == "mean"
+    return {
+        "operator": args.operator,
+        "factor": args.factor if args.operator == "scale" else None,
+        "means_of": prompts_sha256(_reference_prompts(args, model, template)) if means else None,
+        "scope": args.scope,
+        "max_new_tokens": args.max_new_tokens or room_for_answers(prompts),
+        "stop": {"token_ids": sorted(stop.token_ids), "strings": list(stop.strings)},
+    }
+
+
+def _print(
+    scores: "RetrievalScores",
+    retrieval: "Sequence[Head]",
+    args: argparse.Namespace,
+    tables: "dict[str, pd.DataFrame]",
+) -> None:
+    """Before anything of it is saved: a full disk takes nothing of what was found."""
+    from rh_lens.views import describe_curve, describe_failures
+
+    print(_heads(scores, retrieval, args.threshold), end="\n\n")
+    print(describe_curve(tables["curve"], tables["controls"], margin=args.margin), end="\n\n")
+    print(describe_failures(tables["failures"]), end="\n\n", flush=True)
 
 
 def _reference_prompts(
@@ -173,20 +225,6 @@ def _detect(args: argparse.Namespace, model: "Bridge", template: "Template") -> 
 
     prompts = _reference_prompts(args, model, template)
     return detect_retrieval_heads(model, prompts, progress=not args.quiet).scores
-
-
-def _require_same_shape(scores: "RetrievalScores", model: "Bridge") -> None:
-    from rh_lens.runtime import attention_layers
-
-    n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
-    # Score files leave out layers without attention, and nothing tells of those at the end.
-    possible = {(n_layers, n_heads), (attention_layers(model)[-1] + 1, n_heads)}
-    found = tuple(scores.values.shape[1:])
-    if found not in possible:
-        raise ValueError(
-            f"Expected scores of {n_layers} layers of {n_heads} heads, as the model has; found "
-            f"{found[0]} of {found[1]}. Name the model that they belong to with --model."
-        )
 
 
 def _default_ks(n_heads: int, n_retrieval: int) -> list[int]:
@@ -216,30 +254,17 @@ def _operator(
     return lambda heads: interventions.zero_ablation(heads, model=model)
 
 
-def _tables(
-    curve: "AblationCurve", model: "Bridge", haystack: "Haystack", margin: float
-) -> "dict[str, pd.DataFrame]":
-    """What is saved: `failures` tells by K how answers come out, and the perplexity."""
-    from rh_lens.evaluation import classify_errors, error_shares, perplexity
+def _fluency(
+    curve: "AblationCurve", model: "Bridge", haystack: "Haystack"
+) -> "pd.DataFrame | None":
+    """Perplexity under the curve's conditions; None, and why, where it can't be measured."""
+    from rh_lens.evaluation import perplexity
 
-    errors = classify_errors(curve.recall)
-    tables = {
-        "curve": curve.to_dataframe(),
-        "controls": curve.controls_to_dataframe(margin=margin),
-        "answers": curve.answers,
-        "heads": curve.heads,
-        "errors": curve.label(errors),
-        "failures": curve.by_k(error_shares(errors, curve.recall).drop(columns="n")),
-    }
     try:
-        fluency = perplexity(model, haystack, curve.compared)
+        return perplexity(model, haystack, curve.compared)
     except ValueError as error:
         print(f"rh-lens: no perplexity: {error}", file=sys.stderr)
-        return tables
-    beside = curve.by_k(fluency[["condition", "perplexity", "ratio"]])
-    tables["failures"] = tables["failures"].merge(beside, on=["kind", "k", "match"])
-    tables["perplexity"] = curve.label(fluency)
-    return tables
+        return None
 
 
 def _heads(scores: "RetrievalScores", heads: "Sequence[Head]", threshold: float) -> str:
@@ -247,16 +272,3 @@ def _heads(scores: "RetrievalScores", heads: "Sequence[Head]", threshold: float)
     shown = ", ".join(f"{h.label} {mean[h.layer, h.head]:.2f}" for h in heads[:10])
     more = f" and {len(heads) - 10} more" if len(heads) > 10 else ""
     return f"{len(heads)} heads with a {scores.name} score >= {threshold:g}: {shown}{more}"
-
-
-def _save(out: Path, description: dict[str, Any], tables: "dict[str, pd.DataFrame]") -> None:
-    from rh_lens.records import write_tables
-    from rh_lens.views import plot_curve
-
-    write_tables(out, description, tables)
-    try:
-        figure = plot_curve(tables["curve"], tables.get("controls"))
-    except ImportError as error:
-        print(f"rh-lens: no curve.png: {error}", file=sys.stderr)
-        return
-    figure.savefig(out / "curve.png", dpi=150)

@@ -5,7 +5,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -246,6 +247,30 @@ def own_device(args: argparse.Namespace) -> str | None:
 def is_launched() -> bool:
     """Whether this is one of several processes that a launcher has started."""
     return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", 1)) > 1
+
+
+@contextmanager
+def reserved(args: argparse.Namespace, prefix: str = "") -> Iterator[Path]:
+    """Context in which the folder for results is there, and this process's alone.
+
+    It is `--out`, or a new one in rh_lens_runs; empty afterwards, it is removed.
+
+    Args:
+        args: With `out` and `model`.
+        prefix: Of the new folder's name.
+
+    Raises:
+        OSError: It can't be made or written to, or another process has it.
+    """
+    from rh_lens.records import reserve_folder, reserve_new_folder
+
+    if args.out is not None:
+        with reserve_folder(args.out) as folder:
+            yield folder
+        return
+    name = "-".join(part for part in (prefix, run_name(args.model)) if part)
+    with reserve_new_folder(Path("rh_lens_runs"), name) as folder:
+        yield folder
 
 
 def run_name(model: str) -> str:

@@ -1,6 +1,7 @@
 """What a model answers, and how sure one can be of it."""
 
 from rh_lens.evaluation.ablation_plan import AblationPlan, HeadSet
+from rh_lens.evaluation.ablation_tables import ablation_tables
 from rh_lens.evaluation.activity import ACTIVITY_COLUMNS, HeadLooks
 from rh_lens.evaluation.curves import AblationCurve, SetAnswers, ablation_curve, answer_plan
 from rh_lens.evaluation.draw_plan import plan_ablation
@@ -43,6 +44,7 @@ __all__ = [
     "RecallResult",
     "SetAnswers",
     "ablation_curve",
+    "ablation_tables",
     "answer_plan",
     "classify_errors",
     "difference_interval",

@@ -39,12 +39,25 @@ def run_key(
         options: From `detection_options`; every field of them is in the key.
         hooks: A name for the hooks that are held open while the model answers.
     """
+    return question_key(model, prompts, {**options.record(), "hooks": hooks})
+
+
+def question_key(
+    model: Mapping[str, Any], prompts: Sequence[NeedlePrompt], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything that can move an answer: the model, the prompts, the versions and these options.
+
+    Args:
+        model: From `describe_model`.
+        prompts: All prompts.
+        options: JSON values.
+    """
     versions = package_versions()
     key = {
         "model": {field: model[field] for field in _MODEL_FIELDS},
         "device": str(model["device"]).partition(":")[0],
         "prompts": {"number": len(prompts), "sha256": prompts_sha256(prompts), **_parts(prompts)},
-        "options": {**options.record(), "hooks": hooks},
+        "options": dict(options),
         "versions": {name: versions[name] for name in _PACKAGES},
     }
     return json.loads(json.dumps(key))

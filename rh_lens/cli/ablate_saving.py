@@ -1,0 +1,62 @@
+"""What `rh-lens ablate` says and does while its answers are saved."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rh_lens.evaluation import SetAnswers
+    from rh_lens.records import AblationFolder
+
+
+def keeping(folder: "AblationFolder") -> "Callable[[SetAnswers], None]":
+    """Keeps answers; says once that they can't be written, and goes on: they will be printed."""
+    said = False
+
+    def keep(answers: "SetAnswers") -> None:
+        nonlocal said
+        folder.add(answers)
+        if folder.problem and not said:
+            said = True
+            print(f"rh-lens: answers can't be saved for now: {folder.problem}", file=sys.stderr)
+
+    return keep
+
+
+def say_what_is_there(folder: "AblationFolder") -> None:
+    """What the folder held before."""
+    if folder.done:
+        print(f"{len(folder.done)} answers are in {folder.path}; going on.", file=sys.stderr)
+
+
+@contextmanager
+def saying_where_to_go_on(folder: "AblationFolder") -> Iterator[None]:
+    """Context that says so when it is left by an error or by Ctrl-C."""
+    try:
+        yield
+    except BaseException:
+        if folder.done:
+            print(
+                f"{len(folder.done)} answers are in {folder.path}; the same command with this "
+                "--out goes on.",
+                file=sys.stderr,
+            )
+        raise
+
+
+def draw(out: Path, tables: "dict[str, pd.DataFrame]") -> None:
+    """Save the curve as a picture, where matplotlib is there."""
+    from rh_lens.records import replacing
+    from rh_lens.views import plot_curve
+
+    try:
+        figure = plot_curve(tables["curve"], tables.get("controls"))
+    except ImportError as error:
+        print(f"rh-lens: no curve.png: {error}", file=sys.stderr)
+        return
+    with replacing(out / "curve.png") as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
