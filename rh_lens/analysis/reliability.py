@@ -36,7 +36,8 @@ class SplitHalf:
         n_units: How many units there are.
         k: Size of the top sets.
         table: One row a split, columns `pearson`, `spearman`, `jaccard`, `rbo` (see
-            `similarity.similarities`).
+            `similarity.similarities`; NaN where one is not defined) and `n_heads`, those with a
+            score in both halves.
         all_splits: Whether the splits are all there are, or drawn at random.
     """
 
@@ -50,8 +51,11 @@ class SplitHalf:
 
     @property
     def pearson(self) -> float:
-        """Mean correlation between halves, as it is: each half has half of the units."""
-        return float(self.table["pearson"].mean())
+        """Mean correlation between halves, as it is: each half has half of the units.
+
+        NaN where that of a split is not defined, as all scores of a half are equal.
+        """
+        return float(self.table["pearson"].mean(skipna=False))
 
     @property
     def spearman_brown(self) -> float:
@@ -63,8 +67,8 @@ class SplitHalf:
         return 2 * self.pearson / (1 + self.pearson)
 
     def summary(self) -> pd.DataFrame:
-        """Mean, smallest and largest value of each statistic over the splits, one row each."""
-        return self.table.agg(["mean", "min", "max"]).T.rename_axis("statistic").reset_index()
+        """Mean, smallest and largest value of each statistic, and `n` splits that have one."""
+        return _summary(self.table)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each split: a copy of the table."""
@@ -126,7 +130,8 @@ class NeedleAgreement:
         needles: Value of each, in order.
         n_trials: Trials of each.
         k: Size of the top sets.
-        table: One row a pair: `a`, `b`, `pearson`, `spearman`, `jaccard`, `rbo`.
+        table: One row a pair: `a`, `b`, `pearson`, `spearman`, `jaccard`, `rbo` (NaN where one is
+            not defined) and `n_heads`, those with a score for both.
     """
 
     needles: tuple[Any, ...]
@@ -153,9 +158,8 @@ class NeedleAgreement:
         return square
 
     def summary(self) -> pd.DataFrame:
-        """Mean, smallest and largest value of each statistic over the pairs, one row each."""
-        values = self.table[list(STATISTICS)]
-        return values.agg(["mean", "min", "max"]).T.rename_axis("statistic").reset_index()
+        """Mean, smallest and largest value of each statistic, and `n` pairs that have one."""
+        return _summary(self.table)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each pair: a copy of the table."""
@@ -233,4 +237,11 @@ def _similar(
     """Every statistic over the heads that have a score in both."""
     shared = ~(a.isnan() | b.isnan())
     found = similarities(a[shared].double().numpy(), b[shared].double().numpy(), k=k, p=p)
-    return {name: float(value[0]) for name, value in found.items()}
+    return {name: float(value[0]) for name, value in found.items()} | {"n_heads": int(shared.sum())}
+
+
+def _summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean, smallest and largest value of each statistic where it is defined, and of how many."""
+    values = table[list(STATISTICS)]
+    rows = values.agg(["mean", "min", "max", "count"]).T.rename_axis("statistic").reset_index()
+    return rows.rename(columns={"count": "n"})

@@ -188,6 +188,40 @@ def test_needles_are_compared_in_pairs():
     ]  # fmt: skip
 
 
+def test_halves_and_needles_without_a_value_are_counted_not_left_out():
+    # Needle a never sees head 0, and scores all others alike.
+    table = grid_table("abc", lengths=(1,), depths=(0.0,))
+    rows = [[NAN, 0.0, 0.0, 0.0], [0.5, 0.1, 0.0, 0.2], [1.0, 0.2, 0.0, 0.1]]
+    scores = make_scores(torch.tensor(rows)[:, None])
+    pairs = needle_agreement(scores, table, k=1)
+    assert pairs.table["n_heads"].tolist() == [3, 3, 4]
+    assert pairs.summary().set_index("statistic").loc["pearson", "n"] == 1
+    halves = split_half(scores, table, k=1)
+    assert sorted(halves.table["n_heads"].tolist()) == [3, 4, 4]
+    assert math.isnan(halves.pearson)
+    assert halves.summary().set_index("statistic").loc["pearson", "n"] == 2
+
+
+def crossed_run(n_needles: int, n_cells: int, seed: int) -> tuple[RetrievalScores, pd.DataFrame]:
+    """Scores of 300 heads around 0.5 with effects of needles and of cells, 0.05, and noise, 0.1."""
+    rng = np.random.default_rng(seed)
+    values = 0.5 + rng.normal(0, 0.1, (n_cells, n_needles, 300))
+    values += rng.normal(0, 0.05, (1, n_needles, 300)) + rng.normal(0, 0.05, (n_cells, 1, 300))
+    table = grid_table(range(n_needles), lengths=range(n_cells), depths=(0.5,))
+    return make_scores(torch.from_numpy(values).reshape(-1, 1, 300)), table
+
+
+def test_the_half_width_foretold_is_that_of_the_intervals():
+    foretold = variance_components(*crossed_run(60, 40, seed=0))
+    assert foretold.cell.mean().item() == pytest.approx(0.0025, rel=0.1)
+    for n_needles, n_cells in ((6, 6), (12, 8), (8, 20)):
+        found = score_intervals(*crossed_run(n_needles, n_cells, seed=1))
+        width = ((found.high - found.low) / 2).mean().item()
+        assert foretold.half_width(n_needles, n_cells).mean().item() == pytest.approx(
+            width, rel=0.1
+        )
+
+
 def test_variance_components_by_hand():
     # Needle a: 0, 2; needle b: 4, 6. Mean squares: needles 16, cells 4, trials 0.
     table = grid_table("ab", lengths=(1, 2), depths=(0.0,))
