@@ -3,7 +3,8 @@
 from rh_lens.evaluation.ablation_plan import AblationPlan, HeadSet
 from rh_lens.evaluation.ablation_tables import ablation_tables
 from rh_lens.evaluation.activity import ACTIVITY_COLUMNS, HeadLooks
-from rh_lens.evaluation.curves import AblationCurve, SetAnswers, ablation_curve, answer_plan
+from rh_lens.evaluation.answer_plan import ablation_curve, answer_plan
+from rh_lens.evaluation.curves import AblationCurve, SetAnswers
 from rh_lens.evaluation.draw_plan import plan_ablation
 from rh_lens.evaluation.equivalence import equivalence_pvalue
 from rh_lens.evaluation.error_intervals import error_intervals

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from rh_lens.evaluation.ablation_plan import AblationPlan
 from rh_lens.evaluation.paired import PairedAnswers
@@ -43,12 +44,9 @@ def curve_table(plan: AblationPlan, answers: PairedAnswers) -> pd.DataFrame:
 def _tests_of_heads(plan: AblationPlan, answers: PairedAnswers) -> tuple[list[float], float]:
     """The corrected p-value of each K (NaN at 0), and that of the whole curve."""
     ks = [k for k in plan.ks if k]
-    without = [NAN] * len(plan.ks), NAN
     if not ks or not plan.n_rankings:
-        return without
-    means = answers.values.mean()
-    observed = np.array([means[plan.of(k, "top")[0]] for k in ks])
-    draws = np.array([means[plan.of(k, "drawn")].to_numpy() for k in ks]).T
+        return [NAN] * len(plan.ks), NAN
+    observed, draws = _curves(plan, answers)
     curve = sequential_pvalue(
         float(observed.mean()), draws.mean(1), n_as_harmful=stop_after(plan.n_planned)
     )
@@ -62,11 +60,22 @@ def _tests_of_heads(plan: AblationPlan, answers: PairedAnswers) -> tuple[list[fl
 
 def is_settled(plan: AblationPlan, answers: PairedAnswers) -> bool:
     """Whether so many rankings were as harmful that the whole curve cannot reach 0.05."""
+    if not plan.n_rankings:
+        return False
+    observed, draws = _curves(plan, answers)
+    as_harmful = count_as_harmful(float(observed.mean()), draws.mean(1))
+    return as_harmful >= stop_after(plan.n_planned)
+
+
+def _curves(
+    plan: AblationPlan, answers: PairedAnswers
+) -> tuple[Float[np.ndarray, "k"], Float[np.ndarray, "draw k"]]:
+    """Means of the top K and of each drawn ranking, on the prompts that all have answered."""
     ks = [k for k in plan.ks if k]
-    means = answers.values.mean()
-    top = np.mean([means[plan.of(k, "top")[0]] for k in ks])
-    draws = np.mean([means[plan.of(k, "drawn")].to_numpy() for k in ks], axis=0)
-    return count_as_harmful(float(top), draws) >= stop_after(plan.n_planned)
+    names = [name for k in ks for name in (*plan.of(k, "top"), *plan.of(k, "drawn"))]
+    means = answers.values[list(dict.fromkeys(names))].dropna().mean()
+    observed = np.array([means[plan.of(k, "top")[0]] for k in ks])
+    return observed, np.array([means[plan.of(k, "drawn")].to_numpy() for k in ks]).T
 
 
 def controls_table(plan: AblationPlan, answers: PairedAnswers, *, margin: float) -> pd.DataFrame:

@@ -1,26 +1,19 @@
 """Recall against the number of silenced heads: top K, controls beside them, rankings to test by."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 
 from rh_lens.evaluation.ablation_plan import AblationPlan
 from rh_lens.evaluation.curve_tables import controls_table, curve_table
-from rh_lens.evaluation.draw_plan import plan_ablation
 from rh_lens.evaluation.kept_answers import KeptAnswer, KeptAnswers
 from rh_lens.evaluation.paired import PairedAnswers
-from rh_lens.evaluation.recall import Metric, RecallResult, needle_recall
-from rh_lens.heads import Head, HeadsLike
-from rh_lens.interventions import Family, Match, head_traits, zero_ablation
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.evaluation.recall import Metric, RecallResult
+from rh_lens.heads import Head
 from rh_lens.representation import cut, html_table
-from rh_lens.runtime import Bridge, Condition, FwdHooks, Scope
-
-Operator: TypeAlias = Callable[[Sequence[Head]], FwdHooks]
-"""What is done to heads: hooks from heads."""
+from rh_lens.runtime import Condition
 
 SetAnswers: TypeAlias = Mapping[tuple[tuple[Head, ...], int], KeptAnswer]
 """Answers by the heads that were silenced, sorted, and the index of the prompt.
@@ -73,7 +66,7 @@ class AblationCurve:
     @property
     def kept(self) -> SetAnswers:
         """The answers themselves, for `answer_plan(done=...)` with a plan that has more sets."""
-        return _by_heads(self.plan, self.recall.kept)
+        return by_heads(self.plan, self.recall.kept)
 
     @property
     def compared(self) -> Mapping[str, Condition]:
@@ -184,138 +177,7 @@ class AblationCurve:
         return controls_table(self.plan, answers, margin=margin)
 
 
-def ablation_curve(
-    model: Bridge,
-    prompts: Iterable[NeedlePrompt],
-    ranking: HeadsLike,
-    *,
-    ks: Sequence[int] | None = None,
-    operator: Operator | None = None,
-    scope: Scope = "both",
-    n_controls: int = 10,
-    match: Match | Sequence[Match] = "layer",
-    n_rankings: int = 19,
-    family: Family = "layer",
-    exclude: HeadsLike = (),
-    seed: int = 0,
-    record: HeadsLike = (),
-    **options: Any,
-) -> AblationCurve:
-    """Needle recall against the number of silenced heads: top K by score, controls, and a test.
-
-    Figure 7 of Wu et al. 2024 (arXiv:2404.15574), with control draws that are seeded, distinct,
-    matched and disjoint from the top K, and with rankings drawn to test the heads by. With
-    `scope="decode"` each prompt is read once for all conditions.
-
-    Args:
-        model: A TransformerBridge.
-        prompts: Needle prompts; best with other needles than the heads were found with, such as
-            `evaluation_needles()`.
-        ranking: Heads, best first, such as `result.scores.ranking()`.
-        ks: Numbers of heads; 0 is always among them. None: those of 0, 1, 2, 5, 10, 20 and 50 that
-            the ranking has.
-        operator: What is done to heads: hooks from heads, such as
-            `lambda heads: scale_heads(heads, 0.5)`. None: `zero_ablation`.
-        scope: While the prompt is read, while the answer is decoded, or both.
-        n_controls: Control draws for each K and match; 0 gives none.
-        match: What controls share with the top K: see `control_heads`. Several stand side by side.
-        n_rankings: Rankings for the test of the heads: see `plan_ablation`.
-        family: Inside what the rankings exchange heads: see `draw_rankings`.
-        exclude: Heads that are no controls, such as all retrieval heads. Without it, the controls
-            of a small K may hold heads that come next in the ranking.
-        seed: Seed of the draws.
-        record: Heads whose attention is kept as `recall.activity`.
-        options: Further arguments of `needle_recall`, such as `max_new_tokens` or `progress`.
-
-    Raises:
-        RuntimeError: A hook was never called: an intervention did not take place.
-        TypeError: `model` is not a TransformerBridge.
-        ValueError: There is no prompt; the ranking names a head twice or one that the model lacks,
-            or has fewer heads than a K.
-    """
-    prompts = tuple(prompts)
-    plan = plan_ablation(
-        model,
-        ranking,
-        ks=ks,
-        n_controls=n_controls,
-        match=match,
-        traits=head_traits(model, one_a_needle(prompts)),
-        n_rankings=n_rankings,
-        family=family,
-        exclude=exclude,
-        seed=seed,
-    )
-    return answer_plan(
-        model, prompts, plan, operator=operator, scope=scope, record=record, **options
-    )
-
-
-def answer_plan(
-    model: Bridge,
-    prompts: Iterable[NeedlePrompt],
-    plan: AblationPlan,
-    *,
-    operator: Operator | None = None,
-    scope: Scope = "both",
-    record: HeadsLike = (),
-    done: SetAnswers | None = None,
-    on_answers: Callable[[SetAnswers], object] | None = None,
-    **options: Any,
-) -> AblationCurve:
-    """Needle recall with each set of heads of a plan silenced; what is answered may be passed in.
-
-    A curve grows without asking anything twice:
-
-        curve = answer_plan(model, prompts, plan)
-        longer = answer_plan(model, prompts, plan_with_more_sets, done=curve.kept)
-
-    Args:
-        model: A TransformerBridge.
-        prompts: Needle prompts.
-        plan: From `plan_ablation`.
-        operator: As in `ablation_curve`, and so are the next two.
-        scope: While the prompt is read, while the answer is decoded, or both.
-        record: Heads whose attention is kept as `recall.activity`.
-        done: Answers under the same operator and scope to the same prompts, with the same heads
-            recorded. Those of sets that the plan lacks are left aside.
-        on_answers: Called with new answers as they end.
-        options: Further arguments of `needle_recall`, such as `max_new_tokens` or `progress`.
-
-    Raises:
-        RuntimeError: A hook was never called: an intervention did not take place.
-        TypeError: `model` is not a TransformerBridge.
-        ValueError: There is no prompt, or what is done is of something else.
-    """
-    prompts = tuple(prompts)
-    hooks = operator or partial(zero_ablation, model=model)
-    conditions = {
-        name: Condition(hooks(heads) if heads else (), scope)
-        for name, heads in plan.heads_of(["none", "top", "control", "drawn"]).items()
-    }
-    before = {
-        (heads.condition, index): done[place]
-        for heads in plan.sets
-        for index in range(len(prompts))
-        if done and (place := (tuple(sorted(heads.heads)), index)) in done
-    }
-
-    def report(answers: KeptAnswers) -> None:
-        if on_answers is not None:
-            on_answers(_by_heads(plan, answers))
-
-    recall = needle_recall(
-        model, prompts, conditions, heads=record, done=before, on_answers=report, **options
-    )
-    return AblationCurve(recall, plan, conditions)
-
-
-def _by_heads(plan: AblationPlan, answers: KeptAnswers) -> SetAnswers:
+def by_heads(plan: AblationPlan, answers: KeptAnswers) -> SetAnswers:
     """Answers by the heads of their conditions."""
     sets = {heads.condition: tuple(sorted(heads.heads)) for heads in plan.sets}
     return {(sets[name], index): answer for (name, index), answer in answers.items()}
-
-
-def one_a_needle(prompts: Sequence[NeedlePrompt]) -> list[NeedlePrompt]:
-    """The first prompt of each needle."""
-    return list({prompt.needle.name: prompt for prompt in reversed(prompts)}.values())[::-1]

@@ -203,13 +203,20 @@ def needle_recall(
             kept |= new
             bar.update(len(new))
     order = [(name, index) for name in conditions for index in range(len(prompts))]
-    return _result({key: kept[key] for key in order}, prompts, model.tokenizer, heads)
+    return recall_of({key: kept[key] for key in order}, prompts, model.tokenizer, heads)
 
 
-def _result(
+def recall_of(
     kept: KeptAnswers, prompts: tuple[NeedlePrompt, ...], tokenizer: Any, heads: Sequence[Head]
 ) -> RecallResult:
-    """All answers, judged, in their order."""
+    """Kept answers, judged, in their order.
+
+    Args:
+        kept: Answers by condition and index of the prompt; not every condition needs all prompts.
+        prompts: The prompts.
+        tokenizer: The model's.
+        heads: Heads whose looks were kept.
+    """
     rows = [
         _judge(*key, prompts[key[1]], answer.generation, tokenizer) for key, answer in kept.items()
     ]

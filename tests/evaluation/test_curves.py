@@ -99,6 +99,26 @@ def test_what_does_not_exist_is_missing_and_the_notes_say_why(curve):
     ]
 
 
+def test_harmless_heads_are_tested_by_few_rankings(demo_model, prompts):
+    # One head of eight: seven others. Nothing is lost with any of the first two, nor with it.
+    few = ablation_curve(
+        demo_model,
+        [*prompts[:3], *prompts[:2]],
+        [Head(2, 0)],
+        ks=[1],
+        n_controls=0,
+        n_rankings=99,
+        progress=False,
+    )
+    assert (few.plan.n_planned, few.plan.n_rankings) == (7, 2)
+    (row,) = few.to_dataframe().query("k == 1").to_dict("records")
+    assert row["p_smallest"] == 1 / 8
+    assert row["p_curve"] == row["p_heads"] == 1.0
+    # Five prompts of three needles: drawn heads answer one prompt of each.
+    n_answers = few.recall.answers["condition"].value_counts()
+    assert n_answers.to_dict() == {"none": 5, "top-1": 5, "drawn-1-0": 3, "drawn-1-1": 3}
+
+
 def test_without_rankings_heads_are_not_tested(demo_model, prompts):
     bare = ablation_curve(
         demo_model, prompts[:2], RANKING, ks=[4], n_controls=0, n_rankings=0, progress=False

@@ -161,16 +161,18 @@ def test_before_a_run_it_is_said_what_the_test_can_show():
         model = SimpleNamespace(
             cfg=sizes, original_model=None, blocks_with=lambda name: [(0, None), (1, None)]
         )
-        return plan_ablation(model, ranking, ks=ks, n_controls=0, n_rankings=n_rankings)
+        found = plan_ablation(model, ranking, ks=ks, n_controls=0, n_rankings=n_rankings)
+        return describe_plan(found, n_prompts=48, n_needles=12)
 
     heads = [Head(1, head) for head in range(4)]
-    assert describe_plan(plan(heads, [1, 2, 3], 19), 48) == (
-        "15 conditions x 48 prompts at most. Heads are tested by 19 of 23 other rankings of the "
-        "same layers: p = 0.05 at the smallest, for the whole curve and for each K."
+    assert plan(heads, [1, 2, 3], 19) == (
+        "4 conditions x 48 prompts. At most 11 drawn sets x 12 prompts. Heads are tested by 19 of "
+        "23 other rankings of the same layers: p = 0.05 at the smallest, for the whole curve and "
+        "for each K."
     )
-    assert describe_plan(plan(heads, [2, 4], 19), 48).endswith(
+    assert plan(heads, [2, 4], 19).endswith(
         "That is above 0.05: heads cannot be tested. More do not exist. K = 4 silences whole "
         "layers: no other heads could take their place."
     )
-    assert describe_plan(plan(heads, [2], 3), 48).endswith("cannot be tested. Draw more.")
-    assert describe_plan(plan(heads, [2], 0), 48).endswith("No rankings to test the heads by.")
+    assert plan(heads, [2], 3).endswith("cannot be tested. Draw more.")
+    assert plan(heads, [2], 0).endswith("No rankings to test the heads by.")

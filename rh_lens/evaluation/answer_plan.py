@@ -1,0 +1,209 @@
+"""Silencing the heads of a plan, one set after the other, and asking about needles."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+from rh_lens.detection import room_for_answers
+from rh_lens.evaluation.ablation_plan import AblationPlan
+from rh_lens.evaluation.curve_tables import is_settled
+from rh_lens.evaluation.curves import AblationCurve, SetAnswers, by_heads
+from rh_lens.evaluation.draw_plan import plan_ablation
+from rh_lens.evaluation.kept_answers import KeptAnswer, KeptAnswers
+from rh_lens.evaluation.paired import PairedAnswers
+from rh_lens.evaluation.recall import needle_recall, recall_of
+from rh_lens.heads import Head, HeadsLike, as_heads
+from rh_lens.interventions import Family, Match, head_traits, zero_ablation
+from rh_lens.prompts import NeedlePrompt
+from rh_lens.runtime import Bridge, Condition, FwdHooks, Scope
+
+Operator: TypeAlias = Callable[[Sequence[Head]], FwdHooks]
+"""What is done to heads: hooks from heads."""
+
+
+def ablation_curve(
+    model: Bridge,
+    prompts: Iterable[NeedlePrompt],
+    ranking: HeadsLike,
+    *,
+    ks: Sequence[int] | None = None,
+    operator: Operator | None = None,
+    scope: Scope = "both",
+    n_controls: int = 10,
+    match: Match | Sequence[Match] = "layer",
+    n_rankings: int = 19,
+    family: Family = "layer",
+    exclude: HeadsLike = (),
+    seed: int = 0,
+    record: HeadsLike = (),
+    **options: Any,
+) -> AblationCurve:
+    """Needle recall against the number of silenced heads: top K by score, controls, and a test.
+
+    Figure 7 of Wu et al. 2024 (arXiv:2404.15574), with control draws that are seeded, distinct,
+    matched and disjoint from the top K, and with rankings drawn to test the heads by. With
+    `scope="decode"` each prompt is read once for all conditions.
+
+    Args:
+        model: A TransformerBridge.
+        prompts: Needle prompts; best with other needles than the heads were found with, such as
+            `evaluation_needles()`.
+        ranking: Heads, best first, such as `result.scores.ranking()`.
+        ks: Numbers of heads; 0 is always among them. None: those of 0, 1, 2, 5, 10, 20 and 50 that
+            the ranking has.
+        operator: What is done to heads: hooks from heads, such as
+            `lambda heads: scale_heads(heads, 0.5)`. None: `zero_ablation`.
+        scope: While the prompt is read, while the answer is decoded, or both.
+        n_controls: Control draws for each K and match; 0 gives none.
+        match: What controls share with the top K: see `control_heads`. Several stand side by side.
+        n_rankings: Rankings for the test of the heads: see `plan_ablation`.
+        family: Inside what the rankings exchange heads: see `draw_rankings`.
+        exclude: Heads that are no controls, such as all retrieval heads. Without it, the controls
+            of a small K may hold heads that come next in the ranking.
+        seed: Seed of the draws.
+        record: Heads whose attention is kept as `recall.activity`.
+        options: Further arguments of `needle_recall`, such as `max_new_tokens` or `progress`.
+
+    Raises:
+        RuntimeError: A hook was never called: an intervention did not take place.
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: There is no prompt; the ranking names a head twice or one that the model lacks,
+            or has fewer heads than a K.
+    """
+    prompts = tuple(prompts)
+    plan = plan_ablation(
+        model,
+        ranking,
+        ks=ks,
+        n_controls=n_controls,
+        match=match,
+        traits=head_traits(model, [prompts[place] for place in first_of_each_needle(prompts)]),
+        n_rankings=n_rankings,
+        family=family,
+        exclude=exclude,
+        seed=seed,
+    )
+    return answer_plan(
+        model, prompts, plan, operator=operator, scope=scope, record=record, **options
+    )
+
+
+def answer_plan(
+    model: Bridge,
+    prompts: Iterable[NeedlePrompt],
+    plan: AblationPlan,
+    *,
+    operator: Operator | None = None,
+    scope: Scope = "both",
+    record: HeadsLike = (),
+    done: SetAnswers | None = None,
+    on_answers: Callable[[SetAnswers], object] | None = None,
+    **options: Any,
+) -> AblationCurve:
+    """Needle recall with each set of heads of a plan silenced; what is answered may be passed in.
+
+    A curve grows without asking anything twice:
+
+        curve = answer_plan(model, prompts, plan)
+        longer = answer_plan(model, prompts, plan_with_more_sets, done=curve.kept)
+
+    Drawn rankings answer the first prompt of each needle: needles are what a test counts, and the
+    top K are compared with them on these prompts. They are drawn in two stages: when the first
+    quarter was harmful enough to settle the test, the rest is not asked about (`is_settled`), and
+    the curve's plan has no more of them.
+
+    Args:
+        model: A TransformerBridge.
+        prompts: Needle prompts.
+        plan: From `plan_ablation`.
+        operator: As in `ablation_curve`, and so are the next two.
+        scope: While the prompt is read, while the answer is decoded, or both.
+        record: Heads whose attention is kept as `recall.activity`.
+        done: Answers under the same operator and scope to the same prompts, with the same heads
+            recorded. Those of sets that the plan lacks are left aside.
+        on_answers: Called with new answers as they end.
+        options: Further arguments of `needle_recall`, such as `max_new_tokens` or `progress`.
+
+    Raises:
+        RuntimeError: A hook was never called: an intervention did not take place.
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: There is no prompt, or what is done is of something else.
+    """
+    prompts = tuple(prompts)
+    options["max_new_tokens"] = options.get("max_new_tokens") or room_for_answers(prompts)
+    hooks = operator or partial(zero_ablation, model=model)
+    sets = plan.heads_of(["none", "top", "control", "drawn"])
+    conditions = {
+        name: Condition(hooks(heads) if heads else (), scope) for name, heads in sets.items()
+    }
+    ask = partial(_ask, model, prompts, conditions, record, options)
+    answered = {
+        (name, place): done[heads, place]
+        for name, heads in ((name, tuple(sorted(heads))) for name, heads in sets.items())
+        for place in range(len(prompts))
+        if done and (heads, place) in done
+    }
+
+    def report(answers: KeptAnswers) -> None:
+        if on_answers is not None:
+            on_answers(by_heads(plan, answers))
+
+    compared = plan.heads_of(["none", "top", "control"])
+    answered |= ask(tuple(compared), range(len(prompts)), answered, report)
+    few = first_of_each_needle(prompts)
+    for n_rankings in (math.ceil(plan.n_rankings / 4), plan.n_rankings):
+        part = plan.first_rankings(n_rankings)
+        drawn = tuple(name for name in part.heads_of(["drawn"]) if name not in compared)
+        answered |= ask(drawn, few, answered, report)
+        wanted = [(name, place) for name in compared for place in range(len(prompts))]
+        wanted += [(name, place) for name in drawn for place in few]
+        kept = {key: answered[key] for key in wanted}
+        recall = recall_of(kept, prompts, model.tokenizer, as_heads(record))
+        if is_settled(part, PairedAnswers.of(recall.answers, "recall", level=0.95)):
+            break
+    own = {name: conditions[name] for name in (*compared, *drawn)}
+    return AblationCurve(recall, part, own)
+
+
+def _ask(
+    model: Bridge,
+    prompts: tuple[NeedlePrompt, ...],
+    conditions: Mapping[str, Condition],
+    record: HeadsLike,
+    options: Mapping[str, Any],
+    names: Sequence[str],
+    places: Sequence[int],
+    answered: KeptAnswers,
+    report: Callable[[KeptAnswers], None],
+) -> dict[tuple[str, int], KeptAnswer]:
+    """Answers of the prompts in these places under these conditions; what is answered is kept."""
+    if not names:
+        return {}
+
+    def placed(answers: KeptAnswers) -> dict[tuple[str, int], KeptAnswer]:
+        return {(name, places[index]): answer for (name, index), answer in answers.items()}
+
+    found = needle_recall(
+        model,
+        [prompts[place] for place in places],
+        {name: conditions[name] for name in names},
+        heads=record,
+        done={
+            (name, index): answered[name, place]
+            for name in names
+            for index, place in enumerate(places)
+            if (name, place) in answered
+        },
+        on_answers=lambda answers: report(placed(answers)),
+        **options,
+    )
+    return placed(found.kept)
+
+
+def first_of_each_needle(prompts: Sequence[NeedlePrompt]) -> list[int]:
+    """Where the first prompt of each needle stands."""
+    first: dict[str, int] = {}
+    for place, prompt in enumerate(prompts):
+        first.setdefault(prompt.needle.name, place)
+    return list(first.values())
