@@ -23,7 +23,7 @@ from rh_lens.checks import (
     require_text,
     require_whole_number,
 )
-from rh_lens.detection import RetrievalScores
+from rh_lens.detection import RetrievalScores, whole_multiples
 from rh_lens.representation import short_repr
 
 
@@ -118,7 +118,9 @@ def split_half(
     total = comb(groups.n, groups.n // 2) // (2 if groups.n % 2 == 0 else 1)
     everything = total <= n_splits
     halves = _all_halves(groups.n) if everything else _random_halves(groups.n, n_splits, seed)
-    rows = [_compare_halves(scores.values, groups, half, k, p) for half in halves]
+    # No statistic depends on the unit; of whole numbers, equal sums tie.
+    values = whole_multiples(scores.values)
+    rows = [_compare_halves(values, groups, half, k, p) for half in halves]
     return SplitHalf(tuple(by), groups.n, k, pd.DataFrame(rows), everything)
 
 

@@ -17,7 +17,7 @@ from rh_lens.detection.detection_options import (
     room_for_answers,
 )
 from rh_lens.detection.events import EVENT_COLUMNS, CopyEvents, copy_mask, find_copy_events
-from rh_lens.detection.exact_mean import exact_mean
+from rh_lens.detection.exact_mean import exact_mean, whole_multiples
 from rh_lens.detection.official import official_score, official_span
 from rh_lens.detection.result import NoAcceptedTrialsError, RetrievalResult, score_trials
 from rh_lens.detection.retrieval_scores import RetrievalScores, ScoreSource, require_scores
@@ -95,4 +95,5 @@ __all__ = [
     "token_recall",
     "token_set_scores",
     "trial_table",
+    "whole_multiples",
 ]

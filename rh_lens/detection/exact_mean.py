@@ -36,15 +36,35 @@ def exact_mean(values: Float[Tensor, "trial *heads"]) -> Float[Tensor, "*heads"]
     if fractions is None:
         means = [_mean(column[~np.isnan(column)].tolist()) for column in columns.T]
     else:
-        below = math.lcm(*(fraction.denominator for fraction in fractions))
-        above = [fraction.numerator * (below // fraction.denominator) for fraction in fractions]
-        fits = max(map(abs, above), default=0) * max(len(table), 1) < 2**63
-        integers = np.array(above, dtype=np.int64 if fits else object)
-        sums = integers[place.reshape(columns.shape)].sum(axis=0).tolist()
+        above, below = _over_one_denominator(fractions)
+        dtype = np.int64 if _largest_sum(above, len(table)) < 2**63 else object
+        sums = np.array(above, dtype)[place.reshape(columns.shape)].sum(axis=0).tolist()
         pairs = zip(sums, counts, strict=True)
         # Python rounds the quotient of two integers correctly, however large they are.
         means = [total / (below * n) if n else math.nan for total, n in pairs]
     return torch.tensor(means, dtype=torch.float64).reshape(values.shape[1:])
+
+
+def whole_multiples(values: Float[Tensor, "trial *heads"]) -> Float[Tensor, "trial *heads"]:
+    """The scores times their common denominator: whole numbers, whose sums in fp64 are exact.
+
+    For statistics over many choices of trials that do not depend on the unit of the scores: heads
+    tie in them where their scores do. Scores without such a denominator, or with one so large that
+    sums would be rounded, are left as they are.
+
+    Args:
+        values: As in `exact_mean`.
+    """
+    table = values.detach().cpu().double().numpy()
+    distinct, place = np.unique(np.nan_to_num(table), return_inverse=True)
+    fractions = _as_fractions(distinct)
+    if fractions is None:
+        return values
+    above, _ = _over_one_denominator(fractions)
+    if _largest_sum(above, len(table)) >= 2**53:
+        return values
+    whole = np.array(above, dtype=np.float64)[place.reshape(table.shape)]
+    return torch.from_numpy(np.where(np.isnan(table), np.nan, whole))
 
 
 def _as_fractions(values: Float[np.ndarray, "value"]) -> list[Fraction] | None:
@@ -56,6 +76,17 @@ def _as_fractions(values: Float[np.ndarray, "value"]) -> list[Fraction] | None:
             return None
         fractions.append(fraction)
     return fractions
+
+
+def _over_one_denominator(fractions: list[Fraction]) -> tuple[list[int], int]:
+    """What stands above the line of each, and the denominator that they have in common."""
+    below = math.lcm(*(fraction.denominator for fraction in fractions))
+    return [fraction.numerator * (below // fraction.denominator) for fraction in fractions], below
+
+
+def _largest_sum(above: list[int], n_trials: int) -> int:
+    """No sum over the trials exceeds this."""
+    return max(map(abs, above), default=0) * max(n_trials, 1)
 
 
 def _mean(values: list[float]) -> float:

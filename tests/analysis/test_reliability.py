@@ -337,3 +337,22 @@ def test_invariants(seed):
     assert (components.needle[seen] >= 0).all()
     assert (components.variance(4, 2) <= components.variance(2, 2))[seen].all()
     assert 0 <= components.stability(3, 2) <= components.stability(30, 2) <= 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_halves_do_not_depend_on_the_order_of_a_needles_trials(seed):
+    """Tenths in another order for each head: rounded sums would differ, and then their ranks."""
+    rng = np.random.default_rng(seed)
+    table = grid_table(range(4), lengths=range(1, 6), depths=(0.5,)).sort_values("needle")
+    counts = rng.integers(0, 4, (20, 1, 30))
+    mixed = counts.copy()
+    for needle in range(4):
+        own = slice(5 * needle, 5 * needle + 5)
+        mixed[own] = rng.permuted(counts[own], axis=0)
+    assert not np.array_equal(mixed, counts)
+    trials = tuple(table["trial"])
+    found, expected = (
+        split_half(RetrievalScores(torch.from_numpy(n / 10), "position", trials), table, k=5)
+        for n in (mixed, counts)
+    )
+    pd.testing.assert_frame_equal(found.table, expected.table, check_exact=True)

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from rh_lens.detection import RetrievalScores, exact_mean
+from rh_lens.detection import RetrievalScores, exact_mean, whole_multiples
 from rh_lens.heads import Head
 
 NAN = math.nan
@@ -94,6 +94,18 @@ def test_denominators_may_have_a_huge_common_multiple():
     assert math.lcm(*range(1, 401)) > 10**170
     expected = sum(Fraction(1, n) for n in range(1, 401)) / 400
     assert exact_mean(values).tolist() == [float(expected)]
+
+
+def test_scores_of_answers_become_whole_numbers_and_others_stay():
+    values = torch.tensor([[0.1, 3 / 7, NAN], [0.0, 1.0, 0.5]], dtype=torch.float64)
+    whole = whole_multiples(values)
+    assert whole[:, :2].tolist() == [[7.0, 30.0], [0.0, 70.0]]
+    assert whole[1, 2] == 35
+    assert whole[0, 2].isnan()
+    others = torch.tensor([[0.1, math.pi]], dtype=torch.float64)
+    assert whole_multiples(others) is others
+    large = torch.tensor([[1 / n] for n in range(1, 401)], dtype=torch.float64)
+    assert whole_multiples(large) is large
 
 
 def test_infinite_scores_are_refused():

@@ -176,6 +176,35 @@ def test_many_threads_get_right_results_or_the_refusal(model, entries):
     assert not any("forward" in block.attn.__dict__ for block in model.blocks)
 
 
+def test_a_model_for_each_thread_is_the_way_out(model, tiny_tokenizer, otter_prompt):
+    models = [model, make_tiny_model("llama", tiny_tokenizer).bridge]
+    ways = [{"prefill": "sdpa"}, {"prefill": "chunked"}]
+
+    def detected(place):
+        options = {"score": "fed-attention", "progress": False, "max_new_tokens": 4}
+        hooks = zero_ablation([Head(0, place)])
+        with models[place].hooks(fwd_hooks=hooks):
+            return detect_retrieval_heads(
+                models[place], [otter_prompt] * 2, **options, **ways[place]
+            ).scores.values
+
+    expected, found = [detected(0), detected(1)], {}
+    assert not torch.equal(*expected)
+    start = threading.Barrier(2)
+
+    def work(place):
+        start.wait()
+        found[place] = [detected(place) for _ in range(3)]
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for place in (0, 1):
+        assert [torch.equal(one, expected[place]) for one in found[place]] == [True] * 3
+
+
 def test_a_run_holds_its_model_between_two_answers(model, entries, otter_prompt):
     answers = answer_prompts(model, [otter_prompt] * 2, max_new_tokens=2, stop=STOP)
     next(answers)
