@@ -1,6 +1,7 @@
 """The command behind `rh-lens detect --compat official`."""
 
 import argparse
+import errno
 import json
 
 import pandas as pd
@@ -8,10 +9,10 @@ import pytest
 
 from rh_lens import load_haystack
 from rh_lens.analysis import audit_scores
-from rh_lens.cli import official, options
+from rh_lens.cli import main, official, options
 from rh_lens.demo import load_demo_model
 from rh_lens.prompts import build_grid, default_needles
-from rh_lens.records import read_head_scores
+from rh_lens.records import read_head_scores, reserve_folder
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,27 @@ def test_scores_and_spans_are_written_and_the_missed_needles_told(
     assert len(pd.read_csv(tmp_path / "out" / "scores.csv")) == 32
 
 
-def test_a_used_folder_is_refused(args, model, prompts, tmp_path):
+def test_a_folder_that_will_not_do_is_refused_before_the_model(tmp_path, capsys):
     (tmp_path / "old.txt").write_text("results")
-    with pytest.raises(FileExistsError, match="Expected a new or empty folder; found files in"):
-        official.run(args, model, prompts, tmp_path)
+    arguments = ["detect", "--compat", "official", "--model", "nowhere", "--out"]
+    assert main([*arguments, str(tmp_path)]) == 2
+    assert "Expected a new or empty folder; found files in" in capsys.readouterr().err
+    assert main([*arguments, str(tmp_path / "old.txt")]) == 2
+    assert "it is impossible: " in capsys.readouterr().err
+    with reserve_folder(tmp_path / "run"):
+        assert main([*arguments, str(tmp_path / "run")]) == 2
+    assert "Expected no other process to write to the run" in capsys.readouterr().err
+
+
+def test_on_a_full_disk_the_result_is_printed_first(
+    args, model, prompts, tmp_path, monkeypatch, capsys
+):
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("rh_lens.records.replacing", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        official.run(args, model, prompts, tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert "Top heads by official score" in printed
+    assert "Saved in" not in printed

@@ -133,13 +133,7 @@ def _ablate(
     ranking, retrieval = scores.ranking(), scores.heads(args.threshold)
     ks = args.top or _default_ks(len(ranking), len(retrieval))
     recorded = (retrieval or ranking)[:N_RECORDED]
-    description |= {
-        "score": scores.name,
-        "scores_source": asdict(scores.source) if scores.source else None,
-        "retrieval_heads": [head.label for head in retrieval],
-        "ranking": [head.label for head in ranking[: max(ks)]],
-        "recorded_heads": [head.label for head in recorded],
-    }
+    description |= _heads_described(scores, retrieval, ranking[: max(ks)], recorded)
     stop = options.stop_rule(args, model) or stop_for_needles(model, (p.needle for p in prompts))
     how = _how(args, model, template, prompts, stop) | {"recorded": description["recorded_heads"]}
     with AblationFolder(out, description["model"], prompts, how, description) as folder:
@@ -172,6 +166,22 @@ def _ablate(
         folder.finish(tables)
     draw(out, tables)
     print(f"Saved in {out}")
+
+
+def _heads_described(
+    scores: "RetrievalScores",
+    retrieval: "Sequence[Head]",
+    ranking: "Sequence[Head]",
+    recorded: "Sequence[Head]",
+) -> dict[str, Any]:
+    """What `run.json` says of the heads."""
+    return {
+        "score": scores.name,
+        "scores_source": asdict(scores.source) if scores.source else None,
+        "retrieval_heads": [head.label for head in retrieval],
+        "ranking": [head.label for head in ranking],
+        "recorded_heads": [head.label for head in recorded],
+    }
 
 
 def _how(

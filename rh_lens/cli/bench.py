@@ -1,7 +1,12 @@
 """`rh-lens bench`: detection timed against plain generation."""
 
 import argparse
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -31,17 +36,27 @@ def _run(args: argparse.Namespace) -> int:
         run_benchmark,
         to_dataframe,
     )
-    from rh_lens.records import describe_machine
+    from rh_lens.records import describe_machine, reserve_file
 
     rows: list[Row] = []
-    print(describe_machine())
-    device = torch.device(args.device)
-    cells = run_benchmark(device, quick=args.quick, n_repeats=args.repeats)
-    for cell in cells:
-        rows += cell
+    # Whatever would be in the way of saving shows before minutes of timing.
+    with reserve_file(args.out) if args.out else nullcontext():
+        print(describe_machine())
+        device = torch.device(args.device)
+        for cell in run_benchmark(device, quick=args.quick, n_repeats=args.repeats):
+            rows += cell
+            if args.out:
+                # A full disk must not end the timing: the table is printed, then saved again.
+                with suppress(OSError):
+                    _save(to_dataframe(rows), args.out)
+        print(to_dataframe(rows).to_string(index=False), flush=True)
+        forks = benchmark_conditions(device, quick=args.quick, n_repeats=args.repeats)
+        print(conditions_table(list(forks)).to_string(index=False), flush=True)
         if args.out:
-            to_dataframe(rows).to_csv(args.out, index=False)
-    print(to_dataframe(rows).to_string(index=False))
-    forks = benchmark_conditions(device, quick=args.quick, n_repeats=args.repeats)
-    print(conditions_table(list(forks)).to_string(index=False))
+            _save(to_dataframe(rows), args.out)
     return 0
+
+
+def _save(table: "pd.DataFrame", path: Path) -> None:
+    # In place: this process has the lock of this very file.
+    path.write_text(table.to_csv(index=False), encoding="utf-8")

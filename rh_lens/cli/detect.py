@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rh_lens.cli import options
+from rh_lens.cli import official, options
 
 if TYPE_CHECKING:
     from rh_lens.prompts import Needle, NeedlePrompt, Template
@@ -49,21 +49,31 @@ def _run(args: argparse.Namespace) -> int:
             f"Expected one process for --compat {args.compat}; found shard {shard}. Leave out "
             "--shard, and start it without a launcher."
         )
-    out = args.out or Path("rh_lens_runs") / options.run_name(args.model)
-    # Before the model, which may take long to load: a mistake in these shows at once.
-    haystack = load_haystack(args.haystack, seed=args.seed)
-    needles = _needles(args)
-    args.device = options.own_device(args)
-    model = options.load_model(args)
-    template = load_template(args.template, model.tokenizer)
-    if args.closed_book:
-        needles = _unknown(model, needles, template)
-    prompts = options.build_prompts(args, model, haystack, needles, template)
-    if args.compat:
-        from rh_lens.cli import official
+    with _reserved(args) as out:
+        # Before the model, which may take long to load: a mistake in these shows at once.
+        haystack = load_haystack(args.haystack, seed=args.seed)
+        needles = _needles(args)
+        args.device = options.own_device(args)
+        model = options.load_model(args)
+        template = load_template(args.template, model.tokenizer)
+        if args.closed_book:
+            needles = _unknown(model, needles, template)
+        prompts = options.build_prompts(args, model, haystack, needles, template)
+        if args.compat:
+            return official.run(args, model, prompts, out)
+        return _detect(args, model, prompts, out / shard.folder if shard else out, shard)
 
-        return official.run(args, model, prompts, out)
-    return _detect(args, model, prompts, out / shard.folder if shard else out, shard)
+
+@contextmanager
+def _reserved(args: argparse.Namespace) -> Iterator[Path]:
+    """Context with the folder for results; one that was named is the run folder's own concern."""
+    if args.out is not None and not args.compat:
+        yield args.out
+        return
+    with options.reserved(args) as out:
+        if args.compat:
+            official.require_new_folder(out)
+        yield out
 
 
 def _detect(
