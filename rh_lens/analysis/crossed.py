@@ -70,7 +70,8 @@ class CrossedMoments:
         pooled = (ms_e * n_e + ms_a * no_a + ms_b * no_b) / n_pooled.clamp(min=1)
         known_a, known_b = _known(n_a, self.needle_kurtosis), _known(n_b, self.cell_kurtosis)
         noise = ms_a**2 / known_a + (ms_b**2 / known_b + ms_e**2 / n_e).where(crossed, 0.0)
-        df = (total**2 / noise).where(total > pooled, n_pooled)
+        # One odd trial makes all mean squares equal: rounding must not decide.
+        df = (total**2 / noise).where(total >= pooled * (1 - _ROUNDING), n_pooled)
         variance = total.maximum(pooled) / self.n_trials
         enough = self.n_needles > 1
         return variance.where(enough, torch.nan), df.clamp(min=1).where(enough, torch.nan)
@@ -157,7 +158,8 @@ def _solve(
     keep = torch.tensor([True, False, True]) | crossed[..., None]
     matrix = (matrix * keep[..., None] * keep[..., None, :]).nan_to_num(nan=0.0)
     found = (torch.linalg.pinv(matrix) @ torch.stack(sums, dim=-1)[..., None]).squeeze(-1)
-    found = found.where(found.abs() > _ROUNDING**2, 0.0)
+    size = (sums[2] / expected[2][2])[..., None]
+    found = found.where(found.abs() > _ROUNDING * size, 0.0)
     return found[..., 0], found[..., 1], found[..., 2]
 
 

@@ -81,14 +81,12 @@ def score_intervals(
     heads, 1 without any (then 12 needles of 0 leave [0, 0.24]), and the normal quantile.
 
     Of simulated 95 % intervals (`make calibrate`, ten cells) 0.93 to 0.97 held the truth with 6, 12
-    and 30 needles where needles, cells, or all three carry the variance and where half to nine
-    tenths of the needles score 0; but 0.97 to 0.98 where trials alone carry it, and, in means near
-    0.02 and 0.1 of beta-distributed needles, 0.88 and 0.93 with 6 needles, 0.93 and 0.94 with 12.
-    With 3 needles 0.89 to 0.99, and wide. What n needles do not show, no interval shows: a needle
-    unlike the others that makes up 1 in n of all is missing from a third of runs (resampled heads
-    of the bundled model that fail on 1 or 2 needles in 12: 0.89 with 6, 0.92 with 12). A head at
-    the threshold gets a `confidence` of 0.95 or more in 3 to 5 % of runs, of 0.05 or less in 1 to
-    6.5 %.
+    and 30 needles where needles, cells, or all three carry the variance, for beta-distributed
+    needles and for needles resampled from the bundled model; 0.97 to 0.98 (too wide) where trials
+    alone carry it and, with 6 and 12 needles, where one needle in ten or fewer scores at all. With
+    3 needles 0.92 to 0.99, and wide. What n needles do not show, no interval shows: a needle unlike
+    the others that makes up 1 in n of all is missing from a third of runs. A head at the threshold
+    gets a `confidence` of 0.95 or more in 3 to 5 % of runs, of 0.05 or less in 1 to 6.5 %.
 
     Args:
         scores: Scores of accepted trials.

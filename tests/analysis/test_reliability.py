@@ -60,6 +60,15 @@ def test_the_error_of_a_mean_by_hand():
     assert df.item() == pytest.approx(0.06**2 / (0.08**2 / 2 + 0.02**2 / 2))
 
 
+def test_rounding_does_not_decide_how_sure_an_interval_is():
+    # One odd trial: mean squares of needles, cells and trials are equal.
+    for odd in (0.8, 0.7, 0.1 + 0.2):
+        scores, table = grid_scores([[1.0] * 10] * 11 + [[1.0] * 9 + [odd]])
+        found = crossed_moments(scores, table)
+        assert (found.needle.item(), found.cell.item()) == (0, 0)
+        assert found.error()[1].item() < 3  # of 119, were the trials pooled
+
+
 def test_gaps_in_the_grid_leave_the_components_unbiased():
     # Henderson's method 1 on half of a grid of 12 x 10, 300 heads.
     rng = np.random.default_rng(0)
