@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from tolerances import double_rounding
 
 from rh_lens.evaluation import (
     difference_interval,
@@ -29,7 +30,7 @@ def test_more_prompts_of_the_same_needles_are_no_more_needles():
     assert mean_interval([1.0] * 48, NEEDLES) == mean_interval([1.0] * 12, range(12))
     whole = np.repeat([1.0] * 9 + [0.0] * 3, 4)
     assert mean_interval(whole, NEEDLES) == pytest.approx(
-        mean_interval([1.0] * 9 + [0.0] * 3, range(12)), abs=1e-12
+        mean_interval([1.0] * 9 + [0.0] * 3, range(12)), abs=double_rounding(48)
     )
 
 
