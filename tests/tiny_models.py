@@ -29,7 +29,8 @@ _COMMON = {
     "eos_token_id": 1,
     "pad_token_id": 1,
 }
-_GQA = {"num_key_value_heads": 2, "head_dim": 8}
+# Rotary positions, so that prompts may be longer than those of the learned ones.
+_GQA = {"num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 2048}
 _EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2}
 # Untied embeddings: tied random ones repeat the last token for ever.
 _GEMMA = {"sliding_window": WINDOW, "query_pre_attn_scalar": 8, "tie_word_embeddings": False}
@@ -118,6 +119,7 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
         "deepseek_v3",
         {
             "num_key_value_heads": 4,
+            "max_position_embeddings": 2048,
             "q_lora_rank": 16,
             "kv_lora_rank": 16,
             "qk_rope_head_dim": 4,
@@ -131,7 +133,10 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
             "first_k_dense_replace": 1,
         },
     ),
-    "yarn": ("llama", {**_GQA, "rope_parameters": _rope("yarn")}),
+    "yarn": (
+        "llama",
+        {**_GQA, "max_position_embeddings": 256, "rope_parameters": _rope("yarn")},
+    ),
 }
 # Frequencies depend on the length from 32 tokens on, fewer than any test prompt has.
 LENGTH_DEPENDENT: dict[str, tuple[str, dict[str, Any]]] = {

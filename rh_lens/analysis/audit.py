@@ -18,7 +18,7 @@ from rh_lens.analysis.duplicates import (
     repetition,
 )
 from rh_lens.analysis.sparsity import require_thresholds, set_change
-from rh_lens.detection import RetrievalScores, ScoreSource, exact_mean, require_scores
+from rh_lens.detection import RetrievalScores, ScoreSource, require_scores
 from rh_lens.heads import Head
 from rh_lens.representation import short_repr
 
@@ -189,25 +189,32 @@ def _effects(
         "all three": cut[new & ~zero],
     }
     mean = scores.mean()
+    # Each table's mean is taken once, not for every threshold.
+    tables = {name: _table(values) for name, values in corrected.items()}
     rows = []
     for threshold in thresholds:
         given = scores.heads(threshold)
-        for correction, values in corrected.items():
-            change = (exact_mean(values) - mean).abs().nan_to_num(nan=-1.0).max()
-            heads = _heads(values, threshold)
+        for correction, table in tables.items():
+            heads = [] if table is None else table.heads(threshold)
             row = {
                 "threshold": threshold,
                 "correction": correction,
-                "n_samples": len(values),
-                "largest_change": float(change) if change >= 0 else float("nan"),
+                "n_samples": len(corrected[correction]),
+                "largest_change": math.nan if table is None else _largest_change(table, mean),
                 "n": len(heads),
             }
             rows.append(row | set_change(given, heads))
     return pd.DataFrame(rows)
 
 
-def _heads(values: Float[Tensor, "sample layer head"], threshold: float) -> list[Head]:
-    """Retrieval heads over some samples; none without a sample."""
+def _table(values: Float[Tensor, "sample layer head"]) -> RetrievalScores | None:
+    """Scores of some samples; None without a sample."""
     if not len(values):
-        return []
-    return RetrievalScores(values, "corrected", tuple(range(len(values)))).heads(threshold)
+        return None
+    return RetrievalScores(values, "corrected", tuple(range(len(values))))
+
+
+def _largest_change(table: RetrievalScores, mean: Float[Tensor, "layer head"]) -> float:
+    """Largest change of a mean; NaN where no head has both."""
+    change = (table.mean() - mean).abs().nan_to_num(nan=-1.0).max()
+    return float(change) if change >= 0 else math.nan
