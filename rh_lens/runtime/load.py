@@ -1,51 +1,116 @@
-"""Booting a TransformerBridge by name."""
+"""Booting a TransformerBridge by name, or from a model in memory."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from os import PathLike, fspath
+from typing import Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from rh_lens.checks import require_choice, require_whole_number
 from rh_lens.runtime.architecture import require_supported
 from rh_lens.runtime.bridge import Bridge
 from rh_lens.runtime.device import require_device
 
 
 def load_model(
-    name: str,
+    model: str | PathLike[str] | PreTrainedModel,
     *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
     device: str | torch.device | None = None,
-    dtype: torch.dtype = torch.float32,
+    device_map: str | Mapping[str, str | int] | None = None,
+    dtype: torch.dtype | None = None,
+    n_ctx: int | None = None,
     revision: str | None = None,
     progress: bool = True,
+    **boot_options: Any,
 ) -> Bridge:
-    """A TransformerBridge of a model from the Hugging Face hub or from a folder, ready to answer.
+    """A TransformerBridge of a model from the hub, from a folder or in memory, ready to answer.
 
     Args:
-        name: Hub name such as "mistralai/Mistral-7B-v0.1", or a folder with model and tokenizer.
-        device: None takes an accelerator if there is one.
-        dtype: Precision of the weights.
+        model: Hub name such as "mistralai/Mistral-7B-v0.1"; a folder with model and tokenizer; or a
+            Hugging Face model in memory, quantised ones too. The bridge changes that one in place.
+        tokenizer: Needed for a model in memory; otherwise the model's own if None.
+        device: Where to put all of it. None takes an accelerator if there is one, and leaves a
+            model in memory where it is.
+        device_map: Several devices, as `transformers` names them ("auto", "balanced", a mapping);
+            not together with `device`.
+        dtype: Precision of the weights. None: float32, or that of the model in memory.
+        n_ctx: Context window in tokens, in place of the configuration's.
         revision: Commit, tag or branch on the hub.
         progress: Whether to show how far the weights are loaded.
+        boot_options: What else `TransformerBridge.boot_transformers` takes, such as `max_memory`
+            or `trust_remote_code`.
 
     Raises:
         OSError: There is no such model, or the hub cannot be reached.
-        ValueError: There is no such device, or the architecture can't be searched: see
-            `require_supported`.
+        TypeError: A model in memory has no tokenizer.
+        ValueError: There is no such device or option, two options exclude each other, or the
+            architecture can't be searched: see `require_supported`.
     """
-    if device is not None:
-        device = require_device(device)
+    _require_options(device, device_map, n_ctx)
     # Imported here because that takes several seconds.
     from transformer_lens.model_bridge import TransformerBridge
+
+    boot = TransformerBridge.boot_transformers
+    for name in boot_options:
+        require_choice("an option of load_model", name, inspect.signature(boot).parameters)
+    options = {"tokenizer": tokenizer, "device_map": device_map, "n_ctx": n_ctx, **boot_options}
+    if isinstance(model, PreTrainedModel):
+        name = _prepare(model, tokenizer, device, dtype)
+        options |= {"hf_model": model, "dtype": model.dtype}
+    else:
+        name = fspath(model)
+        _require_supported_config(name, revision)
+        options |= {"device": device, "dtype": dtype or torch.float32, "revision": revision}
+    with nullcontext() if progress else without_progress_bars():
+        return boot(name, **options).eval()
+
+
+def _require_options(
+    device: str | torch.device | None,
+    device_map: str | Mapping[str, str | int] | None,
+    n_ctx: int | None,
+) -> None:
+    if device is not None:
+        require_device(device)
+    if device is not None and device_map is not None:
+        raise ValueError(
+            f"Expected device or device_map; found both, {str(device)!r} and {device_map!r}. Leave "
+            "one of them out."
+        )
+    if n_ctx is not None:
+        require_whole_number("n_ctx", n_ctx, at_least=1)
+
+
+def _prepare(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    device: str | torch.device | None,
+    dtype: torch.dtype | None,
+) -> str:
+    """The name of a model in memory, which is moved to where it is wanted."""
+    if tokenizer is None:
+        raise TypeError(
+            f"Expected a tokenizer beside a model in memory, a {type(model).__name__}; found none. "
+            "Pass tokenizer=AutoTokenizer.from_pretrained(...)."
+        )
+    require_supported(model.config)
+    model.config.architectures = model.config.architectures or [type(model).__name__]
+    if device is not None or dtype is not None:
+        # TransformerLens notes the device of a model in memory and does not move it.
+        model.to(device=device, dtype=dtype)
+    return model.config.name_or_path or type(model).__name__
+
+
+def _require_supported_config(name: str, revision: str | None) -> None:
     from transformers import AutoConfig
 
     # TransformerLens knows names of its own, which Hugging Face does not.
     with suppress(OSError):
         require_supported(AutoConfig.from_pretrained(name, revision=revision))
-    with nullcontext() if progress else without_progress_bars():
-        bridge = TransformerBridge.boot_transformers(
-            name, device=device, dtype=dtype, revision=revision
-        )
-    return bridge.eval()
 
 
 @contextmanager

@@ -58,7 +58,9 @@ def _as_tensor(prompt: object) -> Tensor:
 
 def _require_known(model: Bridge, tokens: Int[Tensor, "pos"]) -> None:
     """Refuse ids that the embedding lacks."""
-    n_known = model.original_model.get_input_embeddings().weight.shape[0]
+    # TransformerLens's own models (boot_native) do not name their embedding.
+    embedding = getattr(model.original_model, "get_input_embeddings", lambda: None)()
+    n_known = model.cfg.d_vocab if embedding is None else len(embedding.weight)
     wrong = tokens[(tokens < 0) | (tokens >= n_known)]
     if len(wrong):
         raise ValueError(

@@ -151,3 +151,38 @@ def test_what_needs_a_cache_refuses_a_native_model(native):
     for case in cases:
         with pytest.raises(ValueError, match="Expected 'native' to return a KV cache"):
             case()
+
+
+def test_a_model_in_memory_answers_like_one_from_its_folder(folder, tiny_tokenizer):
+    path = folder("llama")
+    inside = AutoModelForCausalLM.from_pretrained(path)
+    inside.config.architectures = None
+    bridge = load_model(inside, tokenizer=tiny_tokenizer, dtype=torch.float64, device="cpu")
+    assert bridge.original_model is inside
+    assert {weight.dtype for weight in inside.parameters()} == {torch.float64}
+    tokens = torch.arange(5, 20)[None]
+    by_name = load_model(path, device="cpu", dtype=torch.float64, progress=False)
+    assert torch.equal(bridge(tokens), by_name(tokens))
+
+
+def test_the_context_window_can_be_set(folder):
+    bridge = load_model(folder("llama"), device="cpu", n_ctx=100, progress=False)
+    assert bridge.cfg.n_ctx == 100
+
+
+def test_a_device_map_places_the_model(folder):
+    bridge = load_model(folder("llama"), device_map={"": "cpu"}, progress=False)
+    assert {weight.device.type for weight in bridge.original_model.parameters()} == {"cpu"}
+
+
+def test_options_that_are_wrong_are_refused_before_loading(tmp_path):
+    nowhere = tmp_path / "not looked at"
+    with pytest.raises(ValueError, match="device or device_map; found both"):
+        load_model(nowhere, device="cpu", device_map="auto")
+    with pytest.raises(ValueError, match=r"found 'max_memry'. Did you mean 'max_memory'\?"):
+        load_model(nowhere, max_memry={0: "10GiB"})
+    with pytest.raises(ValueError, match="n_ctx to be a whole number of 1 or more; found 0"):
+        load_model(nowhere, n_ctx=0)
+    config = AutoConfig.for_model("llama", **CONFIG)
+    with pytest.raises(TypeError, match="Expected a tokenizer beside a model in memory"):
+        load_model(AutoModelForCausalLM.from_config(config))
