@@ -7,16 +7,24 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from rh_lens.cli import ablate, audit, bench, compare, detect, merge
+from rh_lens.cli.terminated import TerminatedError, sigterm_raises
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0 done, 1 no result, 2 bad input, 130 stopped."""
+    """Run the command; returns its exit code.
+
+    0 done, 1 no result, 2 bad input, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.
+    """
     args = _parser().parse_args(arguments)
     try:
-        return int(args.run(args))
+        with sigterm_raises():
+            return int(args.run(args))
     except (ValueError, TypeError, OSError) as error:
         print(f"rh-lens: error: {_one_line(error)}", file=sys.stderr)
         return 2
+    except TerminatedError:
+        print("rh-lens: stopped by SIGTERM", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("rh-lens: stopped", file=sys.stderr)
         return 130

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from rh_lens.cli import options
+from rh_lens.cli.inputs import require_not_an_input
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -34,11 +35,15 @@ def _run(args: argparse.Namespace) -> int:
     from rh_lens.analysis import audit_scores, measure_sparsity
     from rh_lens.views import describe_audit
 
+    out = args.out
+    if out and (out.is_dir() or not out.suffix):
+        out = out / "audit.json"
+    if out:
+        require_not_an_input(out, [args.scores])
     scores = options.read_scores(args.scores)
     audit = audit_scores(scores, thresholds=args.thresholds)
     print(describe_audit(audit, measure_sparsity(scores, threshold=min(args.thresholds))))
-    if args.out:
-        out = args.out if args.out.suffix else args.out / "audit.json"
+    if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(audit.to_record(), indent=2) + "\n", encoding="utf-8")
         print(f"\nSaved in {out}")

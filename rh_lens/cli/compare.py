@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rh_lens.cli import options
+from rh_lens.cli.inputs import require_not_an_input
 
 if TYPE_CHECKING:
     from rh_lens.detection import RetrievalScores
@@ -44,6 +45,8 @@ def _run(args: argparse.Namespace) -> int:
     from rh_lens.analysis import compare_scores
     from rh_lens.views import describe_comparison, describe_results
 
+    if args.out:
+        require_not_an_input(args.out, [_name_and_path(result)[1] for result in args.results])
     results, n_kv_heads = _read(args.results, args.kv_heads)
     print(describe_results(results, threshold=args.threshold))
     comparisons = [

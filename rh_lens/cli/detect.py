@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 SCORES = ("position", "token-set", "event", "teacher-forced", "fed-attention", "attention-mass")
 
+ONE_PROCESS = (
+    "accelerate starts one process on CPUs, whatever --num_processes says. For two: torchrun "
+    "--nproc-per-node 2 -m rh_lens detect --out DIR ..., or two commands with --shard 1/2 and "
+    "--shard 2/2."
+)
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
@@ -34,7 +40,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="DIR", help="run folder; default: a new one in rh_lens_runs. "
         "A run that was stopped there goes on")  # fmt: skip
     add("--shard", metavar="I/N", help="answer part I of N, in DIR/shard-I-of-N; rh-lens merge "
-        "joins them. Under accelerate launch, each process takes its own")  # fmt: skip
+        "joins them. Under torchrun, or accelerate launch on GPUs, each process takes its own. On "
+        "CPUs accelerate starts only one: use torchrun --nproc-per-node 2 -m rh_lens detect ..., "
+        "or give --shard 1/2 and --shard 2/2 to two commands")  # fmt: skip
     add("--save-prompts", action="store_true", help="keep the prompts' token ids in trials.jsonl")
     add("--compat", choices=["official"], help="score as the published code does, for comparison")
     add("--quiet", action="store_true", help="no progress bar")
@@ -44,6 +52,8 @@ def _run(args: argparse.Namespace) -> int:
     from rh_lens.prompts import load_haystack, load_template
 
     shard = options.shard_of(args)
+    if shard is None and options.is_launched_alone():
+        print(ONE_PROCESS, file=sys.stderr)
     if args.compat and shard:
         raise ValueError(
             f"Expected one process for --compat {args.compat}; found shard {shard}. Leave out "
@@ -106,11 +116,11 @@ def _detect(
             _say_what_is_there(run)
             with _saying_where_to_go_on(run):
                 run.detect(progress=not args.quiet and (shard is None or shard.number == 1))
-            if shard:
-                print(f"Shard {shard}: {len(run.done)} prompts are answered, in {out}")
-                print(f"When all shards have ended: rh-lens merge {args.out}")
-                return 0
-            result = run.finish()
+                if shard:
+                    print(f"Shard {shard}: {len(run.done)} prompts are answered, in {out}")
+                    print(f"When all shards have ended: rh-lens merge {args.out}")
+                    return 0
+                result = run.finish()
     except NoAcceptedTrialsError as error:
         print(f"rh-lens: no result: {error}\nThe trials are in {out}", file=sys.stderr)
         return 1
@@ -128,11 +138,15 @@ def _say_what_is_there(run: "RunFolder") -> None:
 
 @contextmanager
 def _saying_where_to_go_on(run: "RunFolder") -> Iterator[None]:
-    """Context that says so when it is left by an error or by Ctrl-C."""
+    """Context that says so when it is left by an error, by Ctrl-C or by SIGTERM."""
+    from rh_lens.detection import NoAcceptedTrialsError
+
     try:
         yield
+    except NoAcceptedTrialsError:
+        raise
     except BaseException:
-        if run.missing:
+        if run.done:
             print(f"{_progress(run)}; the same command with this --out goes on.", file=sys.stderr)
         raise
 

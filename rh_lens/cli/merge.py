@@ -9,7 +9,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.description = (
         "Join run folders of one run, such as the shards of rh-lens detect --shard, into one: the "
-        "trials of all, with events and scores over all."
+        "trials of all, with events and scores over all. The parts are left as they are, so that a "
+        "merge that was interrupted can be repeated."
     )
     parser.set_defaults(run=_run)
     add = parser.add_argument
@@ -17,12 +18,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="DIR", help="folder for the whole run; default: the one that "
         "holds the shards")  # fmt: skip
     add("--partial", action="store_true", help="prompts may be missing; detect --out goes on there")
-    add("--recover", action="store_true", help="take what is whole in damaged folders")
+    add("--recover", action="store_true", help="take what is whole in damaged folders, also "
+        "without run.json")  # fmt: skip
 
 
 def _run(args: argparse.Namespace) -> int:
     from rh_lens.detection import NoAcceptedTrialsError
-    from rh_lens.records import merge_runs
+    from rh_lens.records import holds_one_run, merge_runs
     from rh_lens.views import summarise
 
     if args.out is None and len(args.runs) > 1:
@@ -30,7 +32,7 @@ def _run(args: argparse.Namespace) -> int:
             f"Expected --out for {len(args.runs)} folders; found none. Name a new folder, or give "
             "the one folder that holds all shards."
         )
-    if args.out is None and (args.runs[0] / "run.json").exists():
+    if args.out is None and holds_one_run(args.runs[0]):
         raise ValueError(
             f"Expected a folder of shards; found one run in {str(args.runs[0])!r}, which needs no "
             "merging. Name a new folder with --out to take what is there with --partial."
@@ -39,7 +41,7 @@ def _run(args: argparse.Namespace) -> int:
     run = merge_runs(args.runs, out, partial=args.partial, recover=args.recover)
     for part in run.description["merged"]:
         for damage in part["damage"]:
-            print(f"left out, damaged in {part['path']}: {damage}", file=sys.stderr)
+            print(f"damaged in {part['path']}, the rest is taken: {damage}", file=sys.stderr)
     count = run.accounting()
     if count["open"]:
         print(f"{count['open']} of {count['prompts']} prompts are missing", file=sys.stderr)

@@ -133,11 +133,12 @@ def build_prompts(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         prompts = grid(args.max_new_tokens or room_for_answers(()))
+    room = args.max_new_tokens or room_for_answers(prompts)
+    if max(args.lengths) + room > model.cfg.n_ctx:
+        return grid(room)
     for warning in caught:
         print(f"rh-lens: {warning.message}", file=sys.stderr)
-    room = args.max_new_tokens or room_for_answers(prompts)
-    fits = max(args.lengths) + room <= model.cfg.n_ctx
-    return prompts if fits else grid(room)
+    return prompts
 
 
 def stop_rule(args: argparse.Namespace, model: "Bridge") -> "StopRule | None":
@@ -189,10 +190,10 @@ def read_scores(path: str | Path) -> "RetrievalScores":
 
     Raises:
         DamagedRunError: The run is damaged.
-        NoAcceptedTrialsError: The run has no scores.
         OSError: There is no such file or folder.
-        ValueError: The run is not over, or the file is malformed.
+        ValueError: The run is not over or has no scores, or the file is malformed.
     """
+    from rh_lens.detection import NoAcceptedTrialsError
     from rh_lens.records import load_run, read_head_scores
 
     path = Path(path)
@@ -206,7 +207,10 @@ def read_scores(path: str | Path) -> "RetrievalScores":
             f"{count['open'] + count['failed']} of {count['prompts']} prompts to answer. Go on "
             "with the command that began it, or take what is there: rh-lens merge --partial."
         )
-    return run.scores
+    try:
+        return run.scores
+    except NoAcceptedTrialsError as error:
+        raise ValueError(f"Expected scores in {str(path)!r}; found none. {error}") from error
 
 
 def shard_of(args: argparse.Namespace) -> "Shard | None":
@@ -220,7 +224,7 @@ def shard_of(args: argparse.Namespace) -> "Shard | None":
     from rh_lens.records import Shard
 
     shard = Shard(1, 1)
-    if args.shard:
+    if args.shard is not None:
         shard = Shard.parse(args.shard)
     elif is_launched():
         shard = Shard(int(os.environ["RANK"]) + 1, int(os.environ["WORLD_SIZE"]))
@@ -242,6 +246,11 @@ def own_device(args: argparse.Namespace) -> str | None:
     if is_launched() and names_gpus and torch.cuda.is_available():
         return f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     return args.device
+
+
+def is_launched_alone() -> bool:
+    """Whether accelerate has started this one process because it is to run on CPUs."""
+    return os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and not is_launched()
 
 
 def is_launched() -> bool:

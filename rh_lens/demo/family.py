@@ -18,7 +18,7 @@ from rh_lens.demo.architecture import MAX_LENGTH, VOCABULARY, new_model
 from rh_lens.demo.curriculum import PEAK_LEARNING_RATE, Stage
 from rh_lens.demo.family_scores import score_member, write_member
 from rh_lens.demo.tokenizer import train_tokenizer
-from rh_lens.demo.train import Trainer, save_weights, train
+from rh_lens.demo.train import Trainer, go_on, save_weights, train
 from rh_lens.prompts.template import BASE_TEMPLATE, Template
 
 BASE = (
@@ -92,9 +92,7 @@ def train_member(
         template=member.template,
         peak_learning_rate=CONTINUED_LEARNING_RATE if member.parent else PEAK_LEARNING_RATE,
     )
-    checkpoint = folder / "checkpoint.pt"
-    if checkpoint.exists():
-        trainer.load(checkpoint)
+    go_on(trainer, folder)
     train(trainer, folder)
     save_weights(trainer, folder / "weights")
 

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from rh_lens.demo.architecture import MAX_LENGTH, VOCABULARY, new_model
+from rh_lens.demo.checkpoint import read_checkpoint, write_checkpoint
 from rh_lens.demo.curriculum import (
     CURRICULUM,
     PEAK_LEARNING_RATE,
@@ -28,7 +29,9 @@ from rh_lens.demo.head_dropout import HeadDropout
 from rh_lens.demo.loss import batch_loss
 from rh_lens.demo.tokenizer import train_tokenizer
 from rh_lens.prompts.template import BASE_TEMPLATE, Template
+from rh_lens.records.files import open_to_append
 
+CHECKPOINT = "checkpoint.safetensors"
 STEPS_PER_CHECKPOINT = 500
 STEPS_PER_LOG = 100
 
@@ -92,34 +95,33 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
-        state = {
-            "seed": self.seed,
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "rng": self.rng.getstate(),
-            "torch_rng": torch.get_rng_state(),
-        }
-        torch.save(state, path.with_suffix(".new"))
-        path.with_suffix(".new").replace(path)
+        weights = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        write_checkpoint(
+            path,
+            values={"seed": self.seed, "step": self.step, "rng": self.rng.getstate()},
+            tensors={**weights, "torch_rng": torch.get_rng_state()},
+            optimizer=self.optimizer,
+        )
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint.
 
         Raises:
-            ValueError: It belongs to a run with another seed.
+            ValueError: It belongs to a run with another seed, or is no checkpoint.
         """
-        state = torch.load(path, weights_only=False)
-        if state["seed"] != self.seed:
+        values, tensors, moments = read_checkpoint(path)
+        if values["seed"] != self.seed:
             raise ValueError(
-                f"Expected a checkpoint of seed {self.seed}; {path} has seed {state['seed']}. "
+                f"Expected a checkpoint of seed {self.seed}; {path} has seed {values['seed']}. "
                 "Give that seed or another --out."
             )
-        self.step = state["step"]
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.rng.setstate(state["rng"])
-        torch.set_rng_state(state["torch_rng"])
+        self.step = values["step"]
+        torch.set_rng_state(tensors.pop("torch_rng"))
+        weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
+        self.model.load_state_dict(weights)
+        self.optimizer.load_state_dict(moments)
+        version, state, gauss = values["rng"]
+        self.rng.setstate((version, tuple(state), gauss))
 
 
 def train(trainer: Trainer, folder: Path) -> None:
@@ -134,11 +136,27 @@ def train(trainer: Trainer, folder: Path) -> None:
             means = {key: float(np.mean([entry[key] for entry in log])) for key in log[0]}
             bar.set_postfix({key: f"{value:.3f}" for key, value in means.items()})
             length = stage_at(trainer.step - 1, trainer.curriculum).length
-            with (folder / "training_log.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": trainer.step, "length": length, **means}) + "\n")
+            line = json.dumps({"step": trainer.step, "length": length, **means}) + "\n"
+            with open_to_append(folder / "training_log.jsonl") as file:
+                file.write(line.encode())
             log.clear()
         if trainer.step % STEPS_PER_CHECKPOINT == 0 or last:
-            trainer.save(folder / "checkpoint.pt")
+            trainer.save(folder / CHECKPOINT)
+
+
+def go_on(trainer: Trainer, folder: Path) -> None:
+    """Have the trainer go on from the checkpoint in `folder`, if there is one.
+
+    Raises:
+        ValueError: It is none, of another seed, or of a version that wrote pickles.
+    """
+    if (folder / CHECKPOINT).exists():
+        trainer.load(folder / CHECKPOINT)
+    elif (folder / "checkpoint.pt").exists():
+        raise ValueError(
+            f"Expected {CHECKPOINT} in {str(folder)!r}; found checkpoint.pt, which is not read: a "
+            "pickle can run code. Move it away to begin anew, or choose another --out."
+        )
 
 
 def save_weights(trainer: Trainer, folder: Path) -> None:
@@ -159,9 +177,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(vocabulary=VOCABULARY, max_length=MAX_LENGTH, seed=args.seed)
     trainer = Trainer(tokenizer, new_model(args.seed).to(args.device), args.seed)
-    checkpoint = args.out / "checkpoint.pt"
-    if checkpoint.exists():
-        trainer.load(checkpoint)
+    go_on(trainer, args.out)
     train(trainer, args.out)
     save_weights(trainer, args.out / "weights")
     print(evaluate_and_describe(args.out / "weights"))

@@ -1,12 +1,13 @@
 """Results on disk: run folders, published formats, provenance."""
 
 from rh_lens.records.ablation_folder import AblationFolder, read_ablation_description
+from rh_lens.records.description import RUN_FILES
 from rh_lens.records.duo_attention import read_duo_attention, write_duo_attention
 from rh_lens.records.files import replacing
 from rh_lens.records.load import StoredRun, load_run
 from rh_lens.records.load_ablation import StoredAblation, load_ablation
 from rh_lens.records.log import DamagedRunError
-from rh_lens.records.merge import merge_runs
+from rh_lens.records.merge import holds_one_run, merge_runs
 from rh_lens.records.provenance import (
     config_sha256,
     describe_machine,
@@ -26,6 +27,7 @@ from rh_lens.records.trial_lines import trial_record
 from rh_lens.records.weights import weights_sha256
 
 __all__ = [
+    "RUN_FILES",
     "AblationFolder",
     "DamagedRunError",
     "RunFolder",
@@ -37,6 +39,7 @@ __all__ = [
     "deal_prompts",
     "describe_machine",
     "describe_model",
+    "holds_one_run",
     "load_ablation",
     "load_run",
     "merge_runs",

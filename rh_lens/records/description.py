@@ -8,10 +8,12 @@ from typing import Any, Literal, TypeAlias, get_args
 from rh_lens.detection import Trial
 from rh_lens.records.files import write_json
 from rh_lens.records.log import HEADS, TRIALS, DamagedRunError
-from rh_lens.records.outputs import output_hashes
+from rh_lens.records.outputs import OUTPUTS, output_hashes
 from rh_lens.records.shards import Shard
 
 RUN = "run.json"
+RUN_FILES = (RUN, TRIALS, HEADS, *OUTPUTS)
+"""Names of a run folder's files."""
 FORMAT = 2
 """Of run folders. 1 had no such number, and a key without answers and with a part of the weights.
 """
@@ -30,6 +32,8 @@ def read_description(folder: Path) -> dict[str, Any]:
         ValueError: It tells of something else than trials, or is of a later format.
     """
     try:
+        if (folder / RUN).is_fifo():  # which would be waited for
+            raise OSError("a pipe")
         description = dict(json.loads((folder / RUN).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError) as error:
         problem = f"{RUN} can't be read ({type(error).__name__}: {str(error)[:200]})"

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rh_lens.records.files import open_to_append, replacing, sync_folder
@@ -39,9 +40,9 @@ class DamagedRunError(ValueError):
         shown = "; ".join(damage[:5]) + (f"; and {len(damage) - 5} more" if damage[5:] else "")
         super().__init__(
             f"Expected the run in {str(folder)!r} to be whole; found damage: {shown}. Copy the "
-            "folder anew if you can. load_run(path, recover=True) reads the rest, and rh-lens "
-            f"merge {folder} --recover --partial --out NEW writes it to a new folder, where "
-            "rh-lens detect --out NEW goes on."
+            "folder anew if you can. load_run(path, recover=True) reads the rest, and "
+            f"rh-lens merge {quote(str(folder))} --recover --partial --out NEW writes it to a new "
+            "folder, where rh-lens detect --out NEW goes on."
         )
 
 
@@ -278,12 +279,12 @@ def _all_lines(folder: Path) -> tuple[tuple[list[bytes], bytes], tuple[list[byte
 
 def _lines(path: Path) -> tuple[list[bytes], bytes]:
     """Whole lines of a file, without their ends, and what follows the last one."""
-    *lines, rest = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    *lines, rest = path.read_bytes().split(b"\n") if path.is_file() else [b""]
     return lines, rest
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _write(file: FileIO, line: bytes) -> None:

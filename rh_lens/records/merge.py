@@ -20,7 +20,7 @@ from rh_lens.records.files import remove_temporaries
 from rh_lens.records.going_on import require_no_other_files
 from rh_lens.records.load import StoredRun, load_run, stored_run
 from rh_lens.records.lock import lock_file
-from rh_lens.records.log import HEADS, DamagedRunError, Entry, read_log, write_log
+from rh_lens.records.log import HEADS, TRIALS, DamagedRunError, Entry, read_log, write_log
 from rh_lens.records.outputs import remove_outputs, write_events, write_scores
 from rh_lens.records.run_key import key_differences, key_sha256
 from rh_lens.records.shards import FOLDERS
@@ -81,6 +81,14 @@ def merge_runs(
     out.mkdir(parents=True, exist_ok=True)
     with _alone_in(out):
         return _write(out, whole, in_order, is_whole=not missing)
+
+
+def holds_one_run(folder: str | Path) -> bool:
+    """Whether a folder is a run of its own: no folder of shards, also where they were merged."""
+    folder = Path(folder)
+    if not ((folder / RUN).exists() or (folder / TRIALS).exists()):
+        return False
+    return _merge_there(folder) is None or not any(folder.glob(FOLDERS))
 
 
 def _write(

@@ -89,6 +89,11 @@ def require_same_weights(folder: Path, there: Mapping[str, Any], here: Mapping[s
     Raises:
         ValueError: They differ; the message names every field, with both values.
     """
+    if "weights_sha256" not in there:
+        raise ValueError(
+            f"Expected the run in {str(folder)!r} to say which weights it was made with; found one "
+            "of an earlier rh-lens, which hashed a part of them. Give its head_scores.json instead."
+        )
     old, new = ({field: one.get(field) for field in _WEIGHT_FIELDS} for one in (there, here))
     if differences := key_differences(old, new):
         raise ValueError(

@@ -10,6 +10,9 @@ from rh_lens.runtime import plan_prompts
 FOLDERS = "shard-*-of-*"
 """Names of the run folders of shards, as a pattern."""
 
+MAX_SHARDS = 1 << 16
+"""More processes than any machine room starts; dealing takes time and memory for each."""
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -20,13 +23,18 @@ class Shard:
         of: Number of parts.
 
     Raises:
-        ValueError: There is no such part.
+        ValueError: There is no such part, or there are over 65,536.
     """
 
     number: int
     of: int
 
     def __post_init__(self) -> None:
+        if self.of > MAX_SHARDS:
+            raise ValueError(
+                f"Expected {MAX_SHARDS} shards or fewer; found {self.of}. Each is a process that "
+                "loads the model: ask for as many as you start."
+            )
         if not 1 <= self.number <= self.of:
             raise ValueError(
                 f"Expected a shard from 1/{self.of} to {self.of}/{self.of}; found "
@@ -40,9 +48,11 @@ class Shard:
         Raises:
             ValueError: The text names none.
         """
-        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        match = re.fullmatch(r"([0-9]{1,12})/([0-9]{1,12})", text)
         if match is None:
-            raise ValueError(f"Expected a shard such as 2/8; found {text!r}. Write number/total.")
+            raise ValueError(
+                f"Expected a shard such as 2/8; found {text[:40]!r}. Write number/total."
+            )
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
@@ -70,10 +80,13 @@ def deal_prompts(prompts: Sequence[NeedlePrompt], n_shards: int) -> tuple[tuple[
         n_shards: Number of shards.
 
     Raises:
-        ValueError: `n_shards` is below 1.
+        ValueError: `n_shards` is below 1 or above 65,536.
     """
-    if n_shards < 1:
-        raise ValueError(f"Expected one shard or more; found {n_shards}. Ask for at least one.")
+    if not 1 <= n_shards <= MAX_SHARDS:
+        raise ValueError(
+            f"Expected 1 to {MAX_SHARDS} shards; found {n_shards}. Ask for as many as there are "
+            "processes."
+        )
     plan = plan_prompts([prompt.tokens for prompt in prompts])
     costs = {step.prompt: len(prompts[step.prompt].tokens) - step.n_shared for step in plan.steps}
     units = [(sum(costs[index] for index in unit), unit) for unit in plan.units]

@@ -1,5 +1,8 @@
 """Training on a curriculum of a few steps."""
 
+import os
+import shutil
+
 import pytest
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
@@ -9,7 +12,7 @@ from rh_lens.demo.architecture import new_model
 from rh_lens.demo.curriculum import Stage
 from rh_lens.demo.head_dropout import HeadDropout
 from rh_lens.demo.loss import answer_starts, exact_share
-from rh_lens.demo.train import Trainer, train
+from rh_lens.demo.train import Trainer, go_on, train
 
 TINY = (
     Stage(96, 2, 0.001, max_facts=1, repeated=0.5, drop_heads=0.0),
@@ -35,12 +38,12 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tokenizer, tmp_path):
     assert whole.n_steps == 6 + 4
     for _ in range(4):
         whole.train_step()
-    whole.save(tmp_path / "checkpoint.pt")
+    whole.save(tmp_path / "checkpoint.safetensors")
     resumed = make_trainer(tokenizer)
-    resumed.load(tmp_path / "checkpoint.pt")
+    resumed.load(tmp_path / "checkpoint.safetensors")
     assert resumed.step == 4
     first = [resumed.train_step() for _ in range(4)]
-    whole.load(tmp_path / "checkpoint.pt")
+    whole.load(tmp_path / "checkpoint.safetensors")
     assert [whole.train_step() for _ in range(4)] == first
     assert torch.equal(weights(resumed.model), weights(whole.model))
 
@@ -50,14 +53,62 @@ def test_a_run_writes_a_log_and_a_checkpoint(tokenizer, tmp_path):
     start = weights(trainer.model).detach().clone()
     train(trainer, tmp_path)
     assert (tmp_path / "training_log.jsonl").read_text().count("\n") == 1
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=False)["step"] == 10
+    again = make_trainer(tokenizer)
+    go_on(again, tmp_path)
+    assert again.step == 10
+    assert torch.equal(weights(again.model), weights(trainer.model))
     assert not torch.equal(weights(trainer.model), start)
 
 
 def test_a_checkpoint_of_another_seed_is_refused(tokenizer, tmp_path):
-    make_trainer(tokenizer, seed=0).save(tmp_path / "checkpoint.pt")
+    make_trainer(tokenizer, seed=0).save(tmp_path / "checkpoint.safetensors")
     with pytest.raises(ValueError, match="Expected a checkpoint of seed 1"):
-        make_trainer(tokenizer, seed=1).load(tmp_path / "checkpoint.pt")
+        make_trainer(tokenizer, seed=1).load(tmp_path / "checkpoint.safetensors")
+
+
+class Planted:
+    """What runs a program when it is unpickled."""
+
+    def __init__(self, witness):
+        self.witness = witness
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.witness),)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("checkpoint.safetensors", "found a file that is none"),
+        ("checkpoint.pt", "found checkpoint.pt, which is not read: a pickle can run code"),
+    ],
+)
+def test_a_planted_pickle_is_not_read(tokenizer, tmp_path, name, message):
+    planted = tmp_path / "planted.pt"
+    torch.save({"seed": 0, "planted": Planted(tmp_path / "it ran")}, planted)
+    shutil.copy(planted, tmp_path / name)
+    with pytest.raises(ValueError, match=message):
+        go_on(make_trainer(tokenizer), tmp_path)
+    assert not (tmp_path / "it ran").exists()
+    torch.load(planted, weights_only=False)  # as checkpoints once were read
+    assert (tmp_path / "it ran").exists()
+
+
+def test_links_in_the_folder_are_not_written_through(tokenizer, tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("checkpoint.safetensors", "checkpoint.new"):
+        (folder / name).symlink_to(mine)
+    trainer = make_trainer(tokenizer)
+    trainer.save(folder / "checkpoint.safetensors")
+    assert mine.read_text() == "mine"
+    assert not (folder / "checkpoint.safetensors").is_symlink()
+    (folder / "training_log.jsonl").symlink_to(mine)
+    with pytest.raises(ValueError, match=r"training_log\.jsonl is a link"):
+        train(trainer, folder)
+    assert mine.read_text() == "mine"
 
 
 def test_the_seed_chooses_the_weights_and_the_heads_that_lean():

@@ -14,7 +14,8 @@ import time
 import pytest
 from stored_runs import LOGS, assert_same_run
 
-from rh_lens.records import load_run, log
+from rh_lens.records import RUN_FILES, Shard, load_run, log, merge_runs
+from rh_lens.runtime import plan
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
@@ -104,39 +105,125 @@ def test_killed_at_twenty_random_times_again_and_again(made_up, undisturbed, tmp
     go_on(made_up, folder, undisturbed)
 
 
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
-def test_killed_before_steps_that_reach_the_disk(made_up, undisturbed, tmp_path, every):
-    """Steps are what a run syncs or renames: about twenty, from the first file to `finished`."""
-    places = [(os, "fsync"), (os, "replace"), (os, "rename"), (type(tmp_path), "replace")]
+def kill_before(step):
+    """Have this process killed before it opens, syncs, renames, removes or makes a file again."""
+    steps = iter(range(step + 1))
 
-    def kill_before(step):
-        steps = iter(range(step + 1))
+    def counted(function):
+        def call(*arguments, **options):
+            if next(steps) == step:
+                kill_self()
+            return function(*arguments, **options)
 
-        def counted(function):
-            def call(*arguments):
-                if next(steps) == step:
-                    kill_self()
-                return function(*arguments)
+        return call
 
-            return call
+    for name in ("open", "fsync", "replace", "rename", "unlink", "mkdir"):
+        setattr(os, name, counted(getattr(os, name)))
 
-        for module, name in places:
-            setattr(module, name, counted(getattr(module, name)))
 
-    for step in range(0, 60, every):
-        folder = tmp_path / str(step)
+EVERY_STEP = pytest.mark.parametrize("stride", [6, pytest.param(1, marks=pytest.mark.slow)])
 
-        def work(step=step, folder=folder):
+
+def kill_at_steps(stride, prepare, work, check, folder):
+    """Number of steps of some work in a folder, which was killed before each that is a multiple of
+    the stride, then checked."""
+    for step in range(0, 150, stride):
+        prepare(folder)
+
+        def work_and_die(step=step):
             kill_before(step)
-            made_up.write(folder)
+            work(folder)
 
-        how = ending(in_a_fork(work))
-        go_on(made_up, folder, undisturbed)
+        how = ending(in_a_fork(work_and_die))
+        assert how in [(signal.SIGKILL, None), (None, 0)]
+        check(folder)
         shutil.rmtree(folder)
         if how == (None, 0):
-            break
-    assert how == (None, 0)
-    assert step > 12
+            return step
+    raise AssertionError("it never ended by itself")
+
+
+@EVERY_STEP
+def test_killed_before_every_step_that_reaches_the_disk(stride, made_up, undisturbed, tmp_path):
+    """From the first file to `finished`."""
+    n_steps = kill_at_steps(
+        stride,
+        lambda folder: None,
+        made_up.write,
+        lambda folder: go_on(made_up, folder, undisturbed),
+        tmp_path / "run",
+    )
+    assert n_steps > 20
+
+
+@pytest.fixture
+def shards(made_up, tmp_path, monkeypatch):
+    """A folder of the run in two shards."""
+    monkeypatch.setattr(plan, "UNIT", 3)
+    for number in (1, 2):
+        shard = Shard(number, 2)
+        made_up.write(tmp_path / "shards" / shard.folder, shard=shard)
+    return tmp_path / "shards"
+
+
+def merge_again(made_up, undisturbed, paths, folder):
+    """What is there is whole, or refused as an interrupted merge; then the merge is repeated."""
+    if (folder / "run.json").exists():
+        if json.loads((folder / "run.json").read_text())["status"] == "merging":
+            for read in (load_run, made_up.write):
+                with pytest.raises(ValueError, match=r"a merge that was interrupted\. Repeat it"):
+                    read(folder)
+        else:
+            assert_same_run(folder, undisturbed)
+    for _ in range(2):
+        assert merge_runs(paths, folder).status == "finished"
+        assert_same_run(folder, undisturbed)
+    files = [file.name for file in folder.iterdir() if file.is_file()]
+    assert sorted(files) == sorted(RUN_FILES)
+
+
+@EVERY_STEP
+def test_a_merge_killed_before_every_step_is_repeated(
+    stride, made_up, undisturbed, shards, tmp_path
+):
+    n_steps = kill_at_steps(
+        stride,
+        lambda out: None,
+        lambda out: merge_runs([shards], out),
+        lambda out: merge_again(made_up, undisturbed, [shards], out),
+        tmp_path / "out",
+    )
+    assert n_steps > 20
+
+
+@EVERY_STEP
+def test_so_is_one_into_the_folder_of_the_shards(stride, made_up, undisturbed, shards, tmp_path):
+    n_steps = kill_at_steps(
+        stride,
+        lambda out: shutil.copytree(shards, out),
+        lambda out: merge_runs([out], out),
+        lambda out: merge_again(made_up, undisturbed, [out], out),
+        tmp_path / "out",
+    )
+    assert n_steps > 20
+
+
+@pytest.mark.parametrize("n_moments", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_merge_on_a_disk_that_is_full_at_any_byte_is_repeated(
+    made_up, undisturbed, shards, tmp_path, n_moments
+):
+    largest = (undisturbed / "heads.jsonl").stat().st_size
+    rng = random.Random(5)
+    for moment in range(n_moments):
+        folder, limit = tmp_path / str(moment), rng.randrange(largest)
+
+        def work(folder=folder, limit=limit):
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            merge_runs([shards], folder)
+
+        assert ending(in_a_fork(work)) == (None, 3)
+        merge_again(made_up, undisturbed, [shards], folder)
 
 
 @pytest.mark.parametrize("n_moments", [4, pytest.param(20, marks=pytest.mark.slow)])

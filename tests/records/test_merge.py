@@ -7,6 +7,7 @@ from stored_runs import RandomRun, assert_same_run
 
 from rh_lens.detection import NoAcceptedTrialsError
 from rh_lens.records import DamagedRunError, Shard, load_run, merge_runs
+from rh_lens.records.merge import _alone_in
 from rh_lens.runtime import plan
 
 N_TRIALS = 9
@@ -111,6 +112,55 @@ def test_a_used_folder_is_refused_before_anything_is_written(shards, undisturbed
     with pytest.raises(FileExistsError, match="Expected a new or empty folder for a run"):
         merge_runs(shards, undisturbed)
     assert sorted(path.name for path in undisturbed.iterdir()) == before
+
+
+@pytest.mark.parametrize("damage", ["lost", "empty", "broken"])
+def test_a_run_whose_description_is_lost_is_recovered_from_its_log(
+    made_up, undisturbed, tmp_path, damage
+):
+    folder = tmp_path / "run"
+    write_part(made_up, folder, range(6))
+    text = (folder / "run.json").read_text()
+    if damage == "lost":
+        (folder / "run.json").unlink()
+    else:
+        (folder / "run.json").write_text("" if damage == "empty" else text[:-9])
+    advice = rf"rh-lens merge {folder} --recover --partial --out NEW writes it to a new folder"
+    for open_it in (load_run, made_up.write, lambda path: merge_runs([path], tmp_path / "out")):
+        with pytest.raises(DamagedRunError, match=advice):
+            open_it(folder)
+    run = merge_runs([folder], tmp_path / "out", recover=True, partial=True)
+    assert (run.status, len(run.answered)) == ("partial", 6)
+    assert run.description["key"] == made_up.key
+    made_up.write(tmp_path / "out")
+    assert_same_run(tmp_path / "out", undisturbed)
+
+
+def test_a_run_without_any_description_names_what_is_missing(made_up, tmp_path):
+    write_part(made_up, tmp_path / "run", [0])
+    (tmp_path / "run" / "run.json").unlink()
+    log = (tmp_path / "run" / "heads.jsonl").read_bytes()
+    (tmp_path / "run" / "heads.jsonl").write_bytes(log.split(b"\n", 1)[1])
+    with pytest.raises(DamagedRunError, match=r"neither run\.json nor the first line of heads"):
+        merge_runs([tmp_path / "run"], tmp_path / "out", recover=True, partial=True)
+
+
+def test_a_merge_of_other_trials_is_not_written_over(shards, tmp_path):
+    merge_runs(shards[:2], tmp_path / "out", partial=True)
+    assert merge_runs(shards[:2], tmp_path / "out", partial=True).status == "partial"
+    with pytest.raises(FileExistsError, match="found a merge of other trials"):
+        merge_runs(shards, tmp_path / "out")
+    assert len(load_run(tmp_path / "out").answered) == 7
+
+
+def test_one_process_merges_at_a_time(shards, tmp_path):
+    (tmp_path / "out").mkdir()
+    with (
+        _alone_in(tmp_path / "out"),
+        pytest.raises(BlockingIOError, match="Expected no other process to write to the run"),
+    ):
+        merge_runs(shards, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_nothing_to_merge(tmp_path):

@@ -73,6 +73,9 @@ def test_a_shard_knows_its_prompts_and_its_folder():
         ("3/2", "Expected a shard from 1/2 to 2/2; found 3/2"),
         ("2", "Expected a shard such as 2/8; found '2'"),
         ("a/b", "Expected a shard such as 2/8; found 'a/b'"),
+        ("", "Expected a shard such as 2/8; found ''"),
+        ("1/1000000000", "Expected 65536 shards or fewer; found 1000000000. Each is a process"),
+        (f"1/{'9' * 9999}", "Expected a shard such as 2/8; found '1/9999"),
     ],
 )
 def test_a_shard_that_is_none_is_refused(text, message):
@@ -81,5 +84,7 @@ def test_a_shard_that_is_none_is_refused(text, message):
 
 
 def test_dealing_to_nobody_is_refused():
-    with pytest.raises(ValueError, match="Expected one shard or more; found 0"):
+    with pytest.raises(ValueError, match="Expected 1 to 65536 shards; found 0"):
         deal_prompts([make_prompt(torch.arange(4).tolist(), (1, 2))], 0)
+    with pytest.raises(ValueError, match="65536 shards; found 1000000000"):
+        deal_prompts([make_prompt(torch.arange(4).tolist(), (1, 2))], 10**9)
