@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rh_lens.detection import RetrievalScores
     from rh_lens.evaluation import AblationCurve
     from rh_lens.heads import Head
-    from rh_lens.prompts import Haystack, NeedlePrompt, Template
+    from rh_lens.prompts import NeedlePrompt, Template
     from rh_lens.runtime import Bridge, FwdHooks, StopRule
 
 OPERATORS = ("zero", "scale", "uniform", "mean")
@@ -126,7 +126,6 @@ def _ablate(
 ) -> None:
     """Answer what is missing in a folder, print what was found and save it."""
     from rh_lens.evaluation import ablation_curve, ablation_tables
-    from rh_lens.prompts import load_haystack
     from rh_lens.records import AblationFolder
     from rh_lens.runtime import stop_for_needles
 
@@ -159,8 +158,7 @@ def _ablate(
                 done=folder.done,
                 on_answers=keeping(folder),
             )
-            # Prose that neither the prompts nor the reference prompts hold, if it can be new.
-            fluency = _fluency(curve, model, load_haystack(args.haystack, seed=args.seed + 2))
+            fluency = _fluency(args, curve, model)
         tables = ablation_tables(curve, fluency, margin=args.margin)
         _print(scores, retrieval, args, tables)
         folder.finish(tables)
@@ -265,13 +263,16 @@ def _operator(
 
 
 def _fluency(
-    curve: "AblationCurve", model: "Bridge", haystack: "Haystack"
+    args: argparse.Namespace, curve: "AblationCurve", model: "Bridge"
 ) -> "pd.DataFrame | None":
     """Perplexity under the curve's conditions; None, and why, where it can't be measured."""
     from rh_lens.evaluation import perplexity
+    from rh_lens.prompts import load_haystack
 
+    # Prose that neither the prompts nor the reference prompts hold, where it can be written anew.
+    prose = load_haystack(args.haystack, seed=args.seed + 2)
     try:
-        return perplexity(model, haystack, curve.compared)
+        return perplexity(model, prose, curve.compared)
     except ValueError as error:
         print(f"rh-lens: no perplexity: {error}", file=sys.stderr)
         return None
