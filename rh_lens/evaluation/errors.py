@@ -38,8 +38,8 @@ needle's answer; `copied_length` tokens in the longest run that stands verbatim 
 if none; `copied_step` where that run begins in the answer, `copied_from` where in the prompt (its
 first occurrence), `copied_depth` the share of the haystack before it, `copied_text` what it says;
 `says_distractor` whether the text says a distractor's whole answer, `stands_in_haystack` whether
-all of it stands in a row in the haystack and is more than one ordinary word; `distractor` the
-answer of the distractor that was said, or else that the longest run begins in.
+all of it stands in a row in the haystack and is more than one ordinary word; `distractor` of a
+wrong extraction, the answer of the distractor that was said, or else that the run begins in.
 """
 
 
@@ -95,7 +95,11 @@ def classify_errors(
         ):
             said = result.tokens[condition, trial].tolist()
             traced = trace(parts, said, text, result.tokenizer)
-            found[row] = {"error": rules.error_type(text, len(said), traced), **traced}
+            error = rules.error_type(text, len(said), traced)
+            found[row] = {**traced, "error": error}
+            if error != "wrong extraction":
+                # A run of one token comes from anywhere.
+                found[row]["distractor"] = None
     errors = failed.join(pd.DataFrame.from_dict(found, orient="index"))
     errors = errors.reindex(columns=list(ERROR_COLUMNS)).astype(_DTYPES)
     if result.activity is None:

@@ -3,6 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Literal, TypeAlias, get_args
 
 from transformers import PreTrainedTokenizerBase
@@ -89,7 +90,8 @@ def build_grid(
             is to generate. Unchecked if None.
         allow_repeat: Whether a haystack that is too short starts again where it ends.
         haystack_offset: Haystack tokens to skip, back to the last sentence boundary.
-        n_distractors: How many of each needle's distractors to hide at most; None: all.
+        n_distractors: How many of each needle's distractors to hide, if it has as many. None: all
+            that have a boundary of their own, with a warning where a needle has more.
         inexact_spans: "drop" leaves out needles of which a token holds more than the answer at an
             end, white space apart, in any prompt; "keep" keeps them, `span_is_exact` tells.
 
@@ -127,10 +129,19 @@ def build_grid(
     built = [
         prompt
         for length in context_lengths
-        for prompt in _of_length(stage, hidden, length, requested, move=isinstance(depths, int))
+        for prompt in _of_length(
+            stage,
+            [
+                _fitting(stage, needle, length, all_of_them=n_distractors is not None)
+                for needle in hidden
+            ],
+            length,
+            requested,
+            move=isinstance(depths, int),
+        )
     ]
     prompts = distinct_prompts(built)
-    _say_how_many(prompts, context_lengths, requested, hidden)
+    _say_how_many(prompts, context_lengths, requested, hidden, n_distractors)
     return prompts if inexact_spans == "keep" else _with_exact_spans(prompts)
 
 
@@ -140,6 +151,24 @@ def distinct_prompts(prompts: Iterable[NeedlePrompt]) -> list[NeedlePrompt]:
     for prompt in prompts:
         found.setdefault((prompt.tokens_sha256, prompt.answer_span), prompt)
     return list(found.values())
+
+
+def _fitting(
+    stage: Stage, needle: HiddenNeedle, context_length: int, *, all_of_them: bool
+) -> HiddenNeedle:
+    """The needle with as many of its distractors as have sentence boundaries of their own."""
+    n_all = len(needle.distractors)
+    for n in [n_all] if all_of_them else range(n_all, 0, -1):
+        fewer = replace(needle, distractors=needle.distractors[:n])
+        if n == 0 or fewer.fits(stage, context_length):
+            return fewer
+    if not all_of_them:
+        return replace(needle, distractors=())
+    raise ValueError(
+        f"Expected room for needle {needle.needle.name} and {n_all} distractors, each between "
+        f"sentences of its own, at context_length={context_length}; found less. Ask for a longer "
+        "context, or for fewer with n_distractors."
+    )
 
 
 def _of_length(
@@ -155,13 +184,6 @@ def _of_length(
     for place, needle in enumerate(hidden):
         room = needle.room(stage, context_length)
         boundaries = stage.haystack_tokens.boundaries_within(stage.start, stage.start + room)
-        if len(boundaries) <= len(needle.distractors):
-            raise ValueError(
-                f"Expected {len(needle.distractors) + 1} sentence boundaries or more for needle "
-                f"{needle.needle.name} and its distractors at context_length={context_length}; "
-                f"found {len(boundaries)} in the {room} tokens of haystack. Ask for a longer "
-                "context, or for fewer with n_distractors."
-            )
         pairs = places_of_depths(depths, boundaries, room=room, start=stage.start, move=move)
         cells += [(depths.index(depth), place, boundary, boundaries) for depth, boundary in pairs]
     return [
@@ -182,8 +204,21 @@ def _say_how_many(
     context_lengths: Sequence[int],
     depths: Sequence[float],
     hidden: Sequence[HiddenNeedle],
+    n_distractors: int | None,
 ) -> None:
-    """Warn where there are fewer prompts than lengths, depths and needles make."""
+    """Warn of fewer prompts than lengths, depths and needles make, and of missing distractors."""
+    lacking = Counter(
+        prompt.context_length
+        for prompt in prompts
+        if len(prompt.distractor_spans) < len(prompt.needle.distractors[:n_distractors])
+    )
+    if lacking:
+        by_length = ", ".join(f"{n} at {length} tokens" for length, n in lacking.items())
+        warnings.warn(
+            f"Expected all distractors of each needle; found no room for some in {by_length}. "
+            "Ask for longer contexts, or for the same number everywhere with n_distractors.",
+            stacklevel=3,
+        )
     n_asked = len(context_lengths) * len(depths) * len(hidden)
     if len(prompts) == n_asked:
         return

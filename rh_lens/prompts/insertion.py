@@ -108,6 +108,15 @@ class HiddenNeedle:
     after: Int[Tensor, "pos"]
     distractors: tuple[Sentence, ...]
 
+    def fits(self, stage: Stage, context_length: int) -> bool:
+        """Whether needle and distractors have a sentence boundary each."""
+        try:
+            room = self.room(stage, context_length)
+        except ValueError:
+            return False
+        places = stage.haystack_tokens.boundaries_within(stage.start, stage.start + room)
+        return len(places) > len(self.distractors)
+
     def room(self, stage: Stage, context_length: int) -> int:
         """Haystack tokens that fit beside the longest forms: one at least.
 

@@ -1,5 +1,6 @@
 """Distractors: sentences of a needle's form with other answers, at other boundaries."""
 
+import warnings
 from itertools import pairwise
 
 import pytest
@@ -103,14 +104,35 @@ def test_fewer_can_be_asked_for(tokenizers: Tokenizers, haystack: Haystack, bese
         assert len(prompt.distractor_spans) == min(n, 3)
 
 
-def test_a_context_without_room_for_them_is_refused(
+def test_a_context_without_room_for_those_asked_for_is_refused(
     tokenizers: Tokenizers, haystack: Haystack, beset: Needle
 ):
-    tokenizer = tokenizers["byte_level"]
-    with pytest.raises(ValueError, match=r"for the needle, \d+ for 3 distractors, .* or fewer"):
-        build_prompt(tokenizer, haystack, beset, context_length=120, depth=0.5)
-    with pytest.raises(ValueError, match=r"Expected 4 sentence boundaries .* n_distractors"):
-        build_prompt(tokenizer, haystack, beset, context_length=190, depth=0.5)
+    for length in (120, 190):
+        with pytest.raises(
+            ValueError, match=r"Expected room .* and 3 distractors, .* n_distractors"
+        ):
+            build_prompt(
+                tokenizers["byte_level"],
+                haystack,
+                beset,
+                context_length=length,
+                depth=0.5,
+                n_distractors=3,
+            )
+
+
+def test_by_default_as_many_are_hidden_as_have_room_and_a_warning_says_so(
+    tokenizers: Tokenizers, haystack: Haystack, beset: Needle
+):
+    found = []
+    for length in (100, 190, 600):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            prompt = build_prompt(
+                tokenizers["byte_level"], haystack, beset, context_length=length, depth=0.5
+            )
+        found.append((len(prompt.distractor_spans), ["no room" in str(w.message) for w in caught]))
+    assert found == [(0, [True]), (2, [True]), (3, [])]
 
 
 def test_places_give_way_to_the_needle_only():

@@ -174,6 +174,17 @@ def test_evaluation_needles_are_twelve_about_other_things():
     assert sum(map(len, words)) == len(set().union(*words))
 
 
+def test_distractors_of_evaluation_needles_have_a_form_and_an_answer_of_their_own():
+    """Two each, of the needle's form: about something else, and no answer is a needle's."""
+    right = {word for needle in evaluation_needles() for word in content_words(needle)}
+    facts = [fact for needle in evaluation_needles() for fact in needle.distractors]
+    assert [len(needle.distractors) for needle in evaluation_needles()] == [2] * 12
+    assert len({fact.answer for fact in facts}) == 24
+    for fact in facts:
+        assert fact.text.endswith(f" {fact.answer}.")
+        assert not set(re.findall(r"[a-z0-9]+", fact.answer.lower())) & right
+
+
 def test_evaluation_needles_tell_what_they_are_about_and_then_the_answer():
     for needle in evaluation_needles():
         assert needle.text.endswith(f" {needle.answer}.")
