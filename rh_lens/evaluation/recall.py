@@ -104,6 +104,8 @@ class RecallResult:
     def grid(self, condition: str, metric: Metric = "recall") -> pd.DataFrame:
         """Mean of a metric by context length (rows) and requested depth (columns).
 
+        Real depths lie near the requested ones: `answers["depth"]` has them.
+
         Raises:
             ValueError: There is no such condition.
         """
@@ -237,7 +239,7 @@ def _judge(
     """One row of the answers."""
     tokens, answer = said.tokens.tolist(), prompt.answer_tokens.tolist()
     verdict = acceptance(said.text, tokens, prompt.needle, tokenizer, answer_tokens=answer)
-    text, wanted = _plain_text(said.text), _plain_text(prompt.needle.answer)
+    text, right = _plain_text(said.text), [_plain_text(answer) for answer in prompt.needle.answers]
     return {
         "condition": condition,
         "trial": trial,
@@ -246,8 +248,8 @@ def _judge(
         "requested_depth": prompt.requested_depth,
         "depth": prompt.depth,
         "recall": verdict.recall,
-        "exact": text.removesuffix(".") == wanted.removesuffix("."),
-        "contains": wanted in text,
+        "exact": text.removesuffix(".") in [wanted.removesuffix(".") for wanted in right],
+        "contains": any(wanted in text for wanted in right),
         "retrieved": verdict.accepted,
         "n_tokens": len(tokens),
         "stop_reason": said.stop_reason,

@@ -1,7 +1,11 @@
 """A detection run in a few lines of text."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from rh_lens.checks import require_type, require_whole_number
 from rh_lens.detection import RetrievalResult
+from rh_lens.prompts import NeedlePrompt
 
 _SHOWN_REJECTIONS = 5
 
@@ -24,10 +28,20 @@ def summarise(result: RetrievalResult, *, k: int = 10) -> str:
 
 
 def _trials(result: RetrievalResult) -> str:
-    rejected = result.rejected
+    rejected, prompts = result.rejected, [trial.prompt for trial in result.trials]
+    n_distinct = len(
+        {(p.tokens_sha256, p.answer_span, p.haystack_sha256, p.haystack_start) for p in prompts}
+    )
+    repeats = f" ({n_distinct} distinct: repeats are no samples)" * (n_distinct < len(prompts))
     lines = [
-        f"{len(result.trials)} prompts: {len(result.accepted)} accepted, {len(rejected)} rejected"
+        f"{len(prompts)} prompts{repeats}: {len(result.accepted)} accepted, "
+        f"{len(rejected)} rejected"
     ]
+    lines += _depths(prompts)
+    if n_inexact := sum(not prompt.span_is_exact for prompt in prompts):
+        lines.append(
+            f"  {n_inexact} answer spans hold more than the answer: a token reaches beyond"
+        )
     for trial in rejected[:_SHOWN_REJECTIONS]:
         prompt = trial.prompt
         place = f"trial {trial.index}, {prompt.context_length} tokens, depth {prompt.depth:.2f}"
@@ -35,6 +49,18 @@ def _trials(result: RetrievalResult) -> str:
     if len(rejected) > _SHOWN_REJECTIONS:
         lines.append(f"  ... and {len(rejected) - _SHOWN_REJECTIONS} more")
     return "\n".join(lines)
+
+
+def _depths(prompts: Sequence[NeedlePrompt]) -> list[str]:
+    """Prompts of each length and their real depths, each the mean over the needles."""
+    cells: dict[int, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for prompt in prompts:
+        cells[prompt.context_length][prompt.requested_depth].append(prompt.depth)
+    return [
+        f"  {length} tokens: {sum(map(len, depths.values()))} at depths "
+        + " ".join(f"{sum(real) / len(real):.2f}" for _, real in sorted(depths.items()))
+        for length, depths in sorted(cells.items())
+    ]
 
 
 def _top_heads(result: RetrievalResult, k: int) -> str:

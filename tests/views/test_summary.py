@@ -18,10 +18,13 @@ def result(llama, otter_prompt):
 
 def test_the_summary_counts_trials_heads_and_shares(result):
     lines = summarise(result, k=3).splitlines()
-    assert lines[0] == "8 prompts: 1 accepted, 7 rejected"
-    assert lines[1].startswith("  rejected (trial 1, 150 tokens, depth 0.")
-    assert "a grey boat" in lines[1]
-    assert lines[6] == "  ... and 2 more"
+    repeats = "(1 distinct: repeats are no samples)"
+    assert lines[0] == f"8 prompts {repeats}: 1 accepted, 7 rejected"
+    depth = f"{result.trials[0].prompt.depth:.2f}"
+    assert lines[1] == f"  150 tokens: 8 at depths {depth}"
+    assert lines[2].startswith(f"  rejected (trial 1, 150 tokens, depth {depth}")
+    assert "a grey boat" in lines[2]
+    assert lines[7] == "  ... and 2 more"
     assert "Top heads by position score" in lines
     assert lines[-2] == "score >= 0.1: 1 of 12 heads (8.3 %)"
     assert lines[-1] == "score = 0: 11 of 12 heads (91.7 %)"
