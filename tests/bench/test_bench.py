@@ -63,13 +63,15 @@ def test_memory_and_time_are_measured():
         assert run.megabytes is None or 195 < run.megabytes < 230
 
 
-def test_the_table_has_a_row_for_each_method_with_ratios(bundled, monkeypatch):
+@pytest.mark.parametrize("n_prompts", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_the_table_has_a_row_for_each_method_with_ratios(bundled, monkeypatch, n_prompts):
     model = bench_models_file.BenchModel("bundled", (128,), lambda: bundled, "accepted")
     monkeypatch.setattr(bench_table, "bench_models", lambda device, quick: [model])
+    monkeypatch.setattr(bench_table, "bench_prompts", lambda *a: bench_prompts(*a)[:n_prompts])
     (rows,) = run_benchmark(CPU, n_repeats=1, progress=False)
     assert [row.method for row in rows] == list("abcde")
     assert rows[0].ratio == (1.0, 1.0, 1.0)
-    assert [row.n_prompts for row in rows] == [5, 2, 2, 2, 5]
+    assert [row.n_prompts for row in rows] == [n_prompts, 2, 2, 2, n_prompts]
     assert all(row.same_tokens for row in rows)
     table = to_dataframe(rows)
     assert table["time / (a)"][0] == "1.00 (1.00-1.00)"
