@@ -77,9 +77,7 @@ def compare_scores(
         ValueError: There are fewer than two results, a number is out of range, or a result's
             key-value heads are missing (for `group_by`: not known) or do not divide its heads.
     """
-    _check_results(results)
-    if k is not None:
-        require_whole_number("k", k, at_least=1)
+    _check_results(results, k)
     require_number("p", p, above=0, below=1)
     require_number("level", level, above=0, below=1)
     require_whole_number("n_permutations", n_permutations, at_least=1, at_most=MAX_REPEATS)
@@ -255,7 +253,7 @@ def _group_scores(
     return found
 
 
-def _check_results(results: Mapping[str, RetrievalScores]) -> None:
+def _check_results(results: Mapping[str, RetrievalScores], k: int | None) -> None:
     require_type("results", results, Mapping, remedy="Pass a dict of scores by name.")
     if len(results) < 2:
         raise ValueError(
@@ -265,3 +263,7 @@ def _check_results(results: Mapping[str, RetrievalScores]) -> None:
     for name, scores in results.items():
         require_text("names of results", name)
         require_scores(scores, f"results[{shown(name)}]")
+    if k is not None:
+        fewest = min(scores.values[0].numel() for scores in results.values())
+        remedy = "Top sets hold no more heads than the smallest result has."
+        require_whole_number("k", k, at_least=1, at_most=fewest, remedy=remedy)

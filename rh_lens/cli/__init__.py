@@ -1,26 +1,36 @@
 """The `rh-lens` command: arguments, library calls, what is printed and saved."""
 
 # Nothing heavy is imported here or in the commands: `rh-lens --help` answers at once.
-import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from importlib.metadata import version
 
 from rh_lens.cli import ablate, audit, bench, compare, detect, merge
+from rh_lens.cli.arguments import Parser
+from rh_lens.cli.failures import end_quietly, explain
 from rh_lens.cli.terminated import TerminatedError, sigterm_raises
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code.
 
-    0 done, 1 no result, 2 bad input, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.
+    0 done, 1 no result, 2 bad input, 130 stopped by Ctrl-C, 141 nobody reads the output any more,
+    143 stopped by SIGTERM.
     """
-    args = _parser().parse_args(arguments)
     try:
+        args = _parser().parse_args(arguments)
         with sigterm_raises():
-            return int(args.run(args))
-    except (ValueError, TypeError, OSError) as error:
-        print(f"rh-lens: error: {_one_line(error)}", file=sys.stderr)
+            code = int(args.run(args))
+            sys.stdout.flush()
+        return code
+    except SystemExit as end:  # argparse has said why
+        return int(end.code or 0)
+    except BrokenPipeError:
+        return end_quietly()
+    except Exception as error:
+        if (text := explain(error)) is None:
+            raise
+        print(f"rh-lens: error: {text}", file=sys.stderr)
         return 2
     except TerminatedError:
         print("rh-lens: stopped by SIGTERM", file=sys.stderr)
@@ -30,15 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="rh-lens", description="Find the retrieval heads of a language model.")
+def _parser() -> Parser:
+    parser = Parser(prog="rh-lens", description="Find the retrieval heads of a language model.")
+    parser.add_argument("--version", action="version", version=f"rh-lens {version('rh-lens')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     detect.add(commands.add_parser("detect", help="score every head of a model"))
     merge.add(commands.add_parser("merge", help="join the shards of a run"))
@@ -47,7 +51,3 @@ def _parser() -> argparse.ArgumentParser:
     compare.add(commands.add_parser("compare", help="whether models share their heads"))
     bench.add(commands.add_parser("bench", help="time detection against plain generation"))
     return parser
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

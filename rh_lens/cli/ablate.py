@@ -7,8 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rh_lens.checks import MAX_SEED
 from rh_lens.cli import ablate_scores, options
 from rh_lens.cli.ablate_saving import draw, keeping, say_what_is_there, saying_where_to_go_on
+from rh_lens.cli.arguments import MAX_ENTRIES, number, numbers, path, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,18 +38,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.set_defaults(run=_run)
     add = parser.add_argument
-    add("scores", nargs="?", type=Path, metavar="SCORES", help="run folder or head_scores.json; "
+    add("scores", nargs="?", type=path, metavar="SCORES", help="run folder or head_scores.json; "
         "default: found anew, for the bundled model only")  # fmt: skip
     options.add_model(parser)
     options.add_prompts(parser)
-    parser.set_defaults(lengths=[256], depths=4)
+    parser.set_defaults(lengths="256", depths=4)
     add("--top", type=numbers, metavar="K,K,...", help="numbers of heads; default: those of "
         "0,1,2,5,10,20,50 that the model has, and three quarters and all of its retrieval "
         "heads")  # fmt: skip
-    add("--threshold", type=float, default=0.1, help="retrieval heads score this much or more; "
-        "they are no controls")  # fmt: skip
-    add("--controls", type=int, default=5, help="control draws for each K and match (default: "
-        "%(default)s)")  # fmt: skip
+    add("--threshold", type=number(at_least=0, at_most=1), default=0.1,
+        help="retrieval heads score this much or more; they are no controls")  # fmt: skip
+    add("--controls", type=whole(0, MAX_ENTRIES), default=5,
+        help="control draws for each K and match")  # fmt: skip
     add(
         "--match",
         type=matches,
@@ -56,32 +58,28 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="what controls "
         f"share with the top K, side by side: {', '.join(MATCHES)} (default: %(default)s)",
     )
-    add("--rankings", type=int, default=19, help="rankings drawn to test the heads by: p is at "
-        "least 1 / (rankings + 1), for any number of Ks (default: %(default)s)")  # fmt: skip
+    add("--rankings", type=whole(0, MAX_ENTRIES), default=19,
+        help="rankings drawn to test the heads by: p is at least 1 / (rankings + 1), for any "
+        "number of Ks (default: %(default)s)")  # fmt: skip
     add("--family", choices=FAMILIES, default="layer", help="inside what these rankings exchange "
         "heads (default: %(default)s)")  # fmt: skip
-    add("--control-seed", type=int, default=0, help="seed of the controls and rankings")
-    add("--margin", type=float, default=0.1, help="change in recall that does not matter, for the "
-        "equivalence test of the controls (default: %(default)s)")  # fmt: skip
+    add(
+        "--control-seed",
+        type=whole(0, MAX_SEED),
+        default=0,
+        help="seed of the controls and rankings",
+    )
+    add("--margin", type=number(above=0, below=1), default=0.1,
+        help="change in recall that does not matter, for the equivalence test of the "
+        "controls (default: %(default)s)")  # fmt: skip
     add("--operator", choices=OPERATORS, default="zero", help="default: %(default)s; mean: over "
         "prompts with the needles of detection")  # fmt: skip
-    add("--factor", type=float, default=0.5, help="of --operator scale (default: %(default)s)")
+    add("--factor", type=number(), default=0.5, help="of --operator scale (default: %(default)s)")
     add("--scope", choices=SCOPES, default="both", help="while the prompt is read, while the "
-        "answer is decoded, or both (the default)")  # fmt: skip
-    add("--out", type=Path, metavar="DIR", help="results; default: a new folder in rh_lens_runs. "
+        "answer is decoded, or both")  # fmt: skip
+    add("--out", type=path, metavar="DIR", help="results; default: a new folder in rh_lens_runs. "
         "A run that was stopped there goes on")  # fmt: skip
     add("--quiet", action="store_true", help="no progress bar")
-
-
-def numbers(text: str) -> list[int]:
-    """Numbers of heads from "0,1,2"."""
-    try:
-        values = [int(part) for part in text.split(",")]
-    except ValueError:
-        values = [-1]
-    if min(values) < 0:
-        raise argparse.ArgumentTypeError(f"expected numbers such as 0,1,5, found {text!r}")
-    return values
 
 
 def matches(text: str) -> list[str]:

@@ -2,9 +2,9 @@
 
 import argparse
 import json
-from pathlib import Path
 
 from rh_lens.cli import options
+from rh_lens.cli.arguments import path, thresholds
 from rh_lens.cli.inputs import require_not_an_input
 
 
@@ -17,18 +17,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.set_defaults(run=_run)
     add = parser.add_argument
-    add("scores", type=Path, help="head_scores.json or another published file, or a run folder")
+    add("scores", type=path, help="head_scores.json or another published file, or a run folder")
     add("--thresholds", type=thresholds, default="0.1,0.2,0.3,0.4,0.5", help="default: %(default)s")
-    add("--out", type=Path, metavar="FILE", help="save as JSON; a folder gets audit.json")
-
-
-def thresholds(text: str) -> list[float]:
-    """Thresholds from "0.1,0.5"."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        message = f"expected thresholds such as 0.1,0.5, found {text!r}"
-        raise argparse.ArgumentTypeError(message) from None
+    add("--out", type=path, metavar="FILE", help="save as JSON; a folder gets audit.json")
 
 
 def _run(args: argparse.Namespace) -> int:

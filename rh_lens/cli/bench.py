@@ -5,6 +5,9 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rh_lens.cli.arguments import MAX_ENTRIES, path, whole
+from rh_lens.cli.options import device
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -19,10 +22,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.set_defaults(run=_run)
     parser.add_argument("--quick", action="store_true", help="the bundled model only")
-    parser.add_argument("--repeats", type=int, default=3, help="times each is run (default: 3)")
-    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda, ...")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="save the table as CSV as it grows"
+        "--repeats", type=whole(1, MAX_ENTRIES), default=3, help="times each is run (default: 3)"
+    )
+    parser.add_argument("--device", type=device, default="cpu", help="cpu, cuda, ...")
+    parser.add_argument(
+        "--out", type=path, metavar="FILE", help="save the table as CSV as it grows"
     )
 
 
@@ -42,15 +47,15 @@ def _run(args: argparse.Namespace) -> int:
     # Whatever would be in the way of saving shows before minutes of timing.
     with reserve_file(args.out) if args.out else nullcontext():
         print(describe_machine())
-        device = torch.device(args.device)
-        for cell in run_benchmark(device, quick=args.quick, n_repeats=args.repeats):
+        where = torch.device(args.device)
+        for cell in run_benchmark(where, quick=args.quick, n_repeats=args.repeats):
             rows += cell
             if args.out:
                 # A full disk must not end the timing: the table is printed, then saved again.
                 with suppress(OSError):
                     _save(to_dataframe(rows), args.out)
         print(to_dataframe(rows).to_string(index=False), flush=True)
-        forks = benchmark_conditions(device, quick=args.quick, n_repeats=args.repeats)
+        forks = benchmark_conditions(where, quick=args.quick, n_repeats=args.repeats)
         print(conditions_table(list(forks)).to_string(index=False), flush=True)
         if args.out:
             _save(to_dataframe(rows), args.out)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rh_lens.checks import MAX_REPEATS, MAX_SEED
 from rh_lens.cli import options
+from rh_lens.cli.arguments import MAX_ENTRIES, MAX_LENGTH, number, path, whole, words
 from rh_lens.cli.inputs import require_not_an_input
 
 if TYPE_CHECKING:
@@ -23,20 +25,46 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.set_defaults(run=_run)
     add = parser.add_argument
-    add("results", nargs="*", metavar="[NAME=]PATH", help="run folders or score files, two or more")
-    add("--top", type=int, metavar="K", help="size of top sets; default: 5 %% of heads, at least 4")
-    add("--p", type=float, default=0.9, help="persistence of rank-biased overlap (default: 0.9)")
+    add(
+        "results",
+        type=words,
+        nargs="*",
+        metavar="[NAME=]PATH",
+        help="run folders or score files, two or more",
+    )
+    add(
+        "--top",
+        type=whole(1, MAX_LENGTH),
+        metavar="K",
+        help="size of top sets; default: 5 %% of heads, at least 4",
+    )
+    add(
+        "--p",
+        type=number(above=0, below=1),
+        default=0.9,
+        help="persistence of rank-biased overlap (default: 0.9)",
+    )
     add(
         "--kv-heads",
-        type=int,
+        type=whole(1, MAX_ENTRIES),
         metavar="N",
         help="key-value heads in a layer, where score files do not say: their groups are permuted",
     )
     add("--group", choices=("max", "mean"), help="compare key-value groups too, by this score")
-    add("--threshold", type=float, default=0.1, help="retrieval heads score this much or more")
-    add("--permutations", type=int, default=1000, help="for each range (default: 1000)")
-    add("--seed", type=int, default=0, help="seed of the permutations")
-    add("--out", type=Path, metavar="FILE", help="save the table as CSV, one row a pair")
+    add(
+        "--threshold",
+        type=number(at_least=0, at_most=1),
+        default=0.1,
+        help="retrieval heads score this much or more",
+    )
+    add(
+        "--permutations",
+        type=whole(1, MAX_REPEATS),
+        default=1000,
+        help="for each range (default: 1000)",
+    )
+    add("--seed", type=whole(0, MAX_SEED), default=0, help="seed of the permutations")
+    add("--out", type=path, metavar="FILE", help="save the table as CSV, one row a pair")
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rh_lens.cli import official, options
+from rh_lens.cli.arguments import number, path
 
 if TYPE_CHECKING:
     from rh_lens.prompts import Needle, NeedlePrompt, Template
@@ -36,8 +37,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     add("--closed-book", action="store_true",
         help="leave out needles that the model answers without the haystack")  # fmt: skip
     add("--score", choices=SCORES, default="position", help="default: %(default)s")
-    add("--threshold", type=float, default=0.1, help="retrieval heads score this much or more")
-    add("--out", type=Path, metavar="DIR", help="run folder; default: a new one in rh_lens_runs. "
+    add(
+        "--threshold",
+        type=number(at_least=0, at_most=1),
+        default=0.1,
+        help="retrieval heads score this much or more",
+    )
+    add("--out", type=path, metavar="DIR", help="run folder; default: a new one in rh_lens_runs. "
         "A run that was stopped there goes on")  # fmt: skip
     add("--shard", metavar="I/N", help="answer part I of N, in DIR/shard-I-of-N; rh-lens merge "
         "joins them. Under torchrun, or accelerate launch on GPUs, each process takes its own. On "

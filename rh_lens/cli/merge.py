@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
+
+from rh_lens.cli.arguments import path
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -14,8 +15,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.set_defaults(run=_run)
     add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="DIR", help="run folders, or a folder of shards")
-    add("--out", type=Path, metavar="DIR", help="folder for the whole run; default: the one that "
+    add("runs", nargs="+", type=path, metavar="DIR", help="run folders, or a folder of shards")
+    add("--out", type=path, metavar="DIR", help="folder for the whole run; default: the one that "
         "holds the shards")  # fmt: skip
     add("--partial", action="store_true", help="prompts may be missing; detect --out goes on there")
     add("--recover", action="store_true", help="take what is whole in damaged folders, also "

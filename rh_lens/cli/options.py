@@ -11,6 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rh_lens.checks import MAX_SEED
+from rh_lens.cli.arguments import MAX_ENTRIES, lengths, path, whole, words
+
 if TYPE_CHECKING:
     from rh_lens.detection import RetrievalScores
     from rh_lens.prompts import Haystack, Needle, NeedlePrompt, Template
@@ -26,10 +29,15 @@ DUO_ATTENTION_FILE = "full_attention_heads.tsv"
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Which model, and how to run it."""
     add = parser.add_argument
-    add("--model", default=DEMO, help="demo (bundled, the default), a hub name or a folder")
-    add("--revision", help="commit, tag or branch of a hub model")
+    add(
+        "--model",
+        type=words,
+        default=DEMO,
+        help="demo (bundled), a hub name or a folder",
+    )
+    add("--revision", type=words, help="commit, tag or branch of a hub model; default: its newest")
     add("--device", type=device, help="cpu, cuda, ...; default: an accelerator if there is one")
-    add("--dtype", choices=DTYPES, default="float32", help="default: %(default)s")
+    add("--dtype", choices=DTYPES, default="float32", help="precision of the weights")
 
 
 def device(text: str) -> str:
@@ -46,38 +54,43 @@ def add_prompts(parser: argparse.ArgumentParser) -> None:
     """Which needle prompts."""
     add = parser.add_argument
     add("--lengths", type=lengths, default="128,256,512", help="prompt lengths in tokens")
-    add("--depths", type=int, default=10, help="number of depths, uniform from 0 to 1")
-    add("--needles", type=Path, metavar="FILE", help="JSON lines; default: the package's own")
-    add("--haystack", default="synthetic", help="synthetic, pydoc, a folder, a text file or "
-        "hf:OWNER/NAME:COLUMN@REVISION")  # fmt: skip
+    add(
+        "--depths",
+        type=whole(1, MAX_ENTRIES),
+        default=10,
+        help="number of depths, uniform from 0 to 1",
+    )
+    add("--needles", type=path, metavar="FILE", help="JSON lines; default: the package's own")
+    add("--haystack", type=words, default="synthetic",
+        help="synthetic, pydoc, a folder, a file or hf:OWNER/NAME:COLUMN@REVISION")  # fmt: skip
     add("--allow-repeat", action="store_true", help="repeat a haystack that is too short")
-    add("--template", default="base", help="base, chat, a file, or text with {context}, {question}")
-    add("--seed", type=int, default=0, help="seed of the synthetic haystack")
-    add("--max-new-tokens", type=int, help="longest answer in tokens; default: by the needles")
+    add(
+        "--template",
+        type=words,
+        default="base",
+        help="base, chat, a file, or text with {context}, {question}",
+    )
+    add("--seed", type=whole(0, MAX_SEED - 2), default=0, help="seed of the synthetic haystack")
+    add(
+        "--max-new-tokens",
+        type=whole(1, MAX_ENTRIES),
+        help="longest answer in tokens; default: by the needles",
+    )
     add("--stop", action="append", type=stop_text, metavar="TEXT", help=r"text that ends an answer "
         r"beside the end of sequence, \n for a line break; may be repeated; none for no text. "
         "Default: a line break, unless a needle's answer holds one")  # fmt: skip
-    add("--distractors", type=int, metavar="N", help="at most this many of each needle's "
-        "distractors; default: all it has")  # fmt: skip
+    add("--distractors", type=whole(0, MAX_ENTRIES), metavar="N",
+        help="at most this many of each needle's distractors; default: all it has")  # fmt: skip
     add("--inexact-spans", choices=("keep", "drop"), default="keep", help="drop: leave out needles "
         "whose answer's tokens hold more than the answer (default: %(default)s)")  # fmt: skip
-
-
-def lengths(text: str) -> list[int]:
-    """Prompt lengths from "128,256"."""
-    try:
-        values = [int(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if not values or min(values) < 1:
-        raise argparse.ArgumentTypeError(f"expected lengths such as 128,256, found {text!r}")
-    return values
 
 
 def stop_text(text: str) -> str:
     r"""A stop string from a command line, where \n, \r, \t and \\ stand for one character."""
     if not text:
-        raise argparse.ArgumentTypeError("expected a text, or none; found an empty one")
+        raise argparse.ArgumentTypeError(
+            "expected a text, or none; found an empty one. Leave --stop out for the default"
+        )
     escapes = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
     return re.sub(r"\\([nrt\\])", lambda match: escapes[match[1]], text)
 
@@ -90,6 +103,11 @@ def load_model(args: argparse.Namespace) -> "Bridge":
 
     dtype = getattr(torch, args.dtype)
     if args.model == DEMO:
+        if args.revision is not None:
+            raise ValueError(
+                f"Expected --revision for a hub model only; found {args.revision!r} for the "
+                "bundled one. Leave it out, or name a model with --model."
+            )
         from rh_lens.demo import load_demo_model
 
         return load_demo_model(device=args.device or "cpu", dtype=dtype)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import torch
 
+from rh_lens.checks import require_type
 from rh_lens.runtime import Bridge, require_device, without_progress_bars
+from rh_lens.runtime.model_files import require_name, telling_of
 
 DEMO_MODEL_FOLDER = Path(__file__).parent / "weights"
 """Folder of the bundled model in Hugging Face format."""
@@ -25,20 +27,28 @@ def load_demo_model(
 
     Raises:
         OSError: There is no such folder.
+        TypeError: An argument is of another type.
         ValueError: There is no such device.
     """
+    require_type("dtype", dtype, torch.dtype, remedy="Pass one such as torch.float32.")
     device = require_device(device)
+    require_name(folder)
     # Imported here because that takes several seconds.
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with without_progress_bars():
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, attn_implementation="eager"
+    with telling_of(folder):
+        with without_progress_bars():
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, attn_implementation="eager"
+            )
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        # A model in memory stays where it is when it is booted.
+        bridge = TransformerBridge.boot_transformers(
+            "rh-lens-demo",
+            hf_model=model.to(device),
+            tokenizer=tokenizer,
+            device=device,
+            dtype=dtype,
         )
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    # A model in memory stays where it is when it is booted.
-    bridge = TransformerBridge.boot_transformers(
-        "rh-lens-demo", hf_model=model.to(device), tokenizer=tokenizer, device=device, dtype=dtype
-    )
     return bridge.eval()

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from rh_lens.checks import require_list
+from rh_lens.checks import require_list, shown
+
+MAX_CHARACTERS = 10_000
+"""Longest question, text or answer of a needle."""
 
 
 @dataclass(frozen=True)
@@ -114,23 +117,29 @@ def _check_fact(what: str, fields: dict[str, str]) -> None:
         _check_field(what, field, value)
     if fields["answer"] not in fields["text"]:
         raise ValueError(
-            f"Expected the answer inside the {what}'s text; found answer {fields['answer']!r} and "
-            f"text {fields['text']!r}. Copy the answer from the text, capitals and spaces included."
+            f"Expected the answer inside the {what}'s text; found answer "
+            f"{shown(fields['answer'])} and text {shown(fields['text'], 300)}. Copy the "
+            "answer from the text, capitals and spaces included."
         )
 
 
 def _check_field(what: str, field: str, value: str) -> None:
     if not isinstance(value, str):
         raise TypeError(
-            f"Expected a {what} with text as its {field}; found {value!r} "
+            f"Expected a {what} with text as its {field}; found {shown(value)} "
             f"({type(value).__name__}). Pass a string."
+        )
+    if len(value) > MAX_CHARACTERS:
+        raise ValueError(
+            f"Expected a {what} with a {field} of {MAX_CHARACTERS:,} characters or fewer; found "
+            f"{len(value):,}. Hide a sentence, and give long text as the haystack."
         )
     if not value.strip():
         raise ValueError(
-            f"Expected a {what} with a non-empty {field}; found {value!r}. Write the {field}."
+            f"Expected a {what} with a non-empty {field}; found {shown(value)}. Write the {field}."
         )
     if value != value.strip():
         raise ValueError(
-            f"Expected no whitespace at the ends of a {what}'s {field}; found {value!r}. "
+            f"Expected no whitespace at the ends of a {what}'s {field}; found {shown(value)}. "
             "Strip it: the space around a needle is chosen where the prompt is built."
         )

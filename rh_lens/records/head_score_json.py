@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from rh_lens.heads import Head
+from rh_lens.heads import MAX_INDEX, Head
 from rh_lens.records.score_file import ScoreFile
 
 # Keys under which some projects put the scores beside other entries.
@@ -77,8 +77,8 @@ def _load(file: ScoreFile) -> Any:
         content = json.loads(file.text, object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"Expected head scores as one JSON value in {str(file.path)!r}; found none: {error}. "
-            "Check that the file is whole and of this kind."
+            f"Expected head scores as one JSON value in {str(file.path)!r}; found none: "
+            f"{str(error)[:200]}. Check that the file is whole and of this kind."
         ) from None
     if isinstance(content, tuple):
         inside = [value for key, value in content if key in _ENVELOPES]
@@ -136,8 +136,8 @@ def _head(file: ScoreFile, where: str, name: Any) -> Head:
     except ValueError:
         pass
     raise _malformed(
-        file, where, "a head such as '16-19' or [16, 19]", repr(name),
-        "Write the layer first, then the head, both counted from 0.",
+        file, where, f"a head such as '16-19' or [16, 19], with indices up to {MAX_INDEX}",
+        repr(name), "Write the layer first, then the head, both counted from 0.",
     )  # fmt: skip
 
 
@@ -166,5 +166,5 @@ def _as_array(numbers: list[int | float]) -> Float[np.ndarray, "_"]:
 
 def _malformed(file: ScoreFile, where: str, expected: str, found: str, advice: str) -> ValueError:
     return ValueError(
-        f"Expected {expected} in {str(file.path)!r}; found {found} ({where}). {advice}"
+        f"Expected {expected} in {str(file.path)!r}; found {found[:80]} ({where[:80]}). {advice}"
     )

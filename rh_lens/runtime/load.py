@@ -9,10 +9,17 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rh_lens.checks import require_choice, require_whole_number
+from rh_lens.checks import (
+    require_choice,
+    require_flag,
+    require_text,
+    require_type,
+    require_whole_number,
+)
 from rh_lens.runtime.architecture import require_supported
 from rh_lens.runtime.bridge import Bridge
 from rh_lens.runtime.device import require_device
+from rh_lens.runtime.model_files import require_name, telling_of
 
 
 def load_model(
@@ -46,10 +53,15 @@ def load_model(
 
     Raises:
         OSError: There is no such model, or the hub cannot be reached.
-        TypeError: A model in memory has no tokenizer.
+        TypeError: An argument is of another type, or a model in memory has no tokenizer.
         ValueError: There is no such device or option, two options exclude each other, or the
             architecture can't be searched: see `require_supported`.
     """
+    if dtype is not None:
+        require_type("dtype", dtype, torch.dtype, remedy="Pass one such as torch.float32.")
+    if revision is not None:
+        require_text("revision", revision)
+    require_flag("progress", progress)
     _require_options(device, device_map, n_ctx)
     # Imported here because that takes several seconds.
     from transformer_lens.model_bridge import TransformerBridge
@@ -62,10 +74,11 @@ def load_model(
         name = _prepare(model, tokenizer, device, dtype)
         options |= {"hf_model": model, "dtype": model.dtype}
     else:
+        require_name(model)
         name = fspath(model)
         _require_supported_config(name, revision)
         options |= {"device": device, "dtype": dtype or torch.float32, "revision": revision}
-    with nullcontext() if progress else without_progress_bars():
+    with telling_of(name), nullcontext() if progress else without_progress_bars():
         return boot(name, **options).eval()
 
 
@@ -109,7 +122,7 @@ def _require_supported_config(name: str, revision: str | None) -> None:
     from transformers import AutoConfig
 
     # TransformerLens knows names of its own, which Hugging Face does not.
-    with suppress(OSError):
+    with telling_of(name), suppress(OSError):
         require_supported(AutoConfig.from_pretrained(name, revision=revision))
 
 

@@ -109,6 +109,12 @@ ANALYSIS = [
         level=INSIDE_UNIT,
     ),
     entry(
+        a.repetition,
+        lambda t: {"duplicates": t.audit.duplicates, "counted": torch.ones(len(t.trials)) > 0},
+        duplicates=instance(),
+        counted=wrong(None, 3, [True]) + bad(torch.ones(2) > 0, torch.ones(12)),
+    ),
+    entry(
         a.compare_scores,
         lambda t: {"results": t.two_results, "n_permutations": 20},
         results=wrong(None, 3, "x", [1, 2], {"a": 1, "b": 2}, {1: None, 2: None})

@@ -149,7 +149,7 @@ def judge(
 
 def is_house_style(message: str) -> bool:
     """Whether a message says what was expected, what was found and what to do."""
-    return bool(re.match(r"Expected\s.+\sfound\b.+[.?:)]\s\"?[A-Z].*[.?]$", message, re.DOTALL))
+    return bool(re.match(r"Expected\s.+\sfound\b.+[.?:)]\s\"?[A-Z].*\S$", message, re.DOTALL))
 
 
 def documented(function: Callable[..., Any]) -> frozenset[str]:

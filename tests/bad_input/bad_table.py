@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 
 from bad_calls import Entry, Verdict, totals, try_all
+from bad_command_calls import try_command
+from bad_commands import COMMANDS
 from good_things import Things
 
 ROOMS = {
@@ -29,10 +31,15 @@ def main(rooms: list[str]) -> None:
     verdicts: list[Verdict] = []
     with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as empty:
         things = Things(Path(made))
-        for room in rooms or ROOMS:
+        for room in [r for r in rooms or ROOMS if r in ROOMS]:
             for entry in entries_of(room):
                 entry.good(things)
                 verdicts += try_all(room, entry, things, Path(empty))
+    if not rooms or "commands" in rooms:
+        with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as empty:
+            things = Things(Path(made))
+            for name in ["main", *COMMANDS]:
+                verdicts += try_command(name, things, Path(empty))
     for verdict in verdicts:
         if verdict.outcome != "refused well":
             print(f"{verdict.outcome:14} {verdict.call}: {verdict.said[:300]}".replace("\n", " "))

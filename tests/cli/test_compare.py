@@ -95,7 +95,10 @@ def test_without_arguments_the_bundled_family_is_compared(tmp_path):
         (["one.json", "one.json"], "found 'one' twice. Write another name in front: NAME="),
         (["one.json", "none.json"], "none.json"),
         (["one.json", "two.json", "--kv-heads", "3"], "Expected n_kv_heads to divide 8 heads"),
-        (["one.json", "two.json", "--p", "2"], "Expected p to be a number above 0 and below 1"),
+        (
+            ["one.json", "two.json", "--p", "2"],
+            "--p: expected a number above 0 and below 1; found 2.0",
+        ),
     ],
 )
 def test_bad_arguments_get_one_line_and_exit_code_2(arguments, message, files, capsys, monkeypatch):

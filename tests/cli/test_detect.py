@@ -148,7 +148,7 @@ def test_detect_prints_trials_heads_and_shares(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["detect", "--lengths", "many"], "expected lengths such as 128,256, found 'many'"),
+        (["detect", "--lengths", "many"], "expected lengths such as 128,256 or 4k, found 'many'"),
         (["detect", "--score", "best"], "invalid choice: 'best'"),
         (["detect", "--lengths", "128", "--needles", "no.jsonl"], "no.jsonl"),
         (["detect", "--lengths", "100000"], "Expected context lengths of 2016 tokens or fewer"),

@@ -43,7 +43,7 @@ LONG = "9" * 400
         ('{"0-0": []}', "'0-0'", "found an empty list"),
         ('{"0-0": [1], "0-1": 1}', "'0-0'", "found a list, and one number at '0-1'"),
         ('{"0-0": [1], "0-1": [1, 2]}', "", "found 1 scores of L0H0 and 2 of L0H1"),
-        ('{"0-0": [1], "9999999-0": [1]}', "", "Expected the heads of one model"),
+        ('{"0-0": [1], "9999999-0": [1]}', "", "with indices up to 9999"),
     ],
 )
 def test_a_malformed_file_is_refused_with_file_place_and_reason(tmp_path, text, place, found):

@@ -1,0 +1,64 @@
+"""The table has every parameter of every public function and method of the rooms that it covers."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from bad_table import ROOMS, entries_of
+
+# Made by the library and handed out; their methods with parameters are in the table.
+RESULTS = (
+    "AnswerMap Audit Bench BenchModel ConditionsRow ControlDraws DuplicateRuns HeadActivity "
+    "HeadOutputs HeadTraits LineageComparison Measurement NeedleAgreement PairComparison "
+    "Repetition Row RankingDraws SamplingPlan ScoreIntervals ScoreProfile Similarity Sparsity "
+    "SplitHalf ThresholdSensitivity VarianceComponents"
+).split()
+# Left out, and why.
+LEFT_OUT = {
+    # Handed on to the bench as they are.
+    ("make_bench", "options"),
+    # Newer than the table: not gone through yet.
+    ("head_traits", "model"),
+    ("head_traits", "prompts"),
+    ("HeadTraits.mean", "heads"),
+    ("control_heads", "traits"),
+    *{("draw_rankings", name) for name in (
+        "absent", "family", "ks", "n_draws", "n_heads", "n_kv_heads", "n_layers", "ranking", "seed",
+    )},
+    ("describe_curve", "controls"),
+    ("plot_curve", "controls"),
+    *{("describe_plan", name) for name in ("level", "n_needles", "n_prompts", "plan")},
+}  # fmt: skip
+
+
+def public(room: str) -> Iterator[Callable[..., Any]]:
+    """Functions, classes that users make, and methods."""
+    module = importlib.import_module(f"rh_lens.{room}")
+    for name in getattr(module, "__all__", ["Head"]):
+        thing = getattr(module, name)
+        if inspect.isfunction(thing):
+            yield thing
+        if inspect.isclass(thing) and not issubclass(thing, BaseException):
+            if name not in RESULTS:
+                yield thing
+            for method, value in vars(thing).items():
+                is_method = inspect.isfunction(value) or isinstance(value, classmethod)
+                if is_method and not method.startswith("_"):
+                    yield getattr(thing, method)
+
+
+@pytest.mark.parametrize("room", list(ROOMS))
+def test_every_parameter_has_bad_values(room: str) -> None:
+    covered = {(entry.name, parameter) for entry in entries_of(room) for parameter in entry.bad}
+    wanted = {
+        (thing.__qualname__, parameter)
+        for thing in public(room)
+        for parameter in inspect.signature(thing).parameters
+        if parameter not in ("self", "cls")
+    }
+    assert wanted - covered - LEFT_OUT == set()
+    assert covered - wanted == set()
+    assert covered & LEFT_OUT == set()
+    assert all(values for entry in entries_of(room) for values in entry.bad.values())
