@@ -161,7 +161,13 @@ def test_a_curve_is_a_plan_answered(demo_model, prompts_of_two):
     pd.testing.assert_frame_equal(answered.answers, curve.answers, check_exact=True)
 
 
-@pytest.mark.parametrize("operator", ["zero", "scale", "uniform", "mean"])
+@pytest.mark.parametrize(
+    "operator",
+    [
+        "mean",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("zero", "scale", "uniform")),
+    ],
+)
 def test_a_curve_comes_back_from_a_pickle_with_its_hooks(demo_model, prompts_of_two, operator):
     means = mean_head_outputs(demo_model, prompts_of_two[:1])
     make = {
