@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rh_lens.detection import RetrievalScores
-    from rh_lens.evaluation import AblationCurve
+    from rh_lens.evaluation import AblationCurve, AblationPlan
     from rh_lens.heads import Head
     from rh_lens.prompts import NeedlePrompt, Template
     from rh_lens.runtime import Bridge, FwdHooks, StopRule
@@ -150,6 +150,7 @@ def _ablate(
                 exclude=retrieval,
                 seed=args.control_seed,
                 record=recorded,
+                on_plan=lambda plan: print(_before(plan, prompts), end="\n\n"),
                 max_new_tokens=how["max_new_tokens"],
                 stop=stop,
                 progress=not args.quiet,
@@ -178,6 +179,14 @@ def _heads_described(
         "ranking": [head.label for head in ranking],
         "recorded_heads": [head.label for head in recorded],
     }
+
+
+def _before(plan: "AblationPlan", prompts: "list[NeedlePrompt]") -> str:
+    """What the run can show, for a user who would rather change it now."""
+    from rh_lens.views import describe_plan
+
+    n_needles = len({prompt.needle.name for prompt in prompts})
+    return describe_plan(plan, n_prompts=len(prompts), n_needles=n_needles)
 
 
 def _how(

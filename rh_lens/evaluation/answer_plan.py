@@ -37,6 +37,7 @@ def ablation_curve(
     exclude: HeadsLike = (),
     seed: int = 0,
     record: HeadsLike = (),
+    on_plan: Callable[[AblationPlan], object] | None = None,
     **options: Any,
 ) -> AblationCurve:
     """Needle recall against the number of silenced heads: top K by score, controls, and a test.
@@ -63,7 +64,10 @@ def ablation_curve(
             of a small K may hold heads that come next in the ranking.
         seed: Seed of the draws.
         record: Heads whose attention is kept as `recall.activity`.
-        options: Further arguments of `needle_recall`, such as `max_new_tokens` or `progress`.
+        on_plan: Called with the plan before anything is answered; `describe_plan` tells what the
+            test of the heads can show.
+        options: Further arguments of `answer_plan` and `needle_recall`, such as `max_new_tokens`,
+            `progress`, `done` or `on_answers`.
 
     Raises:
         RuntimeError: A hook was never called: an intervention did not take place.
@@ -84,6 +88,8 @@ def ablation_curve(
         exclude=exclude,
         seed=seed,
     )
+    if on_plan is not None:
+        on_plan(plan)
     return answer_plan(
         model, prompts, plan, operator=operator, scope=scope, record=record, **options
     )
