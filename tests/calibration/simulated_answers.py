@@ -9,6 +9,8 @@ from jaxtyping import Float, Int
 
 N_PROMPTS = 4
 NULLS = ("independent prompts", "whole needles", "blocks of needles", "one harmful head")
+ALIKE = (*NULLS[:3], "needles of unlike difficulty")
+"""Nulls in which two sets do not differ but by luck, needle by needle."""
 
 
 def exchangeable_answers(
@@ -17,8 +19,9 @@ def exchangeable_answers(
     """Answers of sets none of which is special, at mean recall 0.7.
 
     "independent prompts": every prompt falls by itself. "whole needles": a needle's prompts come
-    out alike. "blocks of needles": each set fails a block of its own, 30 % of the needles. "one
-    harmful head": sets of three of eight heads, of which one destroys 90 % of the answers.
+    out alike. "blocks of needles": each set fails its own block, 0 to 60 % of the needles.
+    "one harmful head": sets of three of eight heads, of which one destroys 90 % of the answers.
+    "needles of unlike difficulty": each needle has its own chance, the same for all sets.
     """
     shape = (n_cases, n_sets, n_needles, N_PROMPTS)
     if null == "independent prompts":
@@ -27,9 +30,12 @@ def exchangeable_answers(
         whole = (rng.random((*shape[:3], 1)) < 0.7).astype(float)
         return np.broadcast_to(whole, shape)
     if null == "blocks of needles":
-        n_fail = max(1, round(0.3 * n_needles))
+        n_fail = rng.integers(0, round(0.6 * n_needles) + 1, (*shape[:2], 1))
         places = rng.random(shape[:3]).argsort(-1)
         return np.broadcast_to((places >= n_fail).astype(float)[..., None], shape)
+    if null == "needles of unlike difficulty":
+        chance = rng.beta(0.7, 0.3, (n_cases, 1, n_needles, 1))
+        return (rng.random(shape) < chance).astype(float)
     holds = triples_of_eight(rng, n_cases, n_sets)
     chance = np.where(holds, 0.1, 0.95)[..., None, None]
     return (rng.random(shape) < chance).astype(float)

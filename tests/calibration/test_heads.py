@@ -34,7 +34,7 @@ def test_a_set_like_all_others_is_rarely_called_harmful(null, n_draws, repeats, 
 
 
 @pytest.mark.parametrize("n_draws", [19, 99])
-@pytest.mark.parametrize("null", NULLS[:3])
+@pytest.mark.parametrize("null", NULLS)
 def test_draws_that_stop_early_keep_the_level(null, n_draws, repeats, record):
     rng, n_cases = np.random.default_rng(n_draws), repeats(quick=400, full=10_000)
     h, hits, made = stop_after(n_draws, LEVEL), 0, 0
@@ -72,6 +72,21 @@ def test_over_several_numbers_of_heads_any_false_alarm_is_rare(repeats, record):
     ]
     for rate in rates:
         assert record(rate).at_most(LEVEL)
+
+
+@pytest.mark.parametrize("null", NULLS)
+def test_over_several_numbers_of_heads_every_null_is_kept(null, repeats, record):
+    rng, n_cases = np.random.default_rng(8), repeats(quick=200, full=5_000)
+    by_k = [
+        exchangeable_answers(null, rng, n_cases=n_cases, n_sets=20, n_needles=12).mean((-2, -1))
+        for _ in range(3)
+    ]
+    every = np.stack(by_k, axis=-1)
+    smallest = [step_down_pvalues(one[0], one[1:]).min() for one in every]
+    area = [permutation_pvalue(float(one[0].mean()), one[1:].mean(1)) for one in every]
+    for method, found in (("step-down over 3 Ks, any", smallest), ("whole curve", area)):
+        rate = record(Rate(method, null, 12, rejections(found), n_cases, "level"))
+        assert rate.at_most(LEVEL)
 
 
 def test_a_harmful_pair_does_not_make_other_numbers_of_heads_significant(repeats, record):
