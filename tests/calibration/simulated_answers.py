@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 
 N_PROMPTS = 4
 NULLS = ("independent prompts", "whole needles", "blocks of needles", "one harmful head")
-ALIKE = (*NULLS[:3], "needles of unlike difficulty")
-"""Nulls in which two sets do not differ but by luck, needle by needle."""
+ALIKE = (*NULLS[:2], "equal blocks of needles", "needles of unlike difficulty")
+"""Nulls in which two sets do not differ but by luck, needle by needle; the others' sets do."""
 
 
 def exchangeable_answers(
@@ -29,8 +29,9 @@ def exchangeable_answers(
     if null == "whole needles":
         whole = (rng.random((*shape[:3], 1)) < 0.7).astype(float)
         return np.broadcast_to(whole, shape)
-    if null == "blocks of needles":
-        n_fail = rng.integers(0, round(0.6 * n_needles) + 1, (*shape[:2], 1))
+    if null in ("blocks of needles", "equal blocks of needles"):
+        most = round(0.6 * n_needles)
+        n_fail = rng.integers(0, most + 1, (*shape[:2], 1)) if null in NULLS else most // 2
         places = rng.random(shape[:3]).argsort(-1)
         return np.broadcast_to((places >= n_fail).astype(float)[..., None], shape)
     if null == "needles of unlike difficulty":
