@@ -93,6 +93,9 @@ def _mean(values: list[float]) -> float:
     """Mean of numbers as they are; NaN of none."""
     if not values:
         return math.nan
-    rounded = math.fsum(values) / len(values)
-    rest = math.fsum([*values, *[-rounded] * len(values)])
+    try:
+        rounded = math.fsum(values) / len(values)
+        rest = math.fsum([*values, *[-rounded] * len(values)])
+    except OverflowError:  # sums of the largest numbers there are; their mean is none too large
+        return float(sum(map(Fraction, values)) / len(values))
     return rounded + rest / len(values)

@@ -117,3 +117,8 @@ def test_the_caller_may_change_what_mean_gives():
     scores = scores_of([[[0.5]]])
     scores.mean().zero_()
     assert scores.mean().tolist() == [[0.5]]
+
+
+def test_the_mean_of_the_largest_numbers_is_no_overflow():
+    largest = torch.full((3, 1, 1), torch.finfo(torch.float64).max, dtype=torch.float64)
+    assert exact_mean(largest).item() == largest[0, 0, 0]
