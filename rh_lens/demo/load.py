@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from rh_lens.checks import require_type
+from rh_lens.checks import require_path, require_type
 from rh_lens.runtime import Bridge, require_device, without_progress_bars
 from rh_lens.runtime.model_files import require_name, telling_of
 
@@ -28,11 +28,12 @@ def load_demo_model(
     Raises:
         OSError: There is no such folder.
         TypeError: An argument is of another type.
-        ValueError: There is no such device.
+        ValueError: There is no such device, the model can't run in `dtype`, or its files are
+            damaged.
     """
     require_type("dtype", dtype, torch.dtype, remedy="Pass one such as torch.float32.")
     device = require_device(device)
-    require_name(folder)
+    require_name(require_path("folder", folder))
     # Imported here because that takes several seconds.
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import AutoModelForCausalLM, AutoTokenizer

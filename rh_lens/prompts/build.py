@@ -8,13 +8,19 @@ from typing import Literal, TypeAlias, get_args
 
 from transformers import PreTrainedTokenizerBase
 
-from rh_lens.checks import require_choice
-from rh_lens.prompts.depths import places_of_depths, uniform_depths
+from rh_lens.checks import require_choice, require_number, require_type, require_whole_number
+from rh_lens.prompts.depths import places_of_depths
+from rh_lens.prompts.grid_request import (
+    MAX_CONTEXT,
+    NOT_PER_CENT,
+    grid_request,
+    require_surroundings,
+)
 from rh_lens.prompts.haystack import Haystack
 from rh_lens.prompts.haystack_tokens import HaystackTokens, tokenize_haystack
 from rh_lens.prompts.insertion import HiddenNeedle, Stage, encode_needle, encode_prefix, insert
 from rh_lens.prompts.needle import Needle
-from rh_lens.prompts.needle_prompt import NeedlePrompt
+from rh_lens.prompts.needle_prompt import NeedlePrompt, require_prompts
 from rh_lens.prompts.pieces import PieceEncoder
 from rh_lens.prompts.template import BASE_TEMPLATE, Template
 
@@ -35,7 +41,15 @@ def build_prompt(
     haystack_offset: int = 0,
     n_distractors: int | None = None,
 ) -> NeedlePrompt:
-    """One prompt of exactly `context_length` tokens: `build_grid` with a single cell."""
+    """One prompt of exactly `context_length` tokens: `build_grid` with a single cell.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The request cannot be met; the message says by which number.
+    """
+    require_type("needle", needle, Needle, remedy="Make one with Needle(question, text, answer).")
+    require_whole_number("context_length", context_length, at_least=1, at_most=MAX_CONTEXT)
+    require_number("depth", depth, at_least=0, at_most=1, remedy=NOT_PER_CENT)
     (prompt,) = build_grid(
         tokenizer,
         haystack,
@@ -54,9 +68,9 @@ def build_prompt(
 def build_grid(
     tokenizer: PreTrainedTokenizerBase,
     haystack: Haystack,
-    needles: Iterable[Needle],
+    needles: Needle | Iterable[Needle],
     *,
-    context_lengths: Sequence[int],
+    context_lengths: int | Sequence[int],
     depths: int | Sequence[float] = 10,
     template: Template = BASE_TEMPLATE,
     max_context: int | None = None,
@@ -81,8 +95,9 @@ def build_grid(
         tokenizer: A fast tokenizer. It puts its BOS in front, if it adds one to other texts and
             the template has none.
         haystack: The text to hide the needles in.
-        needles: What to hide.
-        context_lengths: Tokens in a whole prompt, BOS, template and needle included.
+        needles: What to hide, one or several.
+        context_lengths: Tokens in a whole prompt, one or several, BOS, template and needle
+            included.
         depths: A number of depths, uniform from 0 to 1 with both ends, where several that mean one
             boundary move to the nearest free ones; or depths from 0 to 1, where the first stays.
         template: The text around the haystack.
@@ -96,24 +111,27 @@ def build_grid(
             end, white space apart, in any prompt; "keep" keeps them, `span_is_exact` tells.
 
     Raises:
+        TypeError: An argument has the wrong type.
         ValueError: The request cannot be met; the message says by which number.
 
     Warns:
         UserWarning: There are fewer prompts than asked for.
     """
-    requested = uniform_depths(depths) if isinstance(depths, int) else list(depths)
-    _check_request(context_lengths, requested, max_context, haystack_offset)
+    asked = grid_request(
+        needles, context_lengths, depths, max_context=max_context, haystack_offset=haystack_offset
+    )
+    require_surroundings(haystack, template, allow_repeat, n_distractors)
     require_choice("inexact_spans", inexact_spans, get_args(InexactSpans))
     encoder = PieceEncoder(tokenizer)
     before, _ = template.split("")
     haystack_tokens = tokenize_haystack(
         encoder,
         haystack,
-        n_tokens=haystack_offset + max(context_lengths),
+        n_tokens=haystack_offset + max(asked.lengths),
         before=before,
         allow_repeat=allow_repeat,
     )
-    if max(requested) > 0:
+    if max(asked.depths) > 0:
         _check_sentences(haystack, haystack_tokens)
     stage = Stage(
         encoder,
@@ -123,12 +141,10 @@ def build_grid(
         prefix=encode_prefix(encoder, before),
         start=haystack_tokens.boundary_before(haystack_offset),
     )
-    hidden = [encode_needle(encoder, template, needle, n_distractors) for needle in needles]
-    if not hidden:
-        raise ValueError("Expected at least one needle; found none. Try default_needles().")
+    hidden = [encode_needle(encoder, template, one, n_distractors) for one in asked.needles]
     built = [
         prompt
-        for length in context_lengths
+        for length in asked.lengths
         for prompt in _of_length(
             stage,
             [
@@ -136,19 +152,23 @@ def build_grid(
                 for needle in hidden
             ],
             length,
-            requested,
-            move=isinstance(depths, int),
+            asked.depths,
+            move=asked.move,
         )
     ]
     prompts = distinct_prompts(built)
-    _say_how_many(prompts, context_lengths, requested, hidden, n_distractors)
+    _say_how_many(prompts, asked.lengths, asked.depths, hidden, n_distractors)
     return prompts if inexact_spans == "keep" else _with_exact_spans(prompts)
 
 
 def distinct_prompts(prompts: Iterable[NeedlePrompt]) -> list[NeedlePrompt]:
-    """The prompts without those that are like one before, token for token and in their answer."""
+    """The prompts without those that are like one before, token for token and in their answer.
+
+    Raises:
+        TypeError: It is no list of prompts.
+    """
     found: dict[tuple[str, tuple[int, int]], NeedlePrompt] = {}
-    for prompt in prompts:
+    for prompt in require_prompts(prompts, at_least=0):
         found.setdefault((prompt.tokens_sha256, prompt.answer_span), prompt)
     return list(found.values())
 
@@ -244,38 +264,6 @@ def _with_exact_spans(prompts: Sequence[NeedlePrompt]) -> list[NeedlePrompt]:
             'them all with inexact_spans="keep".'
         )
     return exact
-
-
-def _check_request(
-    context_lengths: Sequence[int],
-    depths: Sequence[float],
-    max_context: int | None,
-    haystack_offset: int,
-) -> None:
-    if not context_lengths or not depths:
-        raise ValueError(
-            f"Expected at least one context length and one depth; found {len(context_lengths)} "
-            f"and {len(depths)}. Give both."
-        )
-    outside = [depth for depth in depths if not 0 <= depth <= 1]
-    if outside:
-        raise ValueError(
-            f"Expected depths from 0 (start of the haystack) to 1 (its end); found {outside}. "
-            "Give fractions, not per cent."
-        )
-    if haystack_offset < 0:
-        raise ValueError(
-            f"Expected a haystack_offset of 0 or more tokens; found {haystack_offset}. Count from "
-            "the haystack's start."
-        )
-    limit = max(context_lengths) if max_context is None else max_context
-    too_long = [length for length in context_lengths if length > limit]
-    if too_long:
-        raise ValueError(
-            f"Expected context lengths of {limit} tokens or fewer (the model's context "
-            f"window less room for the answer); found {too_long}. Leave these out, or use a model "
-            "with a longer window."
-        )
 
 
 def _check_sentences(haystack: Haystack, haystack_tokens: HaystackTokens) -> None:

@@ -4,6 +4,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from rh_lens.checks import require_text, require_whole_number, shown
+
+MAX_DOCUMENTS = 1_000_000_000
+"""More rows than fit into memory."""
 _MOVING_REVISIONS = (None, "", "main", "master", "HEAD")
 
 
@@ -20,12 +24,22 @@ def dataset_texts(
 
     Raises:
         ImportError: `datasets` is not installed.
-        ValueError: The revision is not pinned, or the column is missing or is not text.
+        TypeError: An argument is of another type.
+        ValueError: The revision is not pinned, a name is blank, `max_documents` is out of range, or
+            the column is missing or is not text.
     """
+    texts = {"name": name, "column": column, "split": split, "config": config}
+    for argument, text in texts.items():
+        if argument != "config" or text is not None:
+            require_text(argument, text)
+    if revision is not None:
+        require_text("revision", revision, blank=True)
+    if max_documents is not None:
+        require_whole_number("max_documents", max_documents, at_least=1, at_most=MAX_DOCUMENTS)
     if revision in _MOVING_REVISIONS:
         raise ValueError(
-            f"Expected a pinned revision of dataset {name!r}; found {revision!r}. Give the commit "
-            "hash shown on the dataset's page, so that the text stays the same."
+            f"Expected a pinned revision of dataset {shown(name)}; found {shown(revision)}. Give "
+            "the commit hash shown on the dataset's page, so that the text stays the same."
         )
     try:
         from datasets import load_dataset

@@ -6,15 +6,20 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from rh_lens.checks import require_whole_number
+
+MAX_DEPTHS = 10_000
+"""More depths than haystacks have sentences between which a needle fits."""
+
 
 def uniform_depths(n_depths: int) -> list[float]:
     """Depths spaced evenly from 0 to 1, both ends included; a single one is the middle.
 
     Raises:
-        ValueError: The number is below 1.
+        TypeError: It is no whole number.
+        ValueError: The number is below 1 or above 10,000.
     """
-    if n_depths < 1:
-        raise ValueError(f"Expected 1 or more depths; found {n_depths}. Ask for at least one.")
+    require_whole_number("n_depths", n_depths, at_least=1, at_most=MAX_DEPTHS)
     return [0.5] if n_depths == 1 else np.linspace(0.0, 1.0, n_depths).tolist()
 
 

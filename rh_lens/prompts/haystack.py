@@ -6,10 +6,30 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from rh_lens.checks import (
+    refusal,
+    require_list,
+    require_path,
+    require_seed,
+    require_text,
+    require_whole_number,
+    shown,
+)
 from rh_lens.prompts.dataset_text import dataset_texts
 from rh_lens.prompts.pydoc_prose import pydoc_topics
 from rh_lens.prompts.synthetic import write_prose
+from rh_lens.prompts.text_file import (
+    existing_file,
+    is_file,
+    is_folder,
+    read_text,
+    require_characters,
+)
 from rh_lens.representation import cut
+
+MAX_SENTENCES = 10_000_000
+"""Longest synthetic text: more would fill the memory."""
+_CONVERT = "Convert the file, or leave it out with pattern=."
 
 
 @dataclass(frozen=True)
@@ -23,19 +43,24 @@ class Haystack:
         documents: The texts in order.
 
     Raises:
-        ValueError: There is no document, or one is blank.
+        TypeError: The name is no text, or the documents are no list of texts.
+        ValueError: There is no document, one is blank, or one holds what is no character.
     """
 
     name: str = field(compare=False)
     documents: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        require_text("name", self.name)
+        object.__setattr__(self, "documents", require_list("documents", self.documents, str))
         blank = [index for index, document in enumerate(self.documents) if not document.strip()]
         if blank or not self.documents:
             raise ValueError(
                 f"Expected a haystack of non-blank documents; found {len(self.documents)} documents"
-                f" in {self.name!r}, blank ones at {blank[:5]}. Leave blank documents out."
+                f" in {shown(self.name)}, blank ones at {blank[:5]}. Leave blank documents out."
             )
+        for index, document in enumerate(self.documents):
+            require_characters(f"documents[{index}]", document)
 
     def __repr__(self) -> str:
         n_characters = sum(map(len, self.documents)) + len(self.documents) - 1
@@ -59,26 +84,33 @@ def text_haystack(texts: Iterable[str], *, name: str = "texts") -> Haystack:
     """Haystack of the given texts, stripped; blank ones are left out.
 
     Raises:
-        ValueError: A single string was given, an entry is not text, or all are blank.
+        TypeError: A single string was given, or an entry is not text.
+        ValueError: All texts are blank.
     """
-    entries = [texts] if isinstance(texts, str) else list(texts)
-    wrong = next((entry for entry in entries if not isinstance(entry, str)), None)
-    if isinstance(texts, str) or wrong is not None:
-        found = "one string" if wrong is None else f"a {type(wrong).__name__} among them"
-        raise ValueError(
-            f"Expected a list of strings for haystack {name!r}; found {found}. Pass [text, ...]."
-        )
+    require_text("name", name)
+    entries = require_list("texts", texts, str, remedy="Pass [text, ...].")
     documents = tuple(text.strip() for text in entries if text.strip())
     if not documents:
         raise ValueError(
-            f"Expected text for haystack {name!r}; found {len(entries)} texts, all of them blank. "
+            f"Expected texts for haystack {shown(name)}; found {len(entries)}, all of them blank. "
             "Give at least one that is not."
         )
     return Haystack(name=name, documents=documents)
 
 
 def synthetic_haystack(*, seed: int = 0, n_sentences: int = 10_000) -> Haystack:
-    """Prose written by a seeded generator: the same everywhere, for every tokenizer."""
+    """Prose written by a seeded generator: the same everywhere, for every tokenizer.
+
+    Args:
+        seed: Seed of the text.
+        n_sentences: Length, at most 10 million.
+
+    Raises:
+        TypeError: An argument is no whole number.
+        ValueError: An argument is out of range.
+    """
+    require_seed("seed", seed)
+    require_whole_number("n_sentences", n_sentences, at_least=1, at_most=MAX_SENTENCES)
     return text_haystack(write_prose(seed, n_sentences), name=f"synthetic-seed{seed}")
 
 
@@ -95,14 +127,11 @@ def file_haystack(path: str | Path) -> Haystack:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is blank or is not UTF-8 text.
+        TypeError: The path is none.
+        ValueError: The path is empty, or the file is blank or is not UTF-8 text.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"Expected a text file; found no file at {str(path)!r}. Check the path."
-        )
-    return text_haystack([_read_text(path)], name=path.name)
+    path = existing_file("a text file", path, remedy="Check the path.")
+    return text_haystack([read_text(path, remedy=_CONVERT)], name=path.name)
 
 
 def folder_haystack(path: str | Path, *, pattern: str = "*.txt") -> Haystack:
@@ -114,20 +143,25 @@ def folder_haystack(path: str | Path, *, pattern: str = "*.txt") -> Haystack:
 
     Raises:
         NotADirectoryError: There is no such folder.
-        ValueError: No file matches, or one is blank or is not UTF-8 text (the message says which).
+        TypeError: An argument is of another type.
+        ValueError: The pattern is none, no file matches, or one is blank or is not UTF-8 text (the
+            message says which).
     """
-    path = Path(path)
-    if not path.is_dir():
+    path = require_path("path", path)
+    require_text("pattern", pattern)
+    if not is_folder(path):
         raise NotADirectoryError(
-            f"Expected a folder of text files; found no folder at {str(path)!r}. Check the path."
+            f"Expected a folder of text files; found no folder at "
+            f"{shown(str(path), 300)}. Check the path."
         )
-    files = sorted(file for file in path.glob(pattern) if file.is_file())
+    files = _matching(path, pattern)
     if not files:
         raise ValueError(
-            f"Expected files that match {pattern!r} in {str(path)!r}; found none among "
-            f"{len(list(path.iterdir()))} entries. Give pattern= for other names."
+            f"Expected files that match pattern {shown(pattern)} in {shown(str(path), 300)}; "
+            f"found none among {len(list(path.iterdir()))} entries. Give pattern= for other names."
         )
-    return text_haystack(map(_read_text, files), name=path.resolve().name)
+    texts = [read_text(file, remedy=_CONVERT) for file in files]
+    return text_haystack(texts, name=path.resolve().name or str(path))
 
 
 def dataset_haystack(
@@ -152,7 +186,9 @@ def dataset_haystack(
 
     Raises:
         ImportError: `datasets` is not installed.
-        ValueError: The revision is not pinned, or the column is missing or is not text.
+        TypeError: An argument is of another type.
+        ValueError: The revision is not pinned, a name is blank, `max_documents` is out of range, or
+            the column is missing or is not text.
     """
     texts = dataset_texts(
         name,
@@ -173,8 +209,12 @@ def load_haystack(spec: str, *, seed: int = 0) -> Haystack:
         seed: Seed of the synthetic text; the other sources have none.
 
     Raises:
-        ValueError: The string names none of these. Errors of the source itself pass through.
+        FileNotFoundError: A file went away while it was read.
+        TypeError: An argument is of another type.
+        ValueError: The string names none of these, or the source is damaged or blank.
     """
+    require_text("spec", spec)
+    require_seed("seed", seed)
     if spec == "synthetic":
         return synthetic_haystack(seed=seed)
     if spec == "pydoc":
@@ -184,36 +224,24 @@ def load_haystack(spec: str, *, seed: int = 0) -> Haystack:
         name, _, column = dataset.partition(":")
         if not name or not column:
             raise ValueError(
-                f"Expected hf:owner/name:column@revision; found {spec!r}. Name the text column, "
-                "and the dataset's commit hash after the @."
+                f"Expected hf:owner/name:column@revision; found {shown(spec)}. Name the text "
+                "column, and the dataset's commit hash after the @."
             )
         return dataset_haystack(name, column=column, revision=revision)
-    if Path(spec).is_dir():
+    if is_folder(spec):
         return folder_haystack(spec)
-    if Path(spec).is_file():
+    if is_file(spec):
         return file_haystack(spec)
     raise ValueError(
         "Expected 'synthetic', 'pydoc', a folder, a file or hf:owner/name:column@revision; found "
-        f"{spec!r}, and no such folder or file. Check the spelling or the path."
+        f"{shown(spec)}, and no such folder or file. Check the spelling or the path."
     )
 
 
-def _read_text(file: Path) -> str:
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """Files of a folder that match a pattern, in the order of their names."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"Expected UTF-8 text in {str(file)!r}; found {error.reason} at byte {error.start}. "
-            "Convert the file, or leave it out with pattern=."
-        ) from error
-    if "\0" in text:
-        raise ValueError(
-            f"Expected text in {str(file)!r}; found a NUL character at {text.index(chr(0))}: a "
-            "binary file. Leave it out with pattern=."
-        )
-    if not text.strip():
-        raise ValueError(
-            f"Expected text in {str(file)!r}; found {len(text)} characters, all blank. "
-            "Fill the file or remove it."
-        )
-    return text
+        return sorted(file for file in folder.glob(pattern) if file.is_file())
+    except (NotImplementedError, OSError, ValueError):
+        wanted = "one of names inside the folder, such as *.txt"
+        raise ValueError(refusal("pattern", wanted, pattern, "Write one like it.")) from None

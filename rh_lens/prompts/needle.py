@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rh_lens.checks import require_list, shown
+from rh_lens.prompts.text_file import require_characters
 
 MAX_CHARACTERS = 10_000
 """Longest question, text or answer of a needle."""
@@ -134,6 +135,7 @@ def _check_field(what: str, field: str, value: str) -> None:
             f"Expected a {what} with a {field} of {MAX_CHARACTERS:,} characters or fewer; found "
             f"{len(value):,}. Hide a sentence, and give long text as the haystack."
         )
+    require_characters(f"a {what}'s {field}", value)
     if not value.strip():
         raise ValueError(
             f"Expected a {what} with a non-empty {field}; found {shown(value)}. Write the {field}."

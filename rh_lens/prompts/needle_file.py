@@ -7,7 +7,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from rh_lens.checks import shown
 from rh_lens.prompts.needle import Distractor, Needle
+from rh_lens.prompts.text_file import existing_file
 
 
 def default_needles() -> tuple[Needle, ...]:
@@ -40,16 +42,13 @@ def load_needles(path: str | Path) -> tuple[Needle, ...]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no UTF-8 text, a line is malformed (the message names file and
-            line), or all are blank.
+        TypeError: The path is none.
+        ValueError: The path is empty, the file is no UTF-8 text, a line is malformed (the
+            message names file and line), or all are blank.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"Expected a JSONL file of needles; found no file at {str(path)!r}. "
-            "Give the path of a file with one JSON object a line."
-        )
-    return _parse_lines(_read_utf8(path).splitlines(), source=str(path))
+    remedy = "Give the path of a file with one JSON object a line."
+    path = existing_file("a JSONL file of needles", path, remedy=remedy)
+    return _parse_lines(_read_utf8(path).splitlines(), source=shown(str(path), 300))
 
 
 def _read_utf8(path: Path) -> str:
@@ -64,8 +63,8 @@ def _read_utf8(path: Path) -> str:
         encoding = encoding or f"{error.reason} at byte {error.start}"
     if encoding:
         raise ValueError(
-            f"Expected a needle file in UTF-8; found {encoding} in {str(path)!r}. Save it as "
-            f"UTF-8, such as with: iconv -f {remedy} -t UTF-8"
+            f"Expected a needle file in UTF-8; found {encoding} in {shown(str(path), 300)}. "
+            f"Save it as UTF-8, such as with: iconv -f {remedy} -t UTF-8"
         )
     return text
 
@@ -93,10 +92,11 @@ def _parse_lines(lines: Iterable[str], *, source: str) -> tuple[Needle, ...]:
 def _parse_line(line: str, *, where: str) -> Needle:
     try:
         entry = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        problem = str(error).partition(" (char")[0]
         raise ValueError(
-            f"{where}: expected a JSON object; found {line[:60]!r} ({error.msg}, column "
-            f"{error.colno}). Write one complete object a line."
+            f"Expected a JSON object in {where}; found {line[:60]!r} ({problem[:200]}). Write one "
+            "complete object a line."
         ) from error
     fields = _needle_fields(entry, where=where)
     try:
@@ -104,7 +104,7 @@ def _parse_line(line: str, *, where: str) -> Needle:
         distractors = tuple(Distractor(**fact) for fact in fields["distractors"])
         return Needle(fields["question"], fields["text"], answer, alternatives, distractors)
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise ValueError(f"Expected a needle in {where}; found a mistake. {error}") from error
 
 
 def _needle_fields(entry: object, *, where: str) -> dict[str, Any]:
@@ -119,9 +119,9 @@ def _needle_fields(entry: object, *, where: str) -> dict[str, Any]:
     if not all(isinstance(value, str) for value in named) or not _are_facts(distractors):
         types = {key: type(value).__name__ for key, value in found.items()}
         raise ValueError(
-            f"{where}: expected texts under the keys question, text, answer (or question, needle, "
-            f"real_needle), and under distractors, if there, objects of text and answer; found "
-            f"{types or type(entry).__name__}. Add or rename the keys."
+            f"Expected texts in {where} under the keys question, text, answer (or question, "
+            "needle, real_needle), and under distractors, if there, objects of text and answer; "
+            f"found {shown(types) if types else type(entry).__name__}. Add or rename the keys."
         )
     return {
         "question": found["question"].strip(),
@@ -152,7 +152,8 @@ def _answer_in_text(answers: list[str], text: str) -> tuple[str, tuple[str, ...]
             return places[0], tuple(other for other in answers if other != answer)
         if places and answer:
             raise ValueError(
-                f"Expected the answer in one place of the needle's text; found {answer!r}, but for "
-                f"case, in {len(places)}: {places[:3]}. Write it as it stands in the right one."
+                f"Expected the answer in one place of the needle's text; found {shown(answer)}, "
+                f"but for case, in {len(places)}: {shown(places[:3])}. Write it as it stands in "
+                "the right one."
             )
     return answers[0], tuple(answers[1:])

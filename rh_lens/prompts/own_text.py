@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from rh_lens.checks import require_list, require_text, require_whole_number, shown
+from rh_lens.checks import require_list, require_text, require_type, require_whole_number, shown
+from rh_lens.prompts.chat_format import render_chat
 from rh_lens.prompts.insertion import encode_prefix
 from rh_lens.prompts.needle import Needle
 from rh_lens.prompts.needle_prompt import NeedlePrompt
 from rh_lens.prompts.pieces import PieceEncoder
 from rh_lens.prompts.sentences import sentence_gaps
-from rh_lens.prompts.template import BASE_TEMPLATE, Template, render_chat
+from rh_lens.prompts.template import BASE_TEMPLATE, Template
+from rh_lens.prompts.text_file import require_characters
 
 _SHOWN_PLACES = 4
 
@@ -51,9 +53,13 @@ def prompt_from_text(
             not say which; messages are given with a question; the tokenizer is slow, or has no chat
             format for messages.
     """
+    require_type("template", template, Template)
+    require_text("name", name)
     encoder = PieceEncoder(tokenizer)
     whole, before, after = _around(encoder, text, question, template)
-    answers = [answer] if isinstance(answer, str) else require_list("answer", answer, str)
+    answers = (
+        [answer] if isinstance(answer, str) else require_list("answer", answer, str, at_least=1)
+    )
     start, found = _place_of(whole, answers, occurrence)
     first, last = _sentence_around(whole, start, start + len(found))
     prefix = encode_prefix(encoder, before)
@@ -93,14 +99,15 @@ def _around(
 ) -> tuple[str, str, str]:
     """The text that holds the answer, and what stands before and after it."""
     if not isinstance(text, str):
+        messages = require_list("text", text, Mapping)
         if question is not None:
             raise ValueError(
                 f"Expected messages that ask by themselves; found the question {shown(question)} "
                 "beside them. Write it into the last message, or pass the document as a string."
             )
-        messages = require_list("text", text, Mapping)
         return render_chat(encoder.tokenizer, messages), "", ""
     require_text("text", text)
+    require_characters("text", text)
     if question is None:
         return text, "", ""
     require_text("question", question)
@@ -111,6 +118,8 @@ def _place_of(text: str, answers: Sequence[str], occurrence: int | None) -> tupl
     """Character at which the answer stands, and the one of the answers that stands there."""
     for answer in answers:
         require_text("answer", answer)
+    if occurrence is not None:
+        require_whole_number("occurrence", occurrence)
     standing = [answer for answer in answers if answer in text]
     if not standing:
         raise ValueError(
@@ -120,7 +129,7 @@ def _place_of(text: str, answers: Sequence[str], occurrence: int | None) -> tupl
     answer = standing[0]
     places = [at for at in range(len(text)) if text.startswith(answer, at)]
     if occurrence is None and len(places) > 1:
-        around = [text[max(0, at - 20) : at + len(answer)] for at in places[:_SHOWN_PLACES]]
+        around = [text[max(0, at - 20) : at + len(answer)][:100] for at in places[:_SHOWN_PLACES]]
         raise ValueError(
             f"Expected the answer {shown(answer)} once in the text; found it {len(places)} times: "
             f"{around}. Say which is meant with occurrence=0 to {len(places) - 1}."

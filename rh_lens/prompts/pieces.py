@@ -9,6 +9,8 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from rh_lens.checks import require_type
+
 # Text put in front of a piece and cut off again; one of these is never merged with what follows.
 _ANCHORS = (".", "x", "\n")
 
@@ -44,6 +46,16 @@ class Piece:
         return around.strip()
 
 
+def require_tokenizer(tokenizer: object) -> None:
+    """Refuse what is no tokenizer of Hugging Face.
+
+    Raises:
+        TypeError: It is none.
+    """
+    remedy = "Pass model.tokenizer, or load one with AutoTokenizer.from_pretrained."
+    require_type("tokenizer", tokenizer, PreTrainedTokenizerBase, remedy=remedy)
+
+
 @dataclass(frozen=True, eq=False)
 class PieceEncoder:
     """Encodes pieces of text as they stand inside a longer text.
@@ -55,12 +67,14 @@ class PieceEncoder:
         tokenizer: A fast Hugging Face tokenizer.
 
     Raises:
+        TypeError: It is no tokenizer.
         ValueError: The tokenizer reports no character offsets (it is a slow one).
     """
 
     tokenizer: PreTrainedTokenizerBase
 
     def __post_init__(self) -> None:
+        require_tokenizer(self.tokenizer)
         if not self.tokenizer.is_fast:
             raise ValueError(
                 "Expected a fast tokenizer, which reports the characters of each token; found "

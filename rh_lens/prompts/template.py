@@ -1,11 +1,15 @@
 """The text around a haystack: where the context and the question stand in a prompt."""
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
+
+from rh_lens.checks import require_text, shown
+from rh_lens.prompts.chat_format import render_chat
+from rh_lens.prompts.pieces import require_tokenizer
+from rh_lens.prompts.text_file import is_file, read_text, require_characters
 
 _FIELD = re.compile(r"\{[A-Za-z_]\w*\}")
 
@@ -19,6 +23,7 @@ class Template:
         text: Holds `{context}` and then `{question}`, each once. Other braces are plain text.
 
     Raises:
+        TypeError: An argument is no text.
         ValueError: A field is missing or repeated, or the question comes first.
     """
 
@@ -26,21 +31,31 @@ class Template:
     text: str
 
     def __post_init__(self) -> None:
+        require_text("name", self.name)
+        require_text("text", self.text)
+        require_characters("text", self.text)
         counts = {field: self.text.count(field) for field in ("{context}", "{question}")}
         if set(counts.values()) != {1}:
             raise ValueError(
-                f"Expected {{context}} and {{question}} once each in template {self.name!r}; found "
-                f"{counts}, fields {_FIELD.findall(self.text)}. Write each field once."
+                f"Expected {{context}} and {{question}} once each in the text of template "
+                f"{shown(self.name)}; found {counts}, fields {shown(_FIELD.findall(self.text))}. "
+                "Write each field once."
             )
         if self.text.index("{question}") < self.text.index("{context}"):
             raise ValueError(
-                f"Expected {{context}} before {{question}} in template {self.name!r}; found the "
+                f"Expected {{context}} before {{question}} in the text of template "
+                f"{shown(self.name)}; found the "
                 "question first. Ask after the context: prompts share their haystack up to the "
                 "needle."
             )
 
     def split(self, question: str) -> tuple[str, str]:
-        """The text before the context, and the text after it with the question filled in."""
+        """The text before the context, and the text after it with the question filled in.
+
+        Raises:
+            TypeError: The question is no text.
+        """
+        require_text("question", question, blank=True)
         before, after = self.text.split("{context}")
         return before, after.replace("{question}", question)
 
@@ -64,47 +79,18 @@ def chat_template(
         options: Switches of the chat template itself, such as `enable_thinking=False`.
 
     Raises:
-        ValueError: The tokenizer has no chat template, the template refuses the messages, or it
-            loses or repeats a field.
+        TypeError: An argument has the wrong type.
+        ValueError: The tokenizer has no chat template, the template refuses the messages or does
+            not end, or it loses or repeats a field.
     """
+    require_tokenizer(tokenizer)
+    require_text("content", content)
+    if system is not None:
+        require_text("system", system)
     messages = [{"role": "user", "content": content}]
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
     return Template("chat", render_chat(tokenizer, messages, **options))
-
-
-def render_chat(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]], **options: bool
-) -> str:
-    """Messages in the tokenizer's own chat format, up to where the assistant begins to answer.
-
-    Args:
-        tokenizer: A tokenizer with a chat template.
-        messages: Each with `role` and `content`.
-        options: Switches of the chat template itself.
-
-    Raises:
-        ValueError: The tokenizer has no chat template, or the template refuses the messages.
-    """
-    if not tokenizer.chat_template:
-        raise ValueError(
-            f"Expected a tokenizer with a chat template; found none in {tokenizer.name_or_path!r}. "
-            "Use the base template, or give your own text with {context} and {question}."
-        )
-    try:
-        return tokenizer.apply_chat_template(
-            [dict(message) for message in messages],
-            tokenize=False,
-            add_generation_prompt=True,
-            **options,
-        )
-    except Exception as error:  # a chat template is a program of its own and may raise anything
-        roles = [message.get("role") for message in messages]
-        raise ValueError(
-            f"Expected the chat template of {tokenizer.name_or_path!r} to accept messages of roles "
-            f"{roles}; found {type(error).__name__}: {error}. Leave out system= if it knows no "
-            "system message."
-        ) from error
 
 
 def load_template(spec: str, tokenizer: PreTrainedTokenizerBase) -> Template:
@@ -115,19 +101,24 @@ def load_template(spec: str, tokenizer: PreTrainedTokenizerBase) -> Template:
         tokenizer: Its chat format is meant by `chat`.
 
     Raises:
-        ValueError: The string is none of these, or the text has an unknown field.
+        TypeError: The string is none, or the tokenizer is.
+        ValueError: The string is none of these, the text has an unknown field, the file is no text,
+            or the tokenizer has no chat format that fits.
     """
+    require_text("spec", spec)
+    require_tokenizer(tokenizer)
     if spec == "base":
         return BASE_TEMPLATE
     if spec == "chat":
         return chat_template(tokenizer)
     if "{" in spec:
         return _custom_template("custom", spec)
-    if Path(spec).is_file():
-        return _custom_template(Path(spec).name, Path(spec).read_text(encoding="utf-8-sig"))
+    if is_file(spec):
+        text = read_text(Path(spec), remedy="Save it as UTF-8.")
+        return _custom_template(Path(spec).name, text)
     raise ValueError(
         "Expected 'base', 'chat', a text with {context} and {question}, or a file that holds one; "
-        f"found {spec!r}, and no such file. Check the spelling or the path."
+        f"found {shown(spec)}, and no such file. Check the spelling or the path."
     )
 
 
@@ -135,7 +126,8 @@ def _custom_template(name: str, text: str) -> Template:
     unknown = sorted(set(_FIELD.findall(text)) - {"{context}", "{question}"})
     if unknown:
         raise ValueError(
-            f"Expected only the fields {{context}} and {{question}} in template {name!r}; found "
-            f"{', '.join(unknown)}. Rename or remove them."
+            f"Expected only the fields {{context}} and {{question}} in template {shown(name)}; "
+            "found "
+            f"{', '.join(unknown)[:300]}. Rename or remove them."
         )
     return Template(name, text)

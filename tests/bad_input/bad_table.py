@@ -16,9 +16,8 @@ ROOMS = {
     "interventions": "bad_interventions.INTERVENTIONS",
     "views": "bad_interventions.VIEWS",
     "bench": "bad_interventions.BENCH",
-    #    "interventions": "bad_interventions.INTERVENTIONS",
-    #    "views": "bad_interventions.VIEWS",
-    #    "bench": "bad_interventions.BENCH",
+    "prompts": "bad_prompts.PROMPTS",
+    "demo": "bad_prompts.DEMO",
 }
 
 

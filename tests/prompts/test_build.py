@@ -331,7 +331,7 @@ def test_one_depth_is_the_middle_and_more_include_both_ends():
     assert uniform_depths(1) == [0.5]
     assert uniform_depths(3) == [0.0, 0.5, 1.0]
     assert uniform_depths(10)[1] == pytest.approx(1 / 9)
-    with pytest.raises(ValueError, match="Expected 1 or more depths; found 0"):
+    with pytest.raises(ValueError, match=r"n_depths to be a whole number from 1 .*; found 0"):
         uniform_depths(0)
 
 

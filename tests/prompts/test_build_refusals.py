@@ -41,11 +41,23 @@ def test_length_beyond_the_models_window_is_refused(
         build_grid(tokenizers["byte_level"], haystack, [needle], **grid)
 
 
+def test_one_needle_and_one_length_need_no_list(
+    tokenizers: Tokenizers, haystack: Haystack, needle: Needle
+):
+    tokenizer = tokenizers["byte_level"]
+    listed = build_grid(tokenizer, haystack, [needle], context_lengths=[300], depths=2)
+    single = build_grid(tokenizer, haystack, needle, context_lengths=300, depths=2)
+    assert [prompt.sha256 for prompt in single] == [prompt.sha256 for prompt in listed]
+    assert len(single) == 2
+
+
 @pytest.mark.parametrize("depth", [-0.1, 1.5, float("nan")])
 def test_depths_outside_zero_to_one_are_refused(
     tokenizers: Tokenizers, haystack: Haystack, needle: Needle, depth: float
 ):
-    with pytest.raises(ValueError, match=rf"Expected depths from 0 .* found \[{depth}\]"):
+    with pytest.raises(
+        ValueError, match=rf"Expected depth to be a number from 0 to 1; found {depth}"
+    ):
         build_prompt(tokenizers["byte_level"], haystack, needle, context_length=300, depth=depth)
 
 
@@ -53,11 +65,11 @@ def test_empty_grids_and_negative_offsets_are_refused(
     tokenizers: Tokenizers, haystack: Haystack, needle: Needle
 ):
     tokenizer = tokenizers["byte_level"]
-    with pytest.raises(ValueError, match="one context length and one depth; found 0 and 10"):
+    with pytest.raises(ValueError, match="context_lengths to have 1 or more entries; found 0"):
         build_grid(tokenizer, haystack, [needle], context_lengths=[])
-    with pytest.raises(ValueError, match="Expected at least one needle; found none"):
+    with pytest.raises(ValueError, match="Expected needles to have 1 or more entries; found 0"):
         build_grid(tokenizer, haystack, [], context_lengths=[300])
-    with pytest.raises(ValueError, match="haystack_offset of 0 or more tokens; found -5"):
+    with pytest.raises(ValueError, match=r"haystack_offset to be a whole .*; found -5"):
         build_grid(tokenizer, haystack, [needle], context_lengths=[300], haystack_offset=-5)
 
 

@@ -64,25 +64,25 @@ def test_both_shapes_of_line_load_to_the_same_needle(tmp_path: Path, needle: Nee
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("{'question': 1}", r'expected a JSON object; found "\{\'question\'.* column 2'),
-        ("[1, 2]", "expected texts under the keys question, text, answer .* found list"),
-        ('{"question": "Why?"}', r"expected texts .* found \{'question': 'str'\}"),
-        ('{"question": "Why?", "text": "So.", "answer": 4}', "expected texts .* 'answer': 'int'"),
+        ("{'question': 1}", r'found "\{\'question\'.* column 2'),
+        ("[1, 2]", "under the keys question, text, answer .* found list"),
+        ('{"question": "Why?"}', r"under the keys .* found \{'question': 'str'\}"),
+        ('{"question": "Why?", "text": "So.", "answer": 4}', "under the keys .*'answer': 'int'"),
         ('{"question": "Why?", "text": "So.", "answer": "no"}', "Expected the answer inside"),
-        ('{"question": "Why?", "text": "So.", "answer": []}', "expected texts .* 'answer': 'list'"),
+        ('{"question": "Why?", "text": "So.", "answer": []}', "under the keys .*'answer': 'list'"),
         (
             '{"question": "Why?", "needle": "So, so.", "real_needle": "SO"}',
             r"Expected the answer in one place .* 'SO', but for case, in 2: \['So', 'so'\]",
         ),
         (
             '{"question": "Why?", "text": "So.", "answer": "So", "distractors": ["No."]}',
-            "expected texts .* objects of text and answer",
+            "under the keys .* objects of text and answer",
         ),
     ],
 )
 def test_malformed_lines_are_named(tmp_path: Path, line: str, found: str):
     good = '{"question": "Why?", "text": "So it is.", "answer": "So"}'
-    with pytest.raises(ValueError, match=rf"needles\.jsonl, line 2: {found}"):
+    with pytest.raises(ValueError, match=rf"(?s)needles\.jsonl', line 2.*{found}"):
         load_needles(write(tmp_path, good, line))
 
 
@@ -103,7 +103,7 @@ def test_an_answer_in_other_capitals_has_the_texts_own_letters(tmp_path: Path):
 
 
 def test_places_that_overlap_are_two(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"line 1: .* in 2: \['na na', 'na na'\]"):
+    with pytest.raises(ValueError, match=r"line 1; .* in 2: \['na na', 'na na'\]"):
         one(tmp_path, question="What?", text="It is na na na.", answer="NA NA")
 
 
@@ -131,7 +131,7 @@ def test_distractors_are_read(tmp_path: Path, needle: Needle):
     found = one(tmp_path, **keys, distractors=[fact])
     assert found.distractors == (Distractor("The pilot's password is Maud.", "Maud"),)
     assert found != needle
-    with pytest.raises(ValueError, match=r"line 1: Expected the answer inside the distractor"):
+    with pytest.raises(ValueError, match=r"line 1; .* Expected the answer inside the distractor"):
         one(tmp_path, **keys, distractors=[fact | {"answer": "Anna"}])
 
 

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,24 @@ def test_chat_needs_a_chat_template_that_accepts_the_messages(
     monkeypatch.setattr(chatty, "chat_template", None)
     with pytest.raises(ValueError, match="Expected a tokenizer with a chat template; found none"):
         chat_template(chatty)
+
+
+@pytest.mark.parametrize(
+    ("program", "found"),
+    [
+        ("{% for i in range(99999) %}" * 3 + "{% endfor %}" * 3, "TimeoutError: more than 1,000,0"),
+        ("{{ 'x' * 20000000 }}", "found 20,000,000"),
+        ("{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}", "found RecursionError"),
+    ],
+)
+def test_chat_templates_without_an_end_are_stopped(
+    chatty: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch, program: str, found: str
+):
+    tracing = sys.gettrace()
+    monkeypatch.setattr(chatty, "chat_template", program)
+    with pytest.raises(ValueError, match=found):
+        chat_template(chatty)
+    assert sys.gettrace() is tracing
 
 
 def test_load_template_knows_every_source(chatty: PreTrainedTokenizerBase, tmp_path: Path):
