@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from rh_lens.records import RunFolder, Shard
     from rh_lens.runtime import Bridge
 
-SCORES = ("position", "token-set", "event", "teacher-forced", "fed-attention", "attention-mass")
+SCORES = (
+    "position",
+    "token-set",
+    "event",
+    "teacher-forced",
+    "fed-attention",
+    "attention-mass",
+    "official",
+)
 
 ONE_PROCESS = (
     "accelerate starts one process on CPUs, whatever --num_processes says. For two: torchrun "
@@ -50,7 +58,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "CPUs accelerate starts only one: use torchrun --nproc-per-node 2 -m rh_lens detect ..., "
         "or give --shard 1/2 and --shard 2/2 to two commands")  # fmt: skip
     add("--save-prompts", action="store_true", help="keep the prompts' token ids in trials.jsonl")
-    add("--compat", choices=["official"], help="score as the published code does, for comparison")
+    add("--compat", choices=["official"], help="score as the published code does, for comparison: "
+        "the same as --score official")  # fmt: skip
     add("--quiet", action="store_true", help="no progress bar")
 
 
@@ -60,11 +69,7 @@ def _run(args: argparse.Namespace) -> int:
     shard = options.shard_of(args)
     if shard is None and options.is_launched_alone():
         print(ONE_PROCESS, file=sys.stderr)
-    if args.compat and shard:
-        raise ValueError(
-            f"Expected one process for --compat {args.compat}; found shard {shard}. Leave out "
-            "--shard, and start it without a launcher."
-        )
+    args.score = args.compat or args.score
     with _reserved(args) as out:
         # Before the model, which may take long to load: a mistake in these shows at once.
         haystack = load_haystack(args.haystack, seed=args.seed)
@@ -75,20 +80,16 @@ def _run(args: argparse.Namespace) -> int:
         if args.closed_book:
             needles = _unknown(model, needles, template)
         prompts = options.build_prompts(args, model, haystack, needles, template)
-        if args.compat:
-            return official.run(args, model, prompts, out)
         return _detect(args, model, prompts, out / shard.folder if shard else out, shard)
 
 
 @contextmanager
 def _reserved(args: argparse.Namespace) -> Iterator[Path]:
     """Context with the folder for results; one that was named is the run folder's own concern."""
-    if args.out is not None and not args.compat:
+    if args.out is not None:
         yield args.out
         return
     with options.reserved(args) as out:
-        if args.compat:
-            official.require_new_folder(out)
         yield out
 
 
@@ -127,10 +128,14 @@ def _detect(
                     print(f"When all shards have ended: rh-lens merge {args.out}")
                     return 0
                 result = run.finish()
+                if args.score == "official":
+                    official.report(run, result, model.tokenizer)
     except NoAcceptedTrialsError as error:
         print(f"rh-lens: no result: {error}\nThe trials are in {out}", file=sys.stderr)
         return 1
-    print(f"{summarise(result)}\n\nSaved in {out}")
+    if args.score != "official":
+        print(summarise(result), end="\n\n")
+    print(f"Saved in {out}")
     return 0
 
 

@@ -1,76 +1,28 @@
-"""`rh-lens detect --compat official`: scores as the published code computes them."""
+"""`rh-lens detect --compat official`: what is printed and written beside a run of any score."""
 
-import argparse
 import json
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rh_lens.cli import options
-
 if TYPE_CHECKING:
-    from rh_lens.detection import OfficialResult
-    from rh_lens.prompts import NeedlePrompt
-    from rh_lens.runtime import Bridge
-
-# Tokens of an answer in the published code.
-MAX_NEW_TOKENS = 50
+    from rh_lens.detection import RetrievalResult
+    from rh_lens.records import RunFolder
 
 
-def require_new_folder(out: Path) -> None:
-    """Refuse a folder with files.
+def report(run: "RunFolder", result: "RetrievalResult", tokenizer: Any) -> None:
+    """Print a summary of a whole run, and then write two more files into its folder.
 
-    Raises:
-        FileExistsError: There are some.
+    They are `official.json` (what was run) and `official_trials.csv` (where the published code
+    finds each answer); each of them is there whole or not at all.
     """
-    if any(out.iterdir()):
-        raise FileExistsError(
-            f"Expected a new or empty folder; found files in {str(out)!r}. Choose another with "
-            "--out: scores in the published way are not resumed."
-        )
-
-
-def run(
-    args: argparse.Namespace, model: "Bridge", prompts: "Sequence[NeedlePrompt]", out: Path
-) -> int:
-    """Detect, print a summary and then write a folder, which was made sure of before.
-
-    It is no run folder, as its scores do not follow from its trials: `official.json` (what was
-    run), `official_trials.csv`, `scores.csv`, and `head_scores.json` for the other commands.
-    """
-    from rh_lens.detection import NoAcceptedTrialsError, detect_official
+    from rh_lens.detection import official_result
+    from rh_lens.records import replacing
+    from rh_lens.records.description import read_description, what_it_is
     from rh_lens.views import describe_official
 
-    description = options.describe_run("detect", args, model, list(prompts))
-    try:
-        result = detect_official(
-            model,
-            prompts,
-            threshold=args.threshold,
-            max_new_tokens=args.max_new_tokens or MAX_NEW_TOKENS,
-            progress=not args.quiet,
-        )
-    except NoAcceptedTrialsError as error:
-        print(f"rh-lens: no result: {error}", file=sys.stderr)
-        return 1
-    print(describe_official(result), end="\n\n", flush=True)
-    _save(out, description, result)
-    print(f"Saved in {out}; compare {out / 'head_scores.json'}")
-    return 0
-
-
-def _save(out: Path, description: dict[str, Any], result: "OfficialResult") -> None:
-    """Each file whole or not at all; the one that other commands read comes last."""
-    from rh_lens.records import replacing, write_head_scores
-
-    out.mkdir(parents=True, exist_ok=True)
-    with replacing(out / "official.json") as temporary:
-        text = json.dumps(description, indent=2, ensure_ascii=False)
+    scored = official_result(result, tokenizer)
+    print(describe_official(scored), end="\n\n", flush=True)
+    with replacing(run.path / "official.json") as temporary:
+        text = json.dumps(what_it_is(read_description(run.path)), indent=2, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
-    with replacing(out / "official_trials.csv") as temporary:
-        result.to_dataframe().to_csv(temporary, index=False)
-    with replacing(out / "scores.csv") as temporary:
-        result.detection.to_dataframe().to_csv(temporary, index=False)
-    with replacing(out / "head_scores.json") as temporary:
-        write_head_scores(result.scores, temporary)
+    with replacing(run.path / "official_trials.csv") as temporary:
+        scored.to_dataframe().to_csv(temporary, index=False)

@@ -10,7 +10,7 @@ from rh_lens.detection.capture import (
 )
 from rh_lens.detection.closed_book import ClosedBookVerdict, closed_book_check
 from rh_lens.detection.detect import detect_retrieval_heads
-from rh_lens.detection.detect_official import OfficialResult, detect_official
+from rh_lens.detection.detect_official import OfficialResult, detect_official, official_result
 from rh_lens.detection.detection_options import (
     DetectionOptions,
     detection_options,
@@ -30,6 +30,7 @@ from rh_lens.detection.scores import (
     attention_mass_scores,
     event_scores,
     fed_attention_scores,
+    official_scores,
     position_scores,
     teacher_forced_scores,
     token_set_scores,
@@ -82,7 +83,9 @@ __all__ = [
     "forced_shares",
     "judge_trial",
     "most_attended",
+    "official_result",
     "official_score",
+    "official_scores",
     "official_span",
     "position_scores",
     "require_scores",

@@ -5,10 +5,14 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from rh_lens.detection.detection_options import detection_options
 from rh_lens.detection.events import CopyEvents, find_copy_events
+from rh_lens.detection.official import official_score, official_span, official_verdict
 from rh_lens.detection.recorded_answers import recorded_answers
 from rh_lens.detection.result import RetrievalResult, require_score_name, score_trials
 from rh_lens.detection.scores import FORCED_SCORES, ScoreName
@@ -64,13 +68,13 @@ def detect_retrieval_heads(
         model: A TransformerBridge.
         prompts: Needle prompts, from `build_prompt` or `build_grid`.
         score: Which definition `scores` holds. The others can be had afterwards from
-            `result.score(name)`, but for "teacher-forced" and "fed-attention": either of them
-            costs one more pass for each prompt, and then both can be had.
+            `result.score(name)`, but for "official", and for "teacher-forced" and "fed-attention":
+            either of these two costs one more pass for each prompt, and then both can be had.
         threshold: Score from which on a head counts as a retrieval head.
         min_recall: A trial is accepted when the recall of its answer is above this.
-        max_new_tokens: Longest answer in tokens. None: `room_for_answers`.
+        max_new_tokens: Longest answer in tokens. None: `room_for_answers`; 50 for "official".
         stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
-            holds one.
+            holds one; for "official" what ends one in the published code.
         prefill: How prompts are read: "auto", "sdpa", "chunked" or "whole".
         share_prefixes: Whether prompts are ordered so that each continues from what it has in
             common with the one before.
@@ -104,7 +108,7 @@ def detect_retrieval_heads(
     prompts = _require_prompts(prompts)
     ended = _require_same_prompts(done or {}, prompts)
     wanted = [index for index in _require_indices(only, prompts) if index not in ended]
-    asked = detection_options(model, prompts, max_new_tokens=max_new_tokens, stop=stop)
+    asked = detection_options(model, prompts, score=score, max_new_tokens=max_new_tokens, stop=stop)
     options: dict[str, Any] = {
         "max_new_tokens": asked.max_new_tokens,
         "stop": asked.stop,
@@ -114,7 +118,7 @@ def detect_retrieval_heads(
         "batch_size": batch_size,
         "only": wanted,
     }
-    judge = partial(_trial_of_answer, model, min_recall, score in FORCED_SCORES)
+    judge = partial(_trial_of_answer, model, min_recall, score)
     with tqdm(
         initial=len(ended),
         total=len(ended) + len(wanted),
@@ -136,13 +140,17 @@ def detect_retrieval_heads(
 def _trial_of_answer(
     model: Bridge,
     min_recall: float,
-    forces: bool,
+    score: ScoreName,
     prompt: NeedlePrompt,
     answer: Answer,
     sources: AttentionSources,
 ) -> TrialWithEvents:
-    """The trial that an answer makes, teacher-forced too if asked for, and its events."""
-    forced = forced_shares(model, prompt, context=answer.context) if forces else None
+    """The trial that an answer makes, with the scores that only now can be had, and its events."""
+    recorded: Mapping[str, Float[Tensor, "layer head"]] = {}
+    if score in FORCED_SCORES:
+        recorded = forced_shares(model, prompt, context=answer.context)
+    if score == "official":
+        recorded = {score: _official_score(model, prompt, answer, sources)}
     tokens = answer.generation.tokens
     sources = sources.answer_rows(len(prompt.tokens), len(tokens))
     trial = judge_trial(
@@ -152,9 +160,20 @@ def _trial_of_answer(
         sources,
         model.tokenizer,
         min_recall=min_recall,
-        forced=forced,
+        recorded_scores=recorded,
     )
+    if score == "official":
+        trial = official_verdict(trial)
     return trial, find_copy_events(answer.index, prompt, tokens, sources, model.tokenizer)
+
+
+def _official_score(
+    model: Bridge, prompt: NeedlePrompt, answer: Answer, sources: AttentionSources
+) -> Float[Tensor, "layer head"]:
+    """Every head's official score; the row that predicted the stop token counts there."""
+    span = official_span(prompt.tokens, prompt.needle.answer, model.tokenizer)
+    said = torch.tensor(answer.generation.said, dtype=torch.long)
+    return sources.by_model_layer(official_score(sources.source, prompt.tokens, said, span))
 
 
 def _result(

@@ -1,30 +1,19 @@
 """A run scored as the published code of Wu et al. 2024 (arXiv:2404.15574) does."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import torch
-from jaxtyping import Float
-from torch import Tensor
-from tqdm.auto import tqdm
 
-from rh_lens.detection.events import CopyEvents, find_copy_events
-from rh_lens.detection.official import Span, official_score, official_span, official_stop
-from rh_lens.detection.recorded_answers import recorded_answers
-from rh_lens.detection.result import NoAcceptedTrialsError, RetrievalResult
+from rh_lens.detection.detect import TrialWithEvents, detect_retrieval_heads
+from rh_lens.detection.official import OFFICIAL_MAX_NEW_TOKENS, Span, official_span
+from rh_lens.detection.result import RetrievalResult
 from rh_lens.detection.retrieval_scores import RetrievalScores
-from rh_lens.detection.sources import AttentionSources
-from rh_lens.detection.trial import Trial, judge_trial
+from rh_lens.detection.trial import Trial
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.representation import short_repr
-from rh_lens.runtime import (
-    Answer,
-    Bridge,
-    PrefillChoice,
-    attention_layers,
-)
+from rh_lens.runtime import Bridge, PrefillChoice
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,18 +70,22 @@ def detect_official(
     prompts: Sequence[NeedlePrompt],
     *,
     threshold: float = 0.1,
-    max_new_tokens: int = 50,
+    max_new_tokens: int = OFFICIAL_MAX_NEW_TOKENS,
     prefill: PrefillChoice = "auto",
     share_prefixes: bool = True,
     draft: bool = True,
     progress: bool = True,
+    only: Collection[int] | None = None,
+    done: Mapping[int, TrialWithEvents] | None = None,
+    on_start: Callable[[int], object] | None = None,
     on_trial: Callable[[Trial, pd.DataFrame], object] | None = None,
 ) -> OfficialResult:
     """Retrieval heads as the published code scores them, on the same prompts.
 
     A trial is accepted when ROUGE-1 recall of its answer is above 0.5; an answer in which ROUGE
     finds no word never is. Layers without attention have NaN, all other heads a number on every
-    trial.
+    trial. It is `detect_retrieval_heads(score="official")`, which a `RunFolder` saves as it goes
+    on, and where the answers seem to be.
 
     Args:
         model: A TransformerBridge.
@@ -103,6 +96,10 @@ def detect_official(
         share_prefixes: Whether prompts continue from what they have in common.
         draft: Whether answers are guessed, and many tokens verified in one pass.
         progress: Whether to show a progress bar.
+        only: Indices of the prompts to answer; None: all.
+        done: Trials that ended before, with their events, by index: not answered again, and part of
+            the result.
+        on_start: Called with a prompt's index right before it is answered.
         on_trial: Called with each trial and its events in the true span, as it ends.
 
     Raises:
@@ -111,61 +108,47 @@ def detect_official(
         TypeError: `model` is not a TransformerBridge.
         ValueError: There is no prompt, or the model can't be read.
     """
-    attention_layers(model)
-    if not prompts:
-        raise ValueError("Expected a needle prompt or more; found none. Build some: build_grid.")
-    options: dict[str, Any] = {
-        "max_new_tokens": max_new_tokens,
-        "stop": official_stop(model.tokenizer),
-        "prefill": prefill,
-        "share_prefixes": share_prefixes,
-        "draft": draft,
-    }
-    done: dict[int, tuple[Trial, pd.DataFrame, Span | None, Tensor]] = {}
-    answers = recorded_answers(model, prompts, **options)
-    bar = tqdm(answers, total=len(prompts), desc="answering", unit="prompt", disable=not progress)
-    for answer, sources in bar:
-        index = answer.index
-        done[index] = _trial(model, prompts[index], answer, sources)
-        if on_trial is not None:
-            on_trial(*done[index][:2])
-    return _result(model, threshold, [done[index] for index in sorted(done)])
-
-
-def _trial(
-    model: Bridge, prompt: NeedlePrompt, answer: Answer, sources: AttentionSources
-) -> tuple[Trial, pd.DataFrame, Span | None, Float[Tensor, "layer head"]]:
-    """One answer: the trial, its events, the official span and every head's official score."""
-    generation, tokenizer = answer.generation, model.tokenizer
-    kept = sources.answer_rows(len(prompt.tokens), len(generation.tokens))
-    trial = judge_trial(answer.index, prompt, generation, kept, tokenizer)
-    if trial.recall_measure != "rouge1":
-        reason = f"ROUGE-1 finds no word in {prompt.needle.answer!r}"
-        trial = replace(trial, accepted=False, reason=reason, recall=0.0)
-    events = find_copy_events(answer.index, prompt, generation.tokens, kept, tokenizer)
-    span = official_span(prompt.tokens, prompt.needle.answer, tokenizer)
-    said = torch.tensor(generation.said, dtype=torch.long)
-    score = official_score(sources.source, prompt.tokens, said, span)
-    return trial, events, span, sources.by_model_layer(score)
-
-
-def _result(
-    model: Bridge,
-    threshold: float,
-    done: Sequence[tuple[Trial, pd.DataFrame, Span | None, Float[Tensor, "layer head"]]],
-) -> OfficialResult:
-    """All trials in the order of the prompts, scored."""
-    trials, tables, spans, values = zip(*done, strict=True)
-    accepted = [place for place, trial in enumerate(trials) if trial.accepted]
-    if not accepted:
-        raise NoAcceptedTrialsError(trials)
-    scores = RetrievalScores(
-        torch.stack([values[place] for place in accepted]),
-        "official",
-        tuple(trials[place].index for place in accepted),
+    detection = detect_retrieval_heads(
+        model,
+        prompts,
+        score="official",
+        threshold=threshold,
+        max_new_tokens=max_new_tokens,
+        prefill=prefill,
+        share_prefixes=share_prefixes,
+        draft=draft,
+        progress=progress,
+        only=only,
+        done=done,
+        on_start=on_start,
+        on_trial=on_trial,
     )
-    n_heads = model.cfg.n_heads
-    n_kv_heads = getattr(model.cfg, "n_key_value_heads", None) or n_heads
-    events = CopyEvents.join(tables)
-    result = RetrievalResult(scores, events, tuple(trials), threshold, n_heads, n_kv_heads)
-    return OfficialResult(result, tuple(spans))
+    return official_result(detection, model.tokenizer)
+
+
+def official_result(detection: RetrievalResult, tokenizer: Any) -> OfficialResult:
+    """A run with `score="official"`, with the places where the published code finds the answers.
+
+    Args:
+        detection: From `detect_retrieval_heads(score="official")`, or from `RunFolder.finish`.
+        tokenizer: The model's, to encode each answer alone.
+
+    Raises:
+        ValueError: The run has another score, or was read back without the prompts' tokens.
+    """
+    if detection.scores.name != "official":
+        raise ValueError(
+            f"Expected a run with the score 'official'; found {detection.scores.name!r}. Run "
+            'detect_retrieval_heads(..., score="official").'
+        )
+    lost = [trial.index for trial in detection.trials if int(trial.prompt.tokens.min()) < 0]
+    if lost:
+        raise ValueError(
+            f"Expected trials with the tokens of their prompts; found {len(lost)} without, as they "
+            "were read from a folder. Read it with load_run(folder, prompts=prompts)."
+        )
+    spans = [
+        official_span(trial.prompt.tokens, trial.prompt.needle.answer, tokenizer)
+        for trial in detection.trials
+    ]
+    return OfficialResult(detection, tuple(spans))

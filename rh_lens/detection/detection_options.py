@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from rh_lens.detection.official import OFFICIAL_MAX_NEW_TOKENS, official_stop
 from rh_lens.detection.scores import ScoreName
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime import Bridge, StopRule, stop_for_needles
@@ -56,10 +57,13 @@ def detection_options(
         score: As in `detect_retrieval_heads`, and so is the rest.
         threshold: Score from which on a head counts as a retrieval head.
         min_recall: A trial is accepted when the recall of its answer is above this.
-        max_new_tokens: Longest answer in tokens. None: `room_for_answers`.
+        max_new_tokens: Longest answer in tokens. None: `room_for_answers`; 50 for "official".
         stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
-            holds one.
+            holds one; for "official" what `official_stop` says.
     """
+    if score == "official":
+        max_new_tokens = OFFICIAL_MAX_NEW_TOKENS if max_new_tokens is None else max_new_tokens
+        stop = stop or official_stop(model.tokenizer)
     return DetectionOptions(
         score=score,
         threshold=threshold,

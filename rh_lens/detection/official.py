@@ -13,6 +13,7 @@ It differs from the definitions in `scores.py` in these points:
 Prompts are this package's own: the published ones hold the needle elsewhere than they say.
 """
 
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import torch
@@ -20,11 +21,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rh_lens.detection.events import copy_mask
+from rh_lens.detection.trial import Trial
 from rh_lens.runtime import StopRule
 
 # What ends an answer in the published code: this token of SentencePiece vocabularies, or this id
 # whatever it is.
 _NEWLINE_TOKEN, _NEWLINE_ID = "<0x0A>", 144
+
+OFFICIAL_MAX_NEW_TOKENS = 50
+"""Tokens of an answer in the published code."""
 
 Span: TypeAlias = tuple[int, int]
 
@@ -83,3 +88,11 @@ def official_stop(tokenizer: Any) -> StopRule:
     """What ends an answer in the published code: the token `<0x0A>`, or the one with id 144."""
     newline = tokenizer.get_vocab().get(_NEWLINE_TOKEN, _NEWLINE_ID)
     return StopRule(frozenset({newline, _NEWLINE_ID}))
+
+
+def official_verdict(trial: Trial) -> Trial:
+    """The trial as the published code judges it: rejected where ROUGE finds no word to recall."""
+    if trial.recall_measure == "rouge1":
+        return trial
+    reason = f"ROUGE-1 finds no word in {trial.prompt.needle.answer!r}"
+    return replace(trial, accepted=False, reason=reason, recall=0.0)

@@ -96,7 +96,7 @@ class RetrievalResult:
 
         Raises:
             NoAcceptedTrialsError: The score averages accepted trials and there are none.
-            ValueError: The run was not teacher-forced, or the name is unknown.
+            ValueError: The name is unknown, or the score had to be asked for in the run.
         """
         return score_trials(name, self.events, self.trials)
 
@@ -129,7 +129,7 @@ def score_trials(name: ScoreName, events: CopyEvents, trials: Sequence[Trial]) -
 
     Raises:
         NoAcceptedTrialsError: The score averages accepted trials and there are none.
-        ValueError: The name is unknown, or the trials were not teacher-forced.
+        ValueError: The name is unknown, or the score had to be asked for in the run.
     """
     require_score_name(name)
     if name in FORCED_SCORES:

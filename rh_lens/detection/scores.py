@@ -13,7 +13,13 @@ from rh_lens.detection.trial import Trial
 from rh_lens.heads import Head
 
 ScoreName: TypeAlias = Literal[
-    "position", "token-set", "event", "teacher-forced", "fed-attention", "attention-mass"
+    "position",
+    "token-set",
+    "event",
+    "teacher-forced",
+    "fed-attention",
+    "attention-mass",
+    "official",
 ]
 
 
@@ -97,7 +103,7 @@ def teacher_forced_scores(trials: Sequence[Trial]) -> RetrievalScores:
     Raises:
         ValueError: A trial was not teacher-forced, or there is no trial.
     """
-    return _forced_scores("teacher-forced", trials)
+    return _recorded_scores("teacher-forced", trials)
 
 
 def fed_attention_scores(trials: Sequence[Trial]) -> RetrievalScores:
@@ -115,7 +121,7 @@ def fed_attention_scores(trials: Sequence[Trial]) -> RetrievalScores:
     Raises:
         ValueError: A trial was not teacher-forced, or there is no trial.
     """
-    return _forced_scores("fed-attention", trials)
+    return _recorded_scores("fed-attention", trials)
 
 
 def attention_mass_scores(trials: Sequence[Trial]) -> RetrievalScores:
@@ -135,6 +141,23 @@ def attention_mass_scores(trials: Sequence[Trial]) -> RetrievalScores:
     _require_trials(trials)
     values = torch.stack([trial.attention_mass for trial in trials]).double()
     return RetrievalScores(values, "attention-mass", _indices(trials))
+
+
+def official_scores(trials: Sequence[Trial]) -> RetrievalScores:
+    """Copy-paste events in the span that the published code finds, over that span's length.
+
+    See `official_score` and the points in which it differs from `event_scores`.
+
+    Args:
+        trials: Accepted trials of a run with `score="official"`.
+
+    Returns:
+        Scores of 0 or more, `values: [trial layer head]`, NaN in layers without attention only.
+
+    Raises:
+        ValueError: A trial has no such score, or there is no trial.
+    """
+    return _recorded_scores("official", trials)
 
 
 def activation_frequency(
@@ -176,6 +199,7 @@ SCORES: Mapping[ScoreName, Callable[[CopyEvents, Sequence[Trial]], RetrievalScor
     "teacher-forced": lambda events, trials: teacher_forced_scores(trials),
     "fed-attention": lambda events, trials: fed_attention_scores(trials),
     "attention-mass": lambda events, trials: attention_mass_scores(trials),
+    "official": lambda events, trials: official_scores(trials),
 }
 """Every score by its name, from the events of some trials and these trials."""
 
@@ -184,13 +208,13 @@ FORCED_SCORES: tuple[ScoreName, ...] = ("teacher-forced", "fed-attention")
 """
 
 
-def _forced_scores(name: ScoreName, trials: Sequence[Trial]) -> RetrievalScores:
-    """Shares of fed answers that the trials hold under a name."""
-    values = [trial.forced[name] for trial in trials if name in trial.forced]
+def _recorded_scores(name: ScoreName, trials: Sequence[Trial]) -> RetrievalScores:
+    """The scores that the trials hold under a name."""
+    values = [trial.recorded_scores[name] for trial in trials if name in trial.recorded_scores]
     if not trials or len(values) < len(trials):
         raise ValueError(
-            f"Expected teacher-forced trials; found {len(values)} among {len(trials)}. Run "
-            f'detect_retrieval_heads(..., score="{name}").'
+            f"Expected trials with the score {name!r}; found {len(values)} among {len(trials)}. "
+            f'Run detect_retrieval_heads(..., score="{name}").'
         )
     return RetrievalScores(torch.stack(values).double(), name, _indices(trials))
 

@@ -33,8 +33,8 @@ class Trial:
         visible: Heads with a recorded row that could see some answer position.
         attention_mass: Attention on the answer span, averaged over the steps, in fp64; NaN where
             not visible.
-        forced: Shares of the answer while it was fed to the model, NaN where not visible, by the
-            name of the score (`forced_shares`); empty unless they were asked for.
+        recorded_scores: Scores that rest on more than the fields of a trial, computed as it ended,
+            by name: `forced_shares`, or "official"; empty unless they were asked for.
         n_ties: Rows of a head in which several positions got the most attention; the first counts.
     """
 
@@ -49,7 +49,7 @@ class Trial:
     recall_measure: RecallMeasure
     visible: Bool[Tensor, "layer head"]
     attention_mass: Float[Tensor, "layer head"]
-    forced: Mapping[str, Float[Tensor, "layer head"]] = field(default_factory=dict)
+    recorded_scores: Mapping[str, Float[Tensor, "layer head"]] = field(default_factory=dict)
     n_ties: int = 0
 
     def __repr__(self) -> str:
@@ -67,7 +67,7 @@ def judge_trial(
     tokenizer: Any,
     *,
     min_recall: float = 0.5,
-    forced: Mapping[str, Float[Tensor, "layer head"]] | None = None,
+    recorded_scores: Mapping[str, Float[Tensor, "layer head"]] | None = None,
 ) -> Trial:
     """One answered prompt with its verdict and what its heads could see.
 
@@ -78,7 +78,7 @@ def judge_trial(
         sources: The rows that predicted it, recorded with the prompt's answer span as needle span.
         tokenizer: For answers that ROUGE can't read.
         min_recall: The trial is accepted when the recall of its answer is above this.
-        forced: From `forced_shares`, if they were asked for.
+        recorded_scores: Scores of the trial by name, if they were asked for.
 
     Raises:
         ValueError: The sources were recorded without a needle span.
@@ -106,7 +106,7 @@ def judge_trial(
         recall_measure=verdict.recall_measure,
         visible=visible,
         attention_mass=mass.where(visible, torch.nan),
-        forced=forced or {},
+        recorded_scores=recorded_scores or {},
         n_ties=sources.n_ties,
     )
 

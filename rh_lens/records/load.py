@@ -85,7 +85,7 @@ class StoredRun:
 
         Raises:
             NoAcceptedTrialsError: The score averages accepted trials and there are none.
-            ValueError: The run was not teacher-forced, or the name is unknown.
+            ValueError: The name is unknown, or the score had to be asked for in the run.
         """
         return score_trials(name, self.events, self.answered)
 

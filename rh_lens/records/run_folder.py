@@ -51,9 +51,9 @@ class RunFolder(TrialStore):
         score: As in `detect_retrieval_heads`, and so are the next four.
         threshold: Score from which on a head counts as a retrieval head.
         min_recall: A trial is accepted when the recall of its answer is above this.
-        max_new_tokens: Longest answer in tokens. None: `room_for_answers`.
+        max_new_tokens: Longest answer in tokens. None: `room_for_answers`; 50 for "official".
         stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
-            holds one.
+            holds one; for "official" what ends one in the published code.
         hooks: A name for the hooks that are open while `detect` answers, such as "without L2H4".
         name: The model's name, for `run.json`.
         description: What else goes into `run.json`; JSON values.

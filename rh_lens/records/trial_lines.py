@@ -60,7 +60,7 @@ def heads_record(trial: Trial, events: pd.DataFrame) -> dict[str, Any]:
 
     `events` holds a list for each of `EVENT_COLUMNS` but the first. The others are [layer head]
     arrays in base64: `visible` one bit a head, most significant first; `attention_mass` and those
-    in `forced`, by the name of the score, little-endian fp64. All numbers are exact.
+    in `scores`, the recorded ones by their names, little-endian fp64. All numbers are exact.
     """
     return {
         "trial": trial.index,
@@ -68,7 +68,7 @@ def heads_record(trial: Trial, events: pd.DataFrame) -> dict[str, Any]:
         "n_events": len(events),
         "visible": _text(np.packbits(trial.visible.cpu().numpy())),
         "attention_mass": _text(_doubles(trial.attention_mass)),
-        "forced": {name: _text(_doubles(share)) for name, share in trial.forced.items()},
+        "scores": {name: _text(_doubles(one)) for name, one in trial.recorded_scores.items()},
         "events": {name: events[name].tolist() for name in EVENT_COLUMNS[1:]},
     }
 
@@ -84,10 +84,11 @@ def read_trial(record: dict[str, Any], heads: dict[str, Any], prompt: NeedleProm
     n_layers, n_heads = heads["shape"]
     bits = np.frombuffer(b64decode(heads["visible"]), dtype=np.uint8)
     visible = np.unpackbits(bits, count=n_layers * n_heads).astype(bool)
-    forced = heads.get("forced", {})
+    # Under the name "forced" before there were others than shares of fed answers.
+    scores = heads.get("scores", heads.get("forced", {}))
     if heads.get("teacher_forced") is not None:
         # Stored before the model's own choice was asked for as well.
-        forced = {"fed-attention": heads["teacher_forced"]}
+        scores = {"fed-attention": heads["teacher_forced"]}
     return Trial(
         index=record["trial"],
         prompt=prompt,
@@ -100,7 +101,7 @@ def read_trial(record: dict[str, Any], heads: dict[str, Any], prompt: NeedleProm
         recall_measure=record["recall_measure"],
         visible=torch.from_numpy(visible).reshape(n_layers, n_heads),
         attention_mass=_tensor(heads["attention_mass"], n_layers, n_heads),
-        forced={name: _tensor(text, n_layers, n_heads) for name, text in forced.items()},
+        recorded_scores={name: _tensor(text, n_layers, n_heads) for name, text in scores.items()},
         n_ties=record["n_ties"],
     )
 

@@ -156,7 +156,6 @@ def test_detect_prints_trials_heads_and_shares(tmp_path, capsys):
         (["detect", "--template", "no fields"], "{context}"),
         (["detect", "--shard", "2"], "Expected a shard such as 2/8; found '2'"),
         (["detect", "--shard", "1/2"], "Expected --out for shard 1/2"),
-        (["detect", "--shard", "1/2", "--out", "x", "--compat", "official"], "one process for --c"),
         (["merge", "nowhere"], "Expected a run folder"),
         (["merge", "one", "two"], "Expected --out for 2 folders"),
     ],

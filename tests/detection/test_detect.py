@@ -201,9 +201,9 @@ def test_teacher_forcing_needs_no_right_answer(llama, otter_prompt):
     assert result.accepted == ()
     assert result.scores.values.shape == (2, 3, 4)
     assert result.scores.values.isfinite().all()
-    assert torch.equal(result.scores.values[0], result.trials[0].forced["teacher-forced"])
+    assert torch.equal(result.scores.values[0], result.trials[0].recorded_scores["teacher-forced"])
     fed = result.score("fed-attention")
-    assert torch.equal(fed.values[1], result.trials[1].forced["fed-attention"])
+    assert torch.equal(fed.values[1], result.trials[1].recorded_scores["fed-attention"])
     assert (fed.values >= result.scores.values).all()
     assert result.to_dataframe()["activation"].isna().all()
     with pytest.raises(NoAcceptedTrialsError):

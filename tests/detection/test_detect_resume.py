@@ -60,8 +60,14 @@ def assert_same_bits(found, expected):
     pd.testing.assert_frame_equal(found[1], expected[1], check_exact=True)
     names = ("tokens", "visible", "attention_mass")
     pairs = [(getattr(found[0], name), getattr(expected[0], name)) for name in names]
-    assert list(found[0].forced) == list(expected[0].forced) == ["teacher-forced", "fed-attention"]
-    pairs += zip(found[0].forced.values(), expected[0].forced.values(), strict=True)
+    assert (
+        list(found[0].recorded_scores)
+        == list(expected[0].recorded_scores)
+        == ["teacher-forced", "fed-attention"]
+    )
+    pairs += zip(
+        found[0].recorded_scores.values(), expected[0].recorded_scores.values(), strict=True
+    )
     for one, other in pairs:
         assert torch.equal(one.nan_to_num(nan=-1.0), other.nan_to_num(nan=-1.0))
     assert (found[0].text, found[0].n_ties) == (expected[0].text, expected[0].n_ties)

@@ -2,6 +2,7 @@
 
 import math
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,12 +16,14 @@ from rh_lens.detection import (
     NoAcceptedTrialsError,
     detect_official,
     detect_retrieval_heads,
+    official_result,
     official_score,
     official_span,
 )
 from rh_lens.detection.official import official_stop
 from rh_lens.heads import Head
 from rh_lens.prompts import Needle
+from rh_lens.records import RunFolder, load_run
 
 NEWLINE = 144  # the id that ends an answer in the published code, whatever token it is
 
@@ -212,7 +215,7 @@ def test_on_a_sound_span_event_scores_agree_with_the_packages_own(llama, detect,
 
 
 def test_no_prompt_is_refused(llama):
-    with pytest.raises(ValueError, match="Expected a needle prompt or more; found none"):
+    with pytest.raises(ValueError, match="Expected at least one needle prompt; found none"):
         detect_official(llama, [])
 
 
@@ -249,3 +252,43 @@ def test_the_bundled_model_loses_its_heads_to_the_published_span_rule(demo_model
     assert own.scores.mean()[top.layer, top.head] > 0.9
     assert official.scores.mean()[top.layer, top.head] < 0.5
     assert not math.isnan(official.scores.mean().sum())
+
+
+def test_a_run_that_goes_on_has_the_scores_of_an_undisturbed_one(demo_model):
+    prompts = held_out_prompts(
+        demo_model.tokenizer, context_lengths=[128], depths=1, n_needles=4, seed=5
+    )
+    whole = detect_official(demo_model, prompts, progress=False)
+    kept, started = {}, []
+    options = {"score": "official", "progress": False, "only": [0, 2]}
+    detect_retrieval_heads(
+        demo_model, prompts, **options, on_trial=lambda *pair: kept.update({pair[0].index: pair})
+    )
+    result = detect_official(
+        demo_model, prompts, progress=False, done=kept, on_start=started.append
+    )
+    assert sorted(started) == [1, 3]
+    assert result.scores.values.equal(whole.scores.values)
+    assert result.spans == whole.spans
+    pd.testing.assert_frame_equal(result.to_dataframe(), whole.to_dataframe(), check_exact=True)
+
+
+def test_spans_are_those_of_an_official_run_with_its_prompts(demo_model, tmp_path):
+    prompts = held_out_prompts(
+        demo_model.tokenizer, context_lengths=[128], depths=1, n_needles=2, seed=5
+    )
+    own = detect_retrieval_heads(demo_model, prompts, progress=False)
+    with pytest.raises(ValueError, match="run with the score 'official'; found 'position'"):
+        official_result(own, demo_model.tokenizer)
+    with pytest.raises(ValueError, match=r'found 0 among 2\. Run detect.*score="official"'):
+        own.score("official")
+    with RunFolder(tmp_path / "run", demo_model, prompts, score="official") as run:
+        run.detect(progress=False)
+        expected = official_result(run.finish(), demo_model.tokenizer)
+    assert expected.spans == detect_official(demo_model, prompts, progress=False).spans
+    without = load_run(tmp_path / "run").result()
+    assert without.scores.values.equal(expected.scores.values)
+    with pytest.raises(ValueError, match="found 2 without, as they were read from a folder"):
+        official_result(without, demo_model.tokenizer)
+    again = load_run(tmp_path / "run", prompts=prompts).result()
+    assert official_result(again, demo_model.tokenizer).spans == expected.spans

@@ -181,7 +181,7 @@ def test_means_skip_what_was_not_seen(cases, trials, events):
 def test_scores_of_fed_answers_stack_the_trials(trials, score, name):
     shares = [torch.rand(N_LAYERS, N_HEADS, dtype=torch.float64) for _ in trials]
     forced = [
-        replace(trial, forced={name: share, "other": -share})
+        replace(trial, recorded_scores={name: share, "other": -share})
         for trial, share in zip(trials, shares, strict=True)
     ]
     scores = score(forced)
@@ -194,7 +194,7 @@ def test_scores_of_fed_answers_stack_the_trials(trials, score, name):
 def test_the_table_has_every_score_under_its_own_name(trials, events):
     assert tuple(SCORES) == get_args(ScoreName)
     shares = {name: torch.rand(N_LAYERS, N_HEADS, dtype=torch.float64) for name in SCORES}
-    forced = [replace(trial, forced=shares) for trial in trials]
+    forced = [replace(trial, recorded_scores=shares) for trial in trials]
     assert all(score(events, forced).name == name for name, score in SCORES.items())
 
 

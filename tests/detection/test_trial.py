@@ -17,7 +17,7 @@ def test_a_trial_carries_answer_verdict_and_what_was_seen(tiny_tokenizer):
         "is not above 0.5 (lacks an); the model answered 'some otter', stopped at a line break"
     )
     assert trial.visible.all()
-    assert trial.forced == {}
+    assert trial.recorded_scores == {}
     assert trial.n_ties == int((case.sources.margin == 0).sum()) > 0
 
 
@@ -49,5 +49,7 @@ def test_teacher_forced_shares_are_kept(tiny_tokenizer, value):
     case = random_case(0)
     shares = {"teacher-forced": torch.full((3, 4), value, dtype=torch.float64)}
     generation = Generation(case.generated, "", "length")
-    trial = judge_trial(0, case.prompt, generation, case.sources, tiny_tokenizer, forced=shares)
-    assert trial.forced is shares
+    trial = judge_trial(
+        0, case.prompt, generation, case.sources, tiny_tokenizer, recorded_scores=shares
+    )
+    assert trial.recorded_scores is shares

@@ -83,7 +83,7 @@ class RandomRun:
             recall_measure="rouge1",
             visible=visible,
             attention_mass=mass.where(visible, torch.nan),
-            forced={
+            recorded_scores={
                 "teacher-forced": mass.where(visible, torch.nan),
                 "fed-attention": mass.sqrt().where(visible, torch.nan),
             },

@@ -27,8 +27,12 @@ def assert_same_trial(found, expected):
     assert found.n_ties == expected.n_ties
     names = ("tokens", "visible", "attention_mass")
     pairs = [(getattr(found, name), getattr(expected, name)) for name in names]
-    assert list(found.forced) == list(expected.forced) == ["teacher-forced", "fed-attention"]
-    pairs += zip(found.forced.values(), expected.forced.values(), strict=True)
+    assert (
+        list(found.recorded_scores)
+        == list(expected.recorded_scores)
+        == ["teacher-forced", "fed-attention"]
+    )
+    pairs += zip(found.recorded_scores.values(), expected.recorded_scores.values(), strict=True)
     for one, other in pairs:
         assert one.dtype == other.dtype
         torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
@@ -67,7 +71,7 @@ def test_a_line_of_a_large_model_is_small():
     wide = torch.rand(32, 32, dtype=torch.float64)
     object.__setattr__(trial, "visible", wide > 0.5)
     object.__setattr__(trial, "attention_mass", wide)
-    object.__setattr__(trial, "forced", {})
+    object.__setattr__(trial, "recorded_scores", {})
     line = json.dumps(heads_record(trial, events[:0]))
     assert len(line) < 12_000
 
@@ -76,9 +80,19 @@ def test_older_lines_hold_shares_whatever_the_model_chose():
     """Their `teacher_forced` is what is called fed attention now."""
     trial, events = RandomRun(n_trials=1, seed=0).pairs[0]
     heads = through_json(heads_record(trial, events))
-    for older in (heads.pop("forced")["fed-attention"], None):
+    for older in (heads.pop("scores")["fed-attention"], None):
         found = read_trial(trial_record(trial), heads | {"teacher_forced": older}, trial.prompt)
-        assert list(found.forced) == ([] if older is None else ["fed-attention"])
+        assert list(found.recorded_scores) == ([] if older is None else ["fed-attention"])
+
+
+def test_older_lines_name_the_recorded_scores_otherwise():
+    trial, events = RandomRun(n_trials=1, seed=0).pairs[0]
+    heads = through_json(heads_record(trial, events))
+    heads["forced"] = heads.pop("scores")
+    found = read_trial(trial_record(trial), heads, trial.prompt).recorded_scores
+    assert list(found) == ["teacher-forced", "fed-attention"]
+    for name, expected in trial.recorded_scores.items():
+        assert found[name].nan_to_num(-1).equal(expected.nan_to_num(-1))
 
 
 def test_a_prompt_that_was_not_saved_keeps_its_answer_and_its_places(otter_prompt):
