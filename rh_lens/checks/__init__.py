@@ -3,7 +3,13 @@
 A wrong type is a TypeError, a bad value of the right type a ValueError.
 """
 
-from rh_lens.checks.arrays import require_array, require_table, require_tensor
+from rh_lens.checks.arrays import (
+    require_array,
+    require_labels,
+    require_numbers,
+    require_table,
+    require_tensor,
+)
 from rh_lens.checks.messages import MAX_SHOWN, did_you_mean, found_as, refusal, shown
 from rh_lens.checks.values import (
     MAX_REPEATS,
@@ -31,8 +37,10 @@ __all__ = [
     "require_callable",
     "require_choice",
     "require_flag",
+    "require_labels",
     "require_list",
     "require_number",
+    "require_numbers",
     "require_path",
     "require_seed",
     "require_table",

@@ -1,6 +1,6 @@
 """Refusing tensors and arrays of another kind, shape or range."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rh_lens.checks.messages import refusal, shown
@@ -106,3 +106,75 @@ def _brackets(axes: Sequence[str]) -> str:
 def _has_axes(n_axes: int, axes: Sequence[str]) -> bool:
     fixed = [axis for axis in axes if not axis.startswith("*")]
     return n_axes == len(fixed) or (len(fixed) < len(axes) and n_axes > len(fixed))
+
+
+def require_numbers(
+    name: str,
+    value: Any,
+    *,
+    n_axes: Sequence[int] = (1,),
+    least: float | None = None,
+    most: float | None = None,
+) -> Any:
+    """The finite numbers of a list, a column or an array, as an fp64 array; none of them missing.
+
+    Args:
+        name: What the caller knows the value as.
+        value: What was given.
+        n_axes: Numbers of axes that it may have.
+        least: Smallest number allowed.
+        most: Largest number allowed.
+
+    Raises:
+        TypeError: It holds no numbers.
+        ValueError: There are none, one is NaN, infinite or out of range, or it has other axes.
+    """
+    import numpy as np
+
+    inside = "" if least is None else f" from {least} to {most}"
+    wanted = f"a list of finite numbers{inside}"
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
+        numbers = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError(refusal(name, wanted, value, "Pass a list or an array.")) from None
+    good = np.isfinite(numbers)
+    if least is not None and most is not None:
+        good &= (numbers >= least) & (numbers <= most)
+    if numbers.ndim not in n_axes or not numbers.size or not good.all():
+        n_bad = int((~good).sum())
+        axes = "one axis" if tuple(n_axes) == (1,) else f"{' or '.join(map(str, n_axes))} axes"
+        found = f"an array {list(numbers.shape)} with {n_bad} that are NaN or out of range"
+        raise ValueError(
+            f"Expected {name} to be {wanted}, with {axes}; found "
+            f"{found}. Leave out what was not measured."
+        )
+    return numbers
+
+
+def require_labels(name: str, value: Any, n: int, of: str) -> Any:
+    """Labels of so many values, as an array.
+
+    Args:
+        name: What the caller knows the labels as.
+        value: What was given: a list, a column or an array.
+        n: How many there must be.
+        of: What the caller knows the values as.
+
+    Raises:
+        TypeError: It is no list.
+        ValueError: There are more or fewer, or they have several axes.
+    """
+    import numpy as np
+
+    wanted = f"a list with a label for each of the {n} {of}"
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise TypeError(refusal(name, wanted, value, "Pass the name of each one's group."))
+    labels = np.asarray(value if hasattr(value, "__array__") else list(value))
+    if labels.shape != (n,):
+        raise ValueError(
+            f"Expected {name} to be {wanted}; found an array {list(labels.shape)}. Give each value "
+            "one label."
+        )
+    return labels

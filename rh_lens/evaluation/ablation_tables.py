@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from rh_lens.checks import require_number, require_table, require_type
 from rh_lens.evaluation.curves import AblationCurve
 from rh_lens.evaluation.errors import classify_errors, error_shares
 
@@ -20,7 +21,16 @@ def ablation_tables(
         `curve` (a row a K), `controls` (a K and match), `answers` (a condition and prompt), `heads`
         (a condition), `errors` (a failed answer), `failures` (a K: how answers come out, and the
         perplexity) and `perplexity` (a condition; not without `fluency`).
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The table lacks a column, or the margin is not between 0 and 1.
     """
+    require_type("curve", curve, AblationCurve, remedy="Take it from ablation_curve.")
+    require_number("margin", margin, above=0, below=1)
+    if fluency is not None:
+        remedy = "Take it from perplexity(model, text, curve.compared)."
+        require_table("fluency", fluency, ("condition", "perplexity", "ratio"), remedy=remedy)
     errors = classify_errors(curve.recall)
     tables = {
         "curve": curve.to_dataframe(),

@@ -3,20 +3,33 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from inspect import signature
+from typing import Any, TypeAlias, get_args
 
+from rh_lens.checks import (
+    require_callable,
+    require_choice,
+    require_type,
+)
 from rh_lens.detection import room_for_answers
 from rh_lens.evaluation.ablation_plan import AblationPlan
+from rh_lens.evaluation.activity import require_heads
 from rh_lens.evaluation.curve_tables import is_settled
 from rh_lens.evaluation.curves import AblationCurve, SetAnswers, by_heads
-from rh_lens.evaluation.draw_plan import plan_ablation
+from rh_lens.evaluation.draw_plan import plan_ablation, require_draws
 from rh_lens.evaluation.kept_answers import KeptAnswer, KeptAnswers
 from rh_lens.evaluation.paired import PairedAnswers
 from rh_lens.evaluation.recall import needle_recall, recall_of
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions import Family, Match, head_traits, zero_ablation
-from rh_lens.prompts import NeedlePrompt
-from rh_lens.runtime import Bridge, Condition, FwdHooks, Scope
+from rh_lens.prompts import NeedlePrompt, require_prompts
+from rh_lens.runtime import (
+    Bridge,
+    Condition,
+    FwdHooks,
+    Scope,
+    require_answering,
+)
 
 Operator: TypeAlias = Callable[[Sequence[Head]], FwdHooks]
 """What is done to heads: hooks from heads."""
@@ -71,11 +84,13 @@ def ablation_curve(
 
     Raises:
         RuntimeError: A hook was never called: an intervention did not take place.
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: There is no prompt; the ranking names a head twice or one that the model lacks,
             or has fewer heads than a K.
     """
-    prompts = tuple(prompts)
+    prompts = require_prompts(prompts)
+    require_draws(model, ranking, ks, n_controls, match, n_rankings, family, exclude, seed)
+    _require_run(model, operator, scope, record, options, on_plan=on_plan)
     plan = plan_ablation(
         model,
         ranking,
@@ -133,11 +148,16 @@ def answer_plan(
 
     Raises:
         RuntimeError: A hook was never called: an intervention did not take place.
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: There is no prompt, or what is done is of something else.
     """
-    prompts = tuple(prompts)
-    options["max_new_tokens"] = options.get("max_new_tokens") or room_for_answers(prompts)
+    prompts = require_prompts(prompts)
+    require_type("plan", plan, AblationPlan, remedy="Take it from plan_ablation.")
+    _require_run(model, operator, scope, record, options, on_answers=on_answers)
+    if done is not None:
+        require_type("done", done, Mapping, remedy="Take it from curve.kept.")
+    if options.get("max_new_tokens") is None:
+        options["max_new_tokens"] = room_for_answers(prompts)
     hooks = operator or partial(zero_ablation, model=model)
     sets = plan.heads_of(["none", "top", "control", "drawn"])
     conditions = {
@@ -170,6 +190,30 @@ def answer_plan(
             break
     own = {name: conditions[name] for name in (*compared, *drawn)}
     return AblationCurve(recall, part, own)
+
+
+def _require_run(
+    model: Bridge,
+    operator: Operator | None,
+    scope: Scope,
+    record: HeadsLike,
+    options: Mapping[str, Any],
+    **calls: object,
+) -> None:
+    """Refuse what no set of heads can be silenced and asked about with."""
+    calls |= {"operator": operator}
+    for name, call in calls.items():
+        if call is not None:
+            require_callable(name, call)
+    require_choice("scope", scope, get_args(Scope))
+    require_heads(model, as_heads(record))
+    for name in options:
+        known = {*signature(needle_recall).parameters, *signature(answer_plan).parameters}
+        require_choice(
+            "the name of one of the options", name, known - {"model", "prompts", "options"}
+        )
+    asked = ("max_new_tokens", "stop", "prefill", "share_prefixes", "draft", "progress")
+    require_answering(**{name: options[name] for name in asked if name in options})
 
 
 def _ask(

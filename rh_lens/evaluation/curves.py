@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from rh_lens.checks import require_number, require_table
 from rh_lens.evaluation.ablation_plan import AblationPlan
 from rh_lens.evaluation.curve_tables import controls_table, curve_table
 from rh_lens.evaluation.kept_answers import KeptAnswer, KeptAnswers
@@ -79,7 +80,12 @@ class AblationCurve:
 
         Fits the tables of `classify_errors` and `perplexity` for the same conditions. A condition
         that serves several sets is labelled by the first.
+
+        Raises:
+            TypeError: It is no table.
+            ValueError: It has no column `condition`.
         """
+        _require_conditions(table)
         sets = self.heads.drop(columns="heads").drop_duplicates("condition")
         labelled = table.merge(sets, on="condition", how="left", validate="many_to_one")
         first = list(sets.columns)
@@ -95,7 +101,12 @@ class AblationCurve:
         Returns:
             Columns `kind` ("none", "top", "control"), `k`, `match` (missing but for controls) and
             the means; the untouched model first.
+
+        Raises:
+            TypeError: It is no table.
+            ValueError: It has no column `condition`.
         """
+        _require_conditions(table)
         sets = self.heads[self.heads["kind"] != "drawn"].drop(columns=["heads", "draw"])
         beside = sets.merge(table, on="condition").drop(columns="condition")
         places = {kind: place for place, kind in enumerate(("none", "top", "control"))}
@@ -140,6 +151,7 @@ class AblationCurve:
             level: Coverage that the intervals aim at.
 
         Raises:
+            TypeError: An argument is of another type.
             ValueError: The metric is unknown.
         """
         return curve_table(self.plan, PairedAnswers.of(self.recall.answers, metric, level=level))
@@ -171,10 +183,17 @@ class AblationCurve:
             margin: Largest change that does not matter, for `p_equivalent`.
 
         Raises:
+            TypeError: An argument is of another type.
             ValueError: The metric is unknown, or the margin is not between 0 and 1.
         """
+        require_number("margin", margin, above=0, below=1)
         answers = PairedAnswers.of(self.recall.answers, metric, level=level)
         return controls_table(self.plan, answers, margin=margin)
+
+
+def _require_conditions(table: pd.DataFrame) -> None:
+    remedy = "Take one such as classify_errors, error_shares or perplexity make."
+    require_table("table", table, ("condition",), remedy=remedy)
 
 
 def by_heads(plan: AblationPlan, answers: KeptAnswers) -> SetAnswers:

@@ -2,9 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any, TypeAlias
+from numbers import Integral
+from typing import Any, TypeAlias, get_args
 
+from rh_lens.checks import (
+    MAX_REPEATS,
+    require_choice,
+    require_list,
+    require_seed,
+    require_type,
+    require_whole_number,
+    shown,
+)
 from rh_lens.evaluation.ablation_plan import AblationPlan, HeadSet, Kind
+from rh_lens.evaluation.activity import require_heads
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions import (
     ControlDraws,
@@ -55,14 +66,16 @@ def plan_ablation(
         seed: Seed of the draws.
 
     Raises:
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: The ranking names a head twice or one that the model lacks, or has fewer heads
             than a K, a K or a number of draws is negative, or traits are missing.
     """
+    ks = require_draws(model, ranking, ks, n_controls, match, n_rankings, family, exclude, seed)
+    if traits is not None:
+        require_type("traits", traits, HeadTraits, remedy="Take them from head_traits.")
     ranking = as_heads(ranking)
     layers, n_layers = attention_layers(model), int(model.cfg.n_layers)
     n_heads = int(model.cfg.n_heads)
-    ks = _require_ks(ks, ranking, n_controls, n_rankings)
     size = {
         "n_layers": n_layers,
         "n_heads": n_heads,
@@ -158,22 +171,53 @@ def _name(match: Match) -> str:
     return match or "any"
 
 
-def _require_ks(
-    ks: Sequence[int] | None, ranking: Sequence[Head], n_controls: int, n_rankings: int
+def require_draws(
+    model: Bridge,
+    ranking: HeadsLike,
+    ks: Sequence[int] | None,
+    n_controls: int,
+    match: Match | Sequence[Match],
+    n_rankings: int,
+    family: Family,
+    exclude: HeadsLike,
+    seed: int,
 ) -> list[int]:
+    """The Ks above 0, ascending, each once; refuses what no plan can be drawn from.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: As `plan_ablation`.
+    """
+    require_heads(model, as_heads(ranking))
+    as_heads(exclude)
+    if not isinstance(match, str | None):
+        match = require_list("match", match, (str, type(None)))
+    for one in _matches(match):
+        require_choice("match", one, (*get_args(get_args(Match)[0]), None))
+    require_choice("family", family, (*get_args(get_args(Family)[0]), None))
+    require_whole_number("n_controls", n_controls, at_least=0, at_most=MAX_REPEATS)
+    require_whole_number("n_rankings", n_rankings, at_least=0, at_most=MAX_REPEATS)
+    require_seed("seed", seed)
+    return _require_ks(ks, as_heads(ranking))
+
+
+def _require_ks(ks: Sequence[int] | None, ranking: Sequence[Head]) -> list[int]:
     """The Ks above 0, ascending, each once."""
     n = len(ranking)
+    if not n:
+        raise ValueError(
+            "Expected a ranking of one head or more; found none. Take result.scores.ranking()."
+        )
     if n != len(set(ranking)):
         raise ValueError(
             f"Expected a ranking of distinct heads; found {n} entries and {len(set(ranking))} "
             "heads. Name each head once."
         )
-    wanted = [k for k in DEFAULT_KS if k <= n] if ks is None else ks
+    wanted = [k for k in DEFAULT_KS if k <= n] if ks is None else require_list("ks", ks, Integral)
     wrong = [k for k in wanted if not 0 <= k <= n]
-    if wrong or min(n_controls, n_rankings) < 0:
+    if wrong:
         raise ValueError(
-            f"Expected numbers of heads from 0 to {n}, the heads of the ranking, and 0 or more "
-            f"controls and rankings; found {wrong or list(wanted)}, {n_controls} and {n_rankings}. "
-            "Leave the others out."
+            f"Expected ks to be numbers of heads from 0 to {n}, the heads of the ranking; found "
+            f"{shown(wrong)}. Leave the others out."
         )
     return sorted(set(wanted) - {0})

@@ -3,6 +3,7 @@
 from numpy.typing import ArrayLike
 from scipy import optimize
 
+from rh_lens.checks import require_number
 from rh_lens.evaluation.intervals import difference_interval
 
 # P-values that are told apart: quantiles lose their digits beyond the one, intervals their width
@@ -35,13 +36,11 @@ def equivalence_pvalue(
         n_possible: Sets that the draws are taken from; None: as good as endless many.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: As `difference_interval`; or the margin is not between 0 and 1.
     """
-    if not 0 < margin < 1:
-        raise ValueError(
-            f"Expected a margin between 0 and 1; found {margin}. Give the largest difference in "
-            "recall that does not matter, such as 0.1."
-        )
+    remedy = "Give the largest difference in recall that does not matter, such as 0.1."
+    require_number("margin", margin, above=0, below=1, remedy=remedy)
 
     def beyond(alpha: float) -> float:
         found = difference_interval(

@@ -2,7 +2,9 @@
 
 import pandas as pd
 
+from rh_lens.checks import require_number
 from rh_lens.evaluation.error_rules import ERROR_TYPES
+from rh_lens.evaluation.errors import require_errors
 from rh_lens.evaluation.intervals import mean_interval
 from rh_lens.evaluation.recall import RecallResult
 
@@ -22,7 +24,13 @@ def error_intervals(
     Returns:
         One row a condition and outcome, "retrieved" first, then `ERROR_TYPES`: `condition`,
         `outcome`, `n` (answers), `n_needles`, `share`, `share_low`, `share_high`.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The table lacks a column, or the level is not between 0 and 1.
     """
+    require_errors(errors, result)
+    require_number("level", level, above=0, below=1)
     answers = result.answers[["condition", "trial", "needle"]]
     outcomes = answers.merge(errors[["condition", "trial", "error"]], how="left")
     outcomes["outcome"] = outcomes["error"].fillna("retrieved").astype(str)

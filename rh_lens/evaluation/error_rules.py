@@ -1,9 +1,17 @@
 """The rules that tell how a failed answer fails, and what they are applied to."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rh_lens.checks import (
+    require_flag,
+    require_list,
+    require_number,
+    require_whole_number,
+    shown,
+)
 from rh_lens.evaluation.prompt_parts import PromptParts
 from rh_lens.evaluation.refusals import REFUSALS, is_refusal
 from rh_lens.evaluation.runs import (
@@ -51,6 +59,10 @@ class ErrorRules:
         min_copied_tokens: Number of tokens, see rule 5.
         min_copied: Share of the tokens said, see rule 5.
         whole_answers: Whether short answers can be wrong extractions, see rule 5.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: A share or a number is out of range, or a pattern is no regular expression.
     """
 
     refusals: tuple[str, ...] = REFUSALS
@@ -58,6 +70,20 @@ class ErrorRules:
     min_copied_tokens: int = 4
     min_copied: float = 0.5
     whole_answers: bool = True
+
+    def __post_init__(self) -> None:
+        for pattern in require_list("refusals", self.refusals, str):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(
+                    f"Expected refusals to be regular expressions; found {shown(pattern)}: "
+                    f"{error}. Mend it, or escape it with re.escape."
+                ) from None
+        require_number("min_repeated", self.min_repeated, at_least=0, at_most=1)
+        require_whole_number("min_copied_tokens", self.min_copied_tokens, at_least=1)
+        require_number("min_copied", self.min_copied, at_least=0, at_most=1)
+        require_flag("whole_answers", self.whole_answers)
 
     def error_type(self, text: str, n_tokens: int, found: dict[str, Any]) -> str:
         """One of `ERROR_TYPES`.

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from rh_lens.checks import require_number, require_table, require_type
 from rh_lens.evaluation.error_rules import ERROR_TYPES, ErrorRules, trace
 from rh_lens.evaluation.failing_steps import looked_at
 from rh_lens.evaluation.prompt_parts import prompt_parts
@@ -82,7 +83,16 @@ def classify_errors(
     Returns:
         Columns `ERROR_COLUMNS`, and those above where heads were recorded; in the order of
         `result.answers`.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: A share is not between 0 and 1.
     """
+    require_recall(result)
+    if rules is not None:
+        require_type("rules", rules, ErrorRules)
+    require_number("min_active", min_active, at_least=0, at_most=1)
+    require_number("min_sink", min_sink, at_least=0, at_most=1)
     rules = rules or ErrorRules()
     failed = result.answers[~result.answers["retrieved"]].reset_index(drop=True)
     found: dict[int, dict[str, Any]] = {}
@@ -123,7 +133,12 @@ def error_shares(errors: pd.DataFrame, result: RecallResult) -> pd.DataFrame:
     Returns:
         One row a condition, in order: `condition`, `n` (answers), `retrieved`, then a column for
         each of `ERROR_TYPES`. The shares add up to 1.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The table lacks a column.
     """
+    require_errors(errors, result)
     counts = pd.crosstab(errors["condition"], errors["error"])
     counts = counts.reindex(index=list(result.conditions), columns=list(ERROR_TYPES), fill_value=0)
     n = result.answers.groupby("condition", sort=False).size()
@@ -132,3 +147,24 @@ def error_shares(errors: pd.DataFrame, result: RecallResult) -> pd.DataFrame:
     shares.insert(0, "n", n)
     shares.columns.name = None
     return shares.rename_axis("condition").reset_index()
+
+
+def require_recall(result: RecallResult) -> None:
+    """Refuse what is no result of `needle_recall`.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    require_type("result", result, RecallResult, remedy="Take it from needle_recall.")
+
+
+def require_errors(errors: pd.DataFrame, result: RecallResult) -> None:
+    """Refuse what is no table of errors, beside the result that it is of.
+
+    Raises:
+        TypeError: One of them is something else.
+        ValueError: The table lacks a column.
+    """
+    require_recall(result)
+    remedy = "Take it from classify_errors(result)."
+    require_table("errors", errors, ("condition", "trial", "error"), remedy=remedy)

@@ -1,12 +1,14 @@
 """What chosen heads looked at while an answer went wrong."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
 from torch import Tensor
 
+from rh_lens.checks import require_list
 from rh_lens.prompts import NeedlePrompt
 
 
@@ -20,7 +22,16 @@ def first_failing_step(said: Sequence[int], answer: Sequence[int]) -> int:
     Returns:
         Index of the first token said that is not the answer's token at this place, or is behind the
         answer's end; the number of tokens said where there is none.
+
+    Raises:
+        TypeError: One of them is no list of whole numbers.
     """
+    require_list("said", said, Integral)
+    require_list("answer", answer, Integral)
+    return _first_departure(said, answer)
+
+
+def _first_departure(said: Sequence[int], answer: Sequence[int]) -> int:
     pairs = zip(said, answer, strict=False)
     departures = (step for step, (here, there) in enumerate(pairs) if here != there)
     return next(departures, min(len(said), len(answer)))
@@ -101,7 +112,7 @@ class _Answers:
         self.said_start = self.n_said.cumsum() - self.n_said
         self.first_failing = np.array(
             [
-                first_failing_step(generated, wanted[trial])
+                _first_departure(generated, wanted[trial])
                 for generated, trial in zip(said, trials.tolist(), strict=True)
             ]
         )

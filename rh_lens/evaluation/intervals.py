@@ -8,6 +8,13 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from rh_lens.checks import (
+    require_flag,
+    require_labels,
+    require_number,
+    require_numbers,
+    require_whole_number,
+)
 from rh_lens.evaluation.moments import Moments, crossed_moments, needle_means
 
 # Means of the same values, summed in another order, differ by less than this.
@@ -62,10 +69,12 @@ def mean_interval(
             as good as endless many.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There is no value, one is NaN or outside [0, 1], the needles are not as many as
             the prompts, or `level` is not between 0 and 1.
     """
-    rows = _rows(values, needles, level, bounded=True)
+    _require_possible(n_possible)
+    rows = _rows("values", values, "needles", needles, level, most=1.0)
     means = needle_means(rows, needles)
     moments = crossed_moments(means[None], n_possible=n_possible)
     (low,), (high,) = share_ends(moments, means.shape[-1], rows.size, level)
@@ -101,11 +110,14 @@ def difference_interval(
         exact: Whether each end by itself is to keep its level: wider, for one-sided questions.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: As `mean_interval`; or the conditions have different numbers of prompts.
     """
+    _require_possible(n_possible)
+    require_flag("exact", exact)
     one, two = (
-        _rows(first, needles, level, bounded=True),
-        _rows(second, needles, level, bounded=True),
+        _rows("first", first, "needles", needles, level, most=1.0),
+        _rows("second", second, "needles", needles, level, most=1.0),
     )
     gains = needle_means(np.maximum(one - two, 0), needles)
     losses = needle_means(np.maximum(two - one, 0), needles)
@@ -121,10 +133,11 @@ def unbounded_interval(values: ArrayLike, groups: ArrayLike, *, level: float = 0
     One group says nothing about others: its interval is all numbers.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There is no value, one is NaN, the groups are not as many, or `level` is not
             between 0 and 1.
     """
-    rows = _rows(values, groups, level, bounded=False)
+    rows = _rows("values", values, "groups", groups, level, most=None)
     means = needle_means(rows, groups)
     mean, n_groups = float(rows.mean()), means.shape[-1]
     if n_groups == 1:
@@ -219,17 +232,21 @@ def _joined(
 
 
 def _rows(
-    values: ArrayLike, needles: ArrayLike, level: float, *, bounded: bool
+    name: str,
+    values: ArrayLike,
+    labels: str,
+    needles: ArrayLike,
+    level: float,
+    *,
+    most: float | None,
 ) -> Float[np.ndarray, "draw prompt"]:
-    rows = np.atleast_2d(np.asarray(values, dtype=float))
-    n_names = len(np.asarray(needles))
-    # A NaN is neither finite nor in bounds.
-    good = (rows >= 0) & (rows <= 1) if bounded else np.isfinite(rows)
-    if not rows.size or rows.shape[1] != n_names or not good.all() or not 0 < level < 1:
-        wanted = "numbers in [0, 1]" if bounded else "finite numbers"
-        raise ValueError(
-            f"Expected one or more {wanted}, a needle for each and a level between 0 and 1; found "
-            f"{rows.shape[1]} values, {int((~good).sum())} of them NaN or out of bounds, {n_names} "
-            f"needles and level {level}. Leave prompts without a value out."
-        )
-    return rows
+    require_number("level", level, above=0, below=1)
+    least = None if most is None else 0.0
+    rows = require_numbers(name, values, n_axes=(1, 2), least=least, most=most)
+    require_labels(labels, needles, rows.shape[-1], f"numbers of `{name}`")
+    return np.atleast_2d(rows)
+
+
+def _require_possible(n_possible: int | None) -> None:
+    if n_possible is not None:
+        require_whole_number("n_possible", n_possible, at_least=1)

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from rh_lens.checks import require_type
+from rh_lens.checks import found_as, require_type
 from rh_lens.detection import SourceRecorder, answer_recorder
 from rh_lens.evaluation.activity import HeadLooks
 from rh_lens.heads import Head
@@ -89,14 +89,27 @@ def require_kept_answers(
         ValueError: There is no such condition or prompt, or the number of heads differs.
     """
     for (name, index), answer in done.items():
-        require_type(
-            "an answer that is done", answer, KeptAnswer, remedy="Take it from result.kept."
-        )
+        require_type("the answers of done", answer, KeptAnswer, remedy="Take it from result.kept.")
         found = 0 if answer.looks is None else answer.looks.source.shape[1]
         if name not in conditions or not 0 <= index < n_prompts or found != len(heads):
             raise ValueError(
-                f"Expected answers that are done to be of these {len(conditions)} conditions and "
+                f"Expected the answers of `done` to be of these {len(conditions)} conditions and "
                 f"{n_prompts} prompts, with the attention of {len(heads)} heads; found one of "
                 f"condition {name!r} and prompt {index} with that of {found}. Keep answers with "
                 "the conditions, prompts and heads that they were given under."
             )
+
+
+def as_kept(done: KeptAnswers | None) -> dict[tuple[str, int], KeptAnswer]:
+    """A copy of the answers that are there already.
+
+    Raises:
+        TypeError: They are not by condition and prompt.
+    """
+    places = isinstance(done, Mapping) and all(isinstance(k, tuple) and len(k) == 2 for k in done)
+    if done is not None and not places:
+        raise TypeError(
+            "Expected done to be answers by the name of a condition and the index of a prompt; "
+            f"found {found_as(done)}. Take them from result.kept."
+        )
+    return dict(done or {})

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pandas as pd
 
-from rh_lens.checks import require_choice
+from rh_lens.checks import require_choice, require_number
 from rh_lens.evaluation.equivalence import equivalence_pvalue
 from rh_lens.evaluation.intervals import Estimate, difference_interval, mean_interval
 from rh_lens.evaluation.permutation import sign_flip_pvalue
@@ -35,6 +35,7 @@ class PairedAnswers:
             ValueError: The metric is unknown.
         """
         require_choice("metric", metric, get_args(Metric))
+        require_number("level", level, above=0, below=1)
         table = answers.set_index(["trial", "condition"])
         return cls(
             values=table[metric].astype(float).unstack("condition"),

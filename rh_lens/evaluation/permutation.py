@@ -4,6 +4,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from rh_lens.checks import (
+    MAX_REPEATS,
+    require_labels,
+    require_number,
+    require_numbers,
+    require_seed,
+    require_whole_number,
+)
 from rh_lens.evaluation.intervals import ROUNDING
 
 # With more needles the signs are drawn: two to the twentieth are a million sums.
@@ -28,6 +36,7 @@ def permutation_pvalue(observed: float, draws: ArrayLike) -> float:
         draws: The same for each draw; the draws are distinct from the set and from each other.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There is no draw, or a value is NaN.
     """
     return (count_as_harmful(observed, draws) + 1) / (len(np.asarray(draws)) + 1)
@@ -37,13 +46,21 @@ def count_as_harmful(observed: float, draws: ArrayLike) -> int:
     """Draws whose value is at most the observed one, but for rounding.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There is no draw, or a value is NaN.
     """
     return int((_checked(observed, draws) <= observed + ROUNDING).sum())
 
 
 def stop_after(n_draws: int, level: float = 0.05) -> int:
-    """Draws as harmful as the top that settle a test: more, and `level` is out of reach."""
+    """Draws as harmful as the top that settle a test: more, and `level` is out of reach.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: There are fewer than 0 draws, or the level is not between 0 and 1.
+    """
+    require_whole_number("n_draws", n_draws, at_least=0, at_most=MAX_REPEATS)
+    require_number("level", level, above=0, below=1)
     return max(1, int(np.floor(level * (n_draws + 1) + ROUNDING)))
 
 
@@ -60,14 +77,12 @@ def sequential_pvalue(observed: float, draws: ArrayLike, *, n_as_harmful: int) -
         n_as_harmful: $h$; see `stop_after`.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There is no draw, a value is NaN, or `n_as_harmful` is below 1.
     """
     values = _checked(observed, draws)
-    if n_as_harmful < 1:
-        raise ValueError(
-            f"Expected to stop after 1 or more draws as harmful; found {n_as_harmful}. "
-            "Take stop_after(n_draws)."
-        )
+    remedy = "Take stop_after(n_draws)."
+    require_whole_number("n_as_harmful", n_as_harmful, at_least=1, remedy=remedy)
     places = np.flatnonzero(values <= observed + ROUNDING)
     if len(places) >= n_as_harmful:
         return n_as_harmful / (int(places[n_as_harmful - 1]) + 1)
@@ -90,14 +105,17 @@ def step_down_pvalues(
         draws: Values of each drawn curve.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There is no draw, or a value is NaN.
     """
-    every = np.concatenate([observed[None], draws]) if len(draws) else observed[None]
-    if len(every) < 2 or np.isnan(every).any():
+    observed = require_numbers("observed", observed)
+    draws = require_numbers("draws", draws, n_axes=(2,))
+    if draws.shape[1] != len(observed):
         raise ValueError(
-            f"Expected one or more drawn curves without NaN; found {len(draws)} with "
-            f"{int(np.isnan(every).sum())} NaN. Leave out what was not measured."
+            f"Expected draws with a value at each of the {len(observed)} Ks observed; found "
+            f"{draws.shape[1]}. Give whole curves."
         )
+    every = np.concatenate([observed[None], draws])
     deviation = every.mean(0) - every
     order = np.argsort(-deviation[0], kind="stable")
     corrected = np.empty(len(observed))
@@ -127,15 +145,13 @@ def sign_flip_pvalue(
         seed: Seed of the draws.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: There is no difference, one is NaN, or the needles are not as many.
     """
-    values, names = np.asarray(differences, dtype=float), np.asarray(needles)
-    if not len(values) or np.isnan(values).any() or len(names) != len(values):
-        raise ValueError(
-            f"Expected differences without NaN, and a needle for each; found {len(values)}, "
-            f"{int(np.isnan(values).sum())} of them NaN, and {len(names)} needles. Pair the "
-            "prompts first."
-        )
+    values = require_numbers("differences", differences)
+    names = require_labels("needles", needles, len(values), "differences")
+    require_whole_number("n_flips", n_flips, at_least=1, at_most=MAX_REPEATS)
+    require_seed("seed", seed)
     _, code = np.unique(names, return_inverse=True)
     sums = np.bincount(code, weights=values)
     sums = sums[np.abs(sums) > ROUNDING]
@@ -153,12 +169,5 @@ def sign_flip_pvalue(
 
 
 def _checked(observed: float, draws: ArrayLike) -> Float[np.ndarray, "draw"]:
-    values = np.asarray(draws, dtype=float)
-    n_nan = int(np.isnan(values).sum()) + int(np.isnan(observed))
-    if not len(values) or n_nan:
-        raise ValueError(
-            f"Expected a value without NaN and one or more draws; found {len(values)} draws and "
-            f"{n_nan} NaN. Leave out what was not measured; draw sets that exist, such as those "
-            "of match=None."
-        )
-    return values
+    require_number("observed", observed)
+    return require_numbers("draws", draws)

@@ -9,6 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rh_lens.checks import (
+    require_list,
+    require_number,
+    require_text,
+    require_whole_number,
+)
 from rh_lens.evaluation.intervals import unbounded_interval
 from rh_lens.prompts import Haystack, text_haystack
 from rh_lens.prompts.haystack_tokens import tokenize_haystack
@@ -16,19 +22,23 @@ from rh_lens.prompts.pieces import PieceEncoder
 from rh_lens.runtime import (
     Bridge,
     Condition,
+    ConditionLike,
     PrefillChoice,
+    as_conditions,
     exclusively,
     must_fire,
     open_context,
+    require_answering,
     require_bridge,
     teacher_force,
 )
+from rh_lens.runtime.tokens import as_tokens
 
 
 def perplexity(
     model: Bridge,
-    text: Haystack | Sequence[str] | Int[Tensor, "pos"],
-    conditions: Mapping[str, Condition] | None = None,
+    text: Haystack | Sequence[str] | str | Int[Tensor, "pos"],
+    conditions: Mapping[str, ConditionLike] | None = None,
     *,
     window: int = 256,
     n_windows: int = 16,
@@ -60,9 +70,10 @@ def perplexity(
 
     Raises:
         RuntimeError: A condition's hook was never called.
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: There is no condition, or the text has less than one window.
     """
+    require_number("level", level, above=0, below=1)
     losses = window_losses(
         model, text, conditions, window=window, n_windows=n_windows, prefill=prefill
     )
@@ -91,8 +102,8 @@ def perplexity(
 
 def window_losses(
     model: Bridge,
-    text: Haystack | Sequence[str] | Int[Tensor, "pos"],
-    conditions: Mapping[str, Condition] | None = None,
+    text: Haystack | Sequence[str] | str | Int[Tensor, "pos"],
+    conditions: Mapping[str, ConditionLike] | None = None,
     *,
     window: int = 256,
     n_windows: int = 16,
@@ -105,8 +116,8 @@ def window_losses(
         text: A haystack or documents, cut into windows one after the other, each beginning with the
             tokenizer's BOS if it adds one; or token ids, cut as they are. What is left over at the
             end is not used. Hooks must treat all positions of a pass alike.
-        conditions: Hooks and their scope, by name. None: the model as it is, under the name
-            "plain".
+        conditions: Hooks and their scope, by name; hooks alone act all along. None: the model as
+            it is, under the name "plain".
         window: Tokens in a window, at least 2.
         n_windows: Windows at most, the first ones.
         prefill: How the first halves are read: "auto", "sdpa", "chunked" or "whole".
@@ -118,20 +129,21 @@ def window_losses(
     Raises:
         RuntimeError: The chosen way of reading disagrees with the plain bridge, or a condition's
             hook was never called.
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: There is no condition, the text has less than one window, or the window does not
             fit the model.
     """
     require_bridge(model)
-    conditions = {"plain": Condition()} if conditions is None else conditions
+    named = as_conditions({"plain": Condition()} if conditions is None else conditions)
+    require_answering(prefill=prefill)
     windows = _windows(model, text, window, n_windows)
-    if not conditions or not windows:
+    if not windows:
         raise ValueError(
-            f"Expected at least one condition and {window} tokens of text; found {len(conditions)} "
-            f"and {len(windows)} windows. Give a longer text or a smaller window."
+            f"Expected a text of {window} tokens or more, one window; found fewer. Give a longer "
+            "text or a smaller window."
         )
-    found: dict[str, list[float]] = {name: [] for name in conditions}
-    for name, nll in _losses(model, windows, conditions, prefill):
+    found: dict[str, list[float]] = {name: [] for name in named}
+    for name, nll in _losses(model, windows, named, prefill):
         found[name].append(nll)
     return pd.DataFrame(
         [
@@ -143,23 +155,35 @@ def window_losses(
 
 
 def _windows(
-    model: Bridge, text: Haystack | Sequence[str] | Int[Tensor, "pos"], window: int, n_windows: int
+    model: Bridge,
+    text: Haystack | Sequence[str] | str | Int[Tensor, "pos"],
+    window: int,
+    n_windows: int,
 ) -> list[Int[Tensor, "window"]]:
     """Whole windows of the text."""
-    if window < 2 or n_windows < 1:
-        raise ValueError(
-            f"Expected windows of 2 or more tokens, and one or more of them; found window={window} "
-            f"and n_windows={n_windows}. Half of a window is scored."
-        )
+    remedy = "Half of a window is scored: give 2 tokens or more, as many as the model reads."
+    require_whole_number("window", window, at_least=2, at_most=10**7, remedy=remedy)
+    require_whole_number("n_windows", n_windows, at_least=1, at_most=10**7)
     start = torch.empty(0, dtype=torch.long)
-    if not isinstance(text, Tensor):
-        haystack = text if isinstance(text, Haystack) else text_haystack(text)
+    if isinstance(text, Tensor):
+        text = as_tokens(model, text)
+    else:
+        haystack = text if isinstance(text, Haystack) else text_haystack(_documents(text))
         encoder = PieceEncoder(model.tokenizer)
         start = encoder.start_tokens
         text = tokenize_haystack(encoder, haystack, n_tokens=n_windows * window).tokens
     size = window - len(start)
     parts = text.cpu().split(size) if size > 0 else ()
     return [torch.cat([start, part]) for part in parts[:n_windows] if len(part) == size]
+
+
+def _documents(text: Sequence[str] | str) -> tuple[str, ...]:
+    if isinstance(text, str):
+        require_text("text", text)
+        return (text,)
+    return require_list(
+        "text", text, str, at_least=1, remedy="Pass a haystack, documents or token ids."
+    )
 
 
 @exclusively

@@ -2,30 +2,41 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 from jaxtyping import Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from rh_lens.checks import (
+    require_callable,
+    require_choice,
+    require_text,
+    shown,
+)
 from rh_lens.detection import acceptance, room_for_answers
 from rh_lens.evaluation.activity import activity_table, require_heads
 from rh_lens.evaluation.intervals import mean_interval
 from rh_lens.evaluation.kept_answers import (
     KeptAnswers,
     answers_with_looks,
+    as_kept,
     require_kept_answers,
 )
 from rh_lens.heads import Head, HeadsLike, as_heads
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.representation import cut, html_table
 from rh_lens.runtime import (
     Bridge,
     Condition,
+    ConditionLike,
     Generation,
     PrefillChoice,
     StopRule,
+    as_conditions,
+    require_answering,
+    require_bridge,
     stop_for_needles,
 )
 
@@ -81,6 +92,10 @@ class RecallResult:
         Returns:
             Columns `condition`, `n`, `n_needles`, `recall`, `recall_low`, `recall_high`, `exact`,
             `contains`, `retrieved`.
+
+        Raises:
+            TypeError: The level is no number.
+            ValueError: It is not between 0 and 1.
         """
         rows = []
         for condition in self.conditions:
@@ -107,13 +122,16 @@ class RecallResult:
         Real depths lie near the requested ones: `answers["depth"]` has them.
 
         Raises:
-            ValueError: There is no such condition.
+            TypeError: An argument is of another type.
+            ValueError: There is no such condition or metric.
         """
+        require_text("condition", condition, blank=True)
         if condition not in self.conditions:
             raise ValueError(
-                f"Expected a condition among {list(self.conditions)}; found {condition!r}. "
-                "Choose one of these."
+                f"Expected condition to be one of {shown(list(self.conditions))}; found "
+                f"{shown(condition)}. Choose one of these."
             )
+        require_choice("metric", metric, get_args(Metric))
         answers = self.answers[self.answers["condition"] == condition]
         return answers.astype({metric: float}).pivot_table(
             index="context_length", columns="requested_depth", values=metric, aggfunc="mean"
@@ -127,7 +145,7 @@ class RecallResult:
 def needle_recall(
     model: Bridge,
     prompts: Iterable[NeedlePrompt],
-    conditions: Mapping[str, Condition] | None = None,
+    conditions: Mapping[str, ConditionLike] | None = None,
     *,
     heads: HeadsLike = (),
     max_new_tokens: int | None = None,
@@ -153,8 +171,8 @@ def needle_recall(
         model: A TransformerBridge.
         prompts: Needle prompts, from `build_prompt` or `build_grid`; best with other needles than
             the heads were found with, such as `evaluation_needles()`.
-        conditions: Hooks and their scope, by name. None: the model as it is, under the name
-            "plain".
+        conditions: Hooks and their scope, by name; hooks alone, a list of (hook name, function)
+            pairs, act all along. None: the model as it is, under the name "plain".
         heads: Heads whose attention is recorded as `activity`, after the condition's hooks. A head
             that is silenced at its output still looks somewhere, and this is kept.
         max_new_tokens: Longest answer in tokens. None: 32, or the longest needle answer and half as
@@ -174,14 +192,25 @@ def needle_recall(
     Raises:
         RuntimeError: The chosen way of reading disagrees with the plain bridge, or a condition's
             hook was never called.
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: There is no prompt or no condition, a head is not the model's, a prompt does
             not fit the model, or what is done is of something else.
     """
-    prompts, heads = tuple(prompts), as_heads(heads)
-    conditions = {"plain": Condition()} if conditions is None else conditions
-    _require_some(prompts, conditions)
+    require_bridge(model)
+    prompts, heads = require_prompts(prompts), as_heads(heads)
+    named = as_conditions({"plain": Condition()} if conditions is None else conditions)
     require_heads(model, heads)
+    require_answering(
+        max_new_tokens=max_new_tokens,
+        stop=stop,
+        prefill=prefill,
+        share_prefixes=share_prefixes,
+        draft=draft,
+        progress=progress,
+    )
+    if on_answers is not None:
+        require_callable("on_answers", on_answers)
+    kept = as_kept(done)
     options = {
         "max_new_tokens": max_new_tokens or room_for_answers(prompts),
         "stop": stop or stop_for_needles(model, (prompt.needle for prompt in prompts)),
@@ -189,22 +218,21 @@ def needle_recall(
         "share_prefixes": share_prefixes,
         "draft": draft,
     }
-    kept = dict(done or {})
-    require_kept_answers(kept, conditions, len(prompts), heads)
+    require_kept_answers(kept, named, len(prompts), heads)
     bar = tqdm(
-        total=len(prompts) * len(conditions),
+        total=len(prompts) * len(named),
         initial=len(kept),
         desc="answering",
         unit="answer",
         disable=not progress,
     )
     with bar:
-        for new in answers_with_looks(model, prompts, conditions, heads, {*kept}, options):
+        for new in answers_with_looks(model, prompts, named, heads, {*kept}, options):
             if on_answers is not None:
                 on_answers(new)
             kept |= new
             bar.update(len(new))
-    order = [(name, index) for name in conditions for index in range(len(prompts))]
+    order = [(name, index) for name in named for index in range(len(prompts))]
     return recall_of({key: kept[key] for key in order}, prompts, model.tokenizer, heads)
 
 
@@ -260,11 +288,3 @@ def _judge(
 def _plain_text(text: str) -> str:
     """The text without case, and with single spaces between its words only."""
     return " ".join(text.split()).casefold()
-
-
-def _require_some(prompts: Sequence[NeedlePrompt], conditions: Mapping[str, Condition]) -> None:
-    if not prompts or not conditions:
-        raise ValueError(
-            f"Expected at least one needle prompt and one condition; found {len(prompts)} and "
-            f"{len(conditions)}. Build prompts with build_grid; Condition() is the plain model."
-        )

@@ -3,6 +3,11 @@
 from rh_lens.runtime.answer import Answer, answer_prompts
 from rh_lens.runtime.answering import Generation
 from rh_lens.runtime.architecture import require_supported
+from rh_lens.runtime.arguments import (
+    ConditionLike,
+    as_conditions,
+    require_answering,
+)
 from rh_lens.runtime.attention import PrefillChoice, PrefillMethod, sdpa_attention
 from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.bridge import (
@@ -13,7 +18,7 @@ from rh_lens.runtime.bridge import (
     require_bridge,
 )
 from rh_lens.runtime.cache import CacheKind, cache_kind, require_decoder
-from rh_lens.runtime.condition import Condition, Scope
+from rh_lens.runtime.condition import Condition, Scope, require_hooks
 from rh_lens.runtime.condition_answers import answer_conditions, answer_together
 from rh_lens.runtime.decode import greedy_decode, teacher_force
 from rh_lens.runtime.device import require_device
@@ -43,6 +48,7 @@ __all__ = [
     "Bridge",
     "CacheKind",
     "Condition",
+    "ConditionLike",
     "Context",
     "Draft",
     "DraftMemory",
@@ -62,6 +68,7 @@ __all__ = [
     "answer_conditions",
     "answer_prompts",
     "answer_together",
+    "as_conditions",
     "attention_layers",
     "attention_reach",
     "cache_kind",
@@ -80,9 +87,11 @@ __all__ = [
     "plan_prompts",
     "prefill",
     "reading_in_pieces",
+    "require_answering",
     "require_bridge",
     "require_decoder",
     "require_device",
+    "require_hooks",
     "require_supported",
     "rope_limit",
     "sdpa_attention",

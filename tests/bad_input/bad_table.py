@@ -18,6 +18,7 @@ ROOMS = {
     "bench": "bad_interventions.BENCH",
     "prompts": "bad_prompts.PROMPTS",
     "demo": "bad_prompts.DEMO",
+    "evaluation": "bad_evaluation.EVALUATION",
 }
 
 

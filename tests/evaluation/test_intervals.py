@@ -122,11 +122,16 @@ def test_numbers_without_bounds_have_students_interval():
 @pytest.mark.parametrize(
     ("values", "needles", "level", "found"),
     [
-        ([], [], 0.95, "found 0 values"),
-        ([1.0, float("nan")], [0, 1], 0.95, "found 2 values, 1 of them NaN or out of bounds"),
-        ([1.5, 0.0], [0, 1], 0.95, "found 2 values, 1 of them NaN or out of bounds"),
-        ([1.0], [0, 1], 0.95, "2 needles"),
-        ([1.0, 0.0], [0, 1], 95.0, "level 95"),
+        ([], [], 0.95, r"found an array \[0\]"),
+        (
+            [1.0, float("nan")],
+            [0, 1],
+            0.95,
+            r"found an array \[2\] with 1 that are NaN or out of range",
+        ),
+        ([1.5, 0.0], [0, 1], 0.95, r"found an array \[2\] with 1 that are NaN or out of range"),
+        ([1.0], [0, 1], 0.95, r"needles to be a list .* found an array \[2\]"),
+        ([1.0, 0.0], [0, 1], 95.0, "level to be a number above 0 and below 1; found 95"),
     ],
 )
 def test_an_interval_of_nothing_is_refused(values, needles, level, found):
@@ -148,5 +153,5 @@ def test_that_nothing_changes_takes_many_needles(n_needles, margin):
 
 def test_a_difference_beyond_the_margin_is_never_equivalent():
     assert equivalence_pvalue([0.0] * 30, [1.0] * 30, range(30), margin=0.1) == 1.0
-    with pytest.raises(ValueError, match=r"margin between 0 and 1; found 0\.0"):
+    with pytest.raises(ValueError, match=r"margin to be a number above 0 and below 1; found 0\.0"):
         equivalence_pvalue([1.0], [1.0], ["a"], margin=0.0)

@@ -30,8 +30,9 @@ def test_draws_at_least_as_harmful_are_counted_ties_included():
 
 @pytest.mark.parametrize(
     ("observed", "draws", "found"),
-    [(0.0, [], "found 0 draws and 0 NaN"), (NAN, [0.5], "1 draws and 1 NaN"),
-     (0.5, [NAN, 0.9], "2 draws and 1 NaN")],
+    [(0.0, [], r"draws .* found an array \[0\]"),
+     (NAN, [0.5], "observed to be a finite number; found nan"),
+     (0.5, [NAN, 0.9], r"draws .* found an array \[2\] with 1")],
 )  # fmt: skip
 def test_what_was_not_measured_is_refused(observed, draws, found):
     with pytest.raises(ValueError, match=found):
@@ -51,7 +52,7 @@ def test_the_place_of_the_last_harmful_draw_decides():
     # What was drawn behind the stop does not count.
     assert sequential_pvalue(0.5, [0.4, 0.5, 0.9, 0.9], n_as_harmful=2) == 1.0
     assert sequential_pvalue(0.5, [0.9] * 19, n_as_harmful=1) == 1 / 20
-    with pytest.raises(ValueError, match="1 or more draws as harmful; found 0"):
+    with pytest.raises(ValueError, match="n_as_harmful to be a whole number of 1 or more; found 0"):
         sequential_pvalue(0.5, [0.9], n_as_harmful=0)
 
 
@@ -88,9 +89,9 @@ def test_ks_without_any_difference_do_not_cost_anything():
 
 
 def test_curves_without_draws_or_with_nan_are_refused():
-    with pytest.raises(ValueError, match="found 0 with 0 NaN"):
+    with pytest.raises(ValueError, match=r"draws .* found an array \[0, 1\]"):
         step_down_pvalues(np.array([0.5]), np.empty((0, 1)))
-    with pytest.raises(ValueError, match="found 1 with 1 NaN"):
+    with pytest.raises(ValueError, match=r"found an array \[1, 1\] with 1"):
         step_down_pvalues(np.array([0.5]), np.array([[NAN]]))
 
 
@@ -129,8 +130,8 @@ def test_many_needles_are_flipped_at_random_and_a_p_of_zero_does_not_exist():
 
 @pytest.mark.parametrize(
     ("differences", "needles", "found"),
-    [([], [], "found 0, 0"), ([NAN], ["a"], "found 1, 1 of them NaN"),
-     ([1.0], ["a", "b"], "and 2 needles")],
+    [([], [], r"found an array \[0\]"), ([NAN], ["a"], r"found an array \[1\] with 1"),
+     ([1.0], ["a", "b"], r"needles .* found an array \[2\]")],
 )  # fmt: skip
 def test_signs_of_nothing_are_refused(differences, needles, found):
     with pytest.raises(ValueError, match=found):

@@ -134,11 +134,11 @@ def test_an_even_guess_costs_the_logarithm_of_the_vocabulary():
 
 
 def test_what_cannot_be_scored_is_refused(llama, text):
-    with pytest.raises(ValueError, match=r"one condition and 256 tokens of text; found 1 and 0 "):
+    with pytest.raises(ValueError, match="text of 256 tokens or more, one window; found fewer"):
         perplexity(llama, text)
-    with pytest.raises(ValueError, match=r"and 20 tokens of text; found 0 and 3 windows"):
+    with pytest.raises(ValueError, match="at least one condition; found none"):
         perplexity(llama, text, {}, window=WINDOW)
-    with pytest.raises(ValueError, match=r"2 or more tokens, .* found window=1 and n_windows=16"):
+    with pytest.raises(ValueError, match="window to be a whole number from 2 to 10000000; found 1"):
         perplexity(llama, text, window=1)
     with pytest.raises(TypeError, match="Expected a TransformerBridge; found str"):
         perplexity("gpt2", text)
