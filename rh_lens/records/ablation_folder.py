@@ -9,14 +9,26 @@ from typing import Any
 
 import pandas as pd
 
+from rh_lens.checks import require_table, require_text, require_type
 from rh_lens.evaluation import KeptAnswer, SetAnswers
 from rh_lens.heads import Head
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.records.answer_lines import answers_record, looks_record, read_answers
 from rh_lens.records.description import RUN
-from rh_lens.records.files import is_temporary, remove_temporaries, replacing, write_json
+from rh_lens.records.files import (
+    is_temporary,
+    remove_temporaries,
+    replacing,
+    usable_path,
+    write_json,
+)
 from rh_lens.records.log import HEADS, TRIALS, LogWriter, is_empty_log, read_log
-from rh_lens.records.run_key import key_differences, key_sha256, question_key
+from rh_lens.records.run_key import (
+    key_differences,
+    key_sha256,
+    question_key,
+    require_description,
+)
 
 
 class AblationFolder:
@@ -45,6 +57,11 @@ class AblationFolder:
         options: All that can move an answer besides the heads that are silenced: the operator, its
             scope, how long answers may be and what ends them, the recorded heads. JSON values.
         description: What else goes into `run.json`; JSON values.
+
+    Raises:
+        OSError: No folder can have this name.
+        TypeError: An argument has the wrong type.
+        ValueError: There is no prompt, the path is empty, or `model` lacks a field.
     """
 
     path: Path
@@ -61,7 +78,9 @@ class AblationFolder:
         options: Mapping[str, Any],
         description: Mapping[str, Any] | None = None,
     ) -> None:
-        self.path, self.done, self.problem = Path(path), {}, None
+        if description is not None:
+            require_description("description", description)
+        self.path, self.done, self.problem = usable_path("path", path), {}, None
         self._key = question_key(model, prompts, options)
         self._description = {**(description or {}), "model": dict(model), "answers": self._key}
         self._n_lines, self._n_saved, self._is_finished = 0, 0, False
@@ -108,7 +127,12 @@ class AblationFolder:
                 raise
 
     def add(self, answers: SetAnswers) -> None:
-        """Keep answers; fits `answer_plan(on_answers=...)`. What is there already is left out."""
+        """Keep answers; fits `answer_plan(on_answers=...)`. What is there already is left out.
+
+        Raises:
+            TypeError: It is no mapping.
+        """
+        require_type("answers", answers, Mapping)
         new = {place: answer for place, answer in answers.items() if place not in self.done}
         self.done |= new
         if new:
@@ -124,7 +148,12 @@ class AblationFolder:
 
         Raises:
             OSError: Something could not be written; the folder goes on from what was.
+            TypeError: It is no mapping of tables.
         """
+        require_type("tables", tables, Mapping)
+        for name, table in tables.items():
+            require_text("a name in tables", name)
+            require_table(f"tables[{name!r}]", table, (), remedy="Pass DataFrames by name.")
         self._write_waiting()
         for name, table in tables.items():
             with replacing(self.path / f"{name}.csv") as temporary:
@@ -190,13 +219,16 @@ class AblationFolder:
         write_json(self.path / RUN, {**progress, **self._description})
 
 
-def read_ablation_description(folder: Path) -> dict[str, Any] | None:
+def read_ablation_description(folder: str | Path) -> dict[str, Any] | None:
     """The `run.json` of an ablation; None in a folder where nothing was begun.
 
     Raises:
         FileExistsError: The folder holds something else.
-        ValueError: `run.json` can't be read.
+        OSError: No folder can have this name.
+        TypeError: It is no path.
+        ValueError: `run.json` can't be read, or the path is empty.
     """
+    folder = usable_path("folder", folder)
     if not folder.exists():
         return None
     if (folder / RUN).exists():

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from rh_lens.checks import require_type, require_whole_number
 from rh_lens.detection import RetrievalScores
 from rh_lens.heads import Head
-from rh_lens.records.score_file import ScoreFile, open_score_file, scores_of_file
+from rh_lens.records.files import usable_path, write_text
+from rh_lens.records.score_file import ScoreFile, open_score_file, require_shape, scores_of_file
 
 GATES_FILE = "full_attention_heads.tsv"
 
@@ -32,8 +34,10 @@ def read_duo_attention(
 
     Raises:
         OSError: There is no such file.
+        TypeError: An argument has the wrong type.
         ValueError: The file is no table of finite numbers, or does not fit the model.
     """
+    require_shape(n_layers, n_heads)
     file = open_score_file(path)
     gates = _gates(file)
     if n_layers is not None and len(gates) != n_layers:
@@ -71,8 +75,14 @@ def write_duo_attention(
         n_kv_heads: Key-value heads in a layer; None: as many as query heads.
 
     Raises:
+        OSError: The file can't be written.
+        TypeError: An argument has the wrong type.
         ValueError: A head has no score or one outside [0, 1], or the heads do not divide.
     """
+    require_type("scores", scores, RetrievalScores)
+    usable_path("path", path)
+    if n_kv_heads is not None:
+        require_whole_number("n_kv_heads", n_kv_heads, at_least=1)
     mean = scores.mean().numpy()
     if not ((mean >= 0) & (mean <= 1)).all():
         raise ValueError(
@@ -82,14 +92,14 @@ def write_duo_attention(
         )
     n_layers, n_heads = mean.shape
     n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads
-    if n_kv_heads < 1 or n_heads % n_kv_heads:
+    if n_heads % n_kv_heads:
         raise ValueError(
             f"Expected n_kv_heads to divide {n_heads} query heads; found {n_kv_heads}. Take it "
             "from the model's configuration."
         )
     gates = mean.reshape(n_layers, n_kv_heads, -1).max(axis=2)
     lines = ["\t".join(repr(float(gate)) for gate in row) for row in gates]
-    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _gates(file: ScoreFile) -> Float[np.ndarray, "layer kv_head"]:

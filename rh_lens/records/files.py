@@ -12,8 +12,68 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from rh_lens.checks import require_path, shown
+
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # where there are links, there is this
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.new")
+
+
+def usable_path(name: str, path: object) -> Path:
+    """A path that the file system can look at; nothing need be there.
+
+    Args:
+        name: What the caller knows it as.
+        path: What was given.
+
+    Raises:
+        OSError: No file can have this name.
+        TypeError: It is no path.
+        ValueError: It is empty or holds a zero byte.
+    """
+    found = require_path(name, path)
+    try:
+        found.exists()
+    except OSError as error:
+        raise _told(error, f"{name} to be the name of a file or a folder", found) from error
+    return found
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8.
+
+    Raises:
+        OSError: It can't be written.
+        TypeError: The path is none.
+        ValueError: The path is empty or holds a zero byte.
+    """
+    path = usable_path("path", path)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise _told(error, "path to be a file that can be written", path) from error
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: It can't be read.
+        TypeError: The path is none.
+        ValueError: The path is empty or holds a zero byte.
+    """
+    path = usable_path("path", path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _told(error, "path to be a file that can be read", path) from error
+
+
+def _told(error: OSError, wanted: str, path: Path) -> OSError:
+    """The system's error in the house's words."""
+    reason = error.strerror or str(error)
+    return type(error)(
+        f"Expected {wanted}; found {shown(str(path), 300)}: {reason}. Check the path."
+    )
 
 
 @contextmanager
@@ -24,9 +84,18 @@ def replacing(path: Path) -> Iterator[Path]:
     never a part. After an error the old one stays. Nobody can have put a link where the temporary
     file is made: its name can't be guessed and is refused if it exists. A link at `path` is
     replaced, and what it leads to is left alone.
+
+    Raises:
+        OSError: No file can be made there.
+        TypeError: The path is none.
+        ValueError: The path is empty or holds a zero byte.
     """
+    path = usable_path("path", path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(16)}.new")
-    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o666))
+    try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o666))
+    except OSError as error:
+        raise _told(error, "path to be a file that can be written", path) from error
     try:
         yield temporary
         with temporary.open("rb+") as file:

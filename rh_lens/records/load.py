@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from rh_lens.checks import require_flag, shown
 from rh_lens.detection import (
     CopyEvents,
     RetrievalResult,
@@ -16,7 +17,7 @@ from rh_lens.detection import (
     Trial,
     score_trials,
 )
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.records.description import (
     OVER,
     RUN,
@@ -25,6 +26,7 @@ from rh_lens.records.description import (
     read_description,
     require_this_format,
 )
+from rh_lens.records.files import usable_path
 from rh_lens.records.going_on import require_no_merge
 from rh_lens.records.log import HEADS, TRIALS, DamagedRunError, Entry, Log, read_log
 from rh_lens.records.outputs import output_hashes
@@ -85,6 +87,7 @@ class StoredRun:
 
         Raises:
             NoAcceptedTrialsError: The score averages accepted trials and there are none.
+            TypeError: The name is no text.
             ValueError: The name is unknown, or the score had to be asked for in the run.
         """
         return score_trials(name, self.events, self.answered)
@@ -132,9 +135,14 @@ def load_run(
     Raises:
         DamagedRunError: The folder is damaged, and `recover` is not set.
         FileNotFoundError: The folder is not a run's.
+        OSError: No folder can have this name.
+        TypeError: An argument has the wrong type.
         ValueError: `prompts` are others, or a merge into the folder was interrupted.
     """
-    folder = Path(path)
+    folder = usable_path("path", path)
+    require_flag("recover", recover)
+    if prompts is not None:
+        prompts = require_prompts(prompts, at_least=0)
     description, damage = _read_description(folder)
     if description:
         require_no_merge(folder, description)
@@ -191,8 +199,8 @@ def _read_description(folder: Path) -> tuple[dict[str, Any], list[str]]:
         found = f"its parts {shards[:4]}" if shards else "none"
         todo = "Join them: rh-lens merge." if shards else "Give the folder that --out named."
         raise FileNotFoundError(
-            f"Expected a run folder, with {RUN} and {TRIALS}, at {str(folder)!r}; found {found}. "
-            f"{todo}"
+            f"Expected a run folder, with {RUN} and {TRIALS}, at {shown(str(folder), 300)}; "
+            f"found {found}. {todo}"
         )
     try:
         return read_description(folder), []

@@ -7,8 +7,10 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import pandas_dtype
 
+from rh_lens.checks import shown
 from rh_lens.heads import Head
 from rh_lens.records.ablation_folder import read_ablation_description
+from rh_lens.records.files import usable_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,25 +51,28 @@ def load_ablation(folder: str | Path) -> StoredAblation:
         folder: Where `rh-lens ablate`, or `AblationFolder.finish`, has written.
 
     Raises:
+        FileExistsError: The folder holds something else.
         FileNotFoundError: There is no ablation, or one of its tables is missing.
-        ValueError: It is not finished, or `run.json` can't be read.
+        OSError: No folder can have this name.
+        TypeError: It is no path.
+        ValueError: It is not finished, the path is empty, or `run.json` or a table can't be read.
     """
-    folder = Path(folder)
+    folder = usable_path("folder", folder)
     description = read_ablation_description(folder)
     if description is None:
         raise FileNotFoundError(
             f"Expected an ablation in {str(folder)!r}; found none. Give the --out of rh-lens "
             "ablate."
         )
-    if description["status"] != "finished":
+    if (status := description.get("status")) != "finished":
         raise ValueError(
             f"Expected a finished ablation in {str(folder)!r}; found one that is "
-            f"{description['status']!r}, with {description.get('n_answers', 0)} answers. Go on "
+            f"{shown(status)}, with {description.get('n_answers', 0)} answers. Go on "
             "with the command that began it."
         )
     tables = {
         name: _read_table(folder / f"{name}.csv", dtypes)
-        for name, dtypes in description["dtypes"].items()
+        for name, dtypes in _dtypes(folder, description).items()
     }
     return StoredAblation(folder, description, tables)
 
@@ -75,8 +80,30 @@ def load_ablation(folder: str | Path) -> StoredAblation:
 def _read_table(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
     """A table with the types that its columns had."""
     # As text first: an empty answer, or the answer "None", is no missing value.
-    texts = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return pd.DataFrame({name: _column(texts[name], dtype) for name, dtype in dtypes.items()})
+    try:
+        texts = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return pd.DataFrame({name: _column(texts[name], dtype) for name, dtype in dtypes.items()})
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"Expected the table {path.name} of an ablation; found no file at "
+            f"{shown(str(path), 300)}. Repeat the command: it goes on from the answers."
+        ) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"Expected the table {path.name} as it was written; found another at "
+            f"{shown(str(path), 300)}: {str(error)[:200]}. Repeat the command: it writes it anew."
+        ) from error
+
+
+def _dtypes(folder: Path, description: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The types of the columns of each table."""
+    found = description.get("dtypes")
+    if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+        raise ValueError(
+            f"Expected run.json in {shown(str(folder), 300)} to have the types of the tables' "
+            f"columns; found {shown(found)}. Repeat the command: it goes on from the answers."
+        )
+    return found
 
 
 def _column(texts: pd.Series, dtype: str) -> pd.Series:

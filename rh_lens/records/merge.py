@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from rh_lens.checks import require_flag, require_list
 from rh_lens.detection import NoAcceptedTrialsError
 from rh_lens.records.description import (
     OVER,
@@ -16,7 +17,7 @@ from rh_lens.records.description import (
     what_it_is,
     write_description,
 )
-from rh_lens.records.files import remove_temporaries
+from rh_lens.records.files import remove_temporaries, usable_path
 from rh_lens.records.going_on import require_no_other_files
 from rh_lens.records.load import StoredRun, load_run, stored_run
 from rh_lens.records.lock import lock_file
@@ -24,6 +25,8 @@ from rh_lens.records.log import HEADS, TRIALS, DamagedRunError, Entry, read_log,
 from rh_lens.records.outputs import remove_outputs, write_events, write_scores
 from rh_lens.records.run_key import key_differences, key_sha256
 from rh_lens.records.shards import FOLDERS
+
+_NAME_PARTS = "Pass the folders of the parts, or the one that holds them, as [folder, ...]."
 
 
 def merge_runs(
@@ -56,11 +59,16 @@ def merge_runs(
         DamagedRunError: A part is damaged, and `recover` is not set.
         FileExistsError: `out` holds other files.
         FileNotFoundError: A part is no run folder.
+        OSError: No folder can have the name `out`.
+        TypeError: An argument has the wrong type.
         ValueError: There is no part, parts are of different runs or of an earlier format, a trial
             stands in two of them, or prompts are missing and `partial` is not set.
     """
-    out = Path(out)
-    folders = _run_folders(paths, out)
+    require_flag("partial", partial)
+    require_flag("recover", recover)
+    parts_at = require_list("paths", paths, (str, Path), at_least=1, remedy=_NAME_PARTS)
+    out = usable_path("out", out)
+    folders = _run_folders([usable_path("paths", path) for path in parts_at], out)
     before = _merge_there(out)
     if before is None:
         require_no_other_files(out)
@@ -84,8 +92,14 @@ def merge_runs(
 
 
 def holds_one_run(folder: str | Path) -> bool:
-    """Whether a folder is a run of its own: no folder of shards, also where they were merged."""
-    folder = Path(folder)
+    """Whether a folder is a run of its own: no folder of shards, also where they were merged.
+
+    Raises:
+        OSError: No folder can have this name.
+        TypeError: It is no path.
+        ValueError: It is empty or holds a zero byte.
+    """
+    folder = usable_path("folder", folder)
     if not ((folder / RUN).exists() or (folder / TRIALS).exists()):
         return False
     return _merge_there(folder) is None or not any(folder.glob(FOLDERS))
@@ -112,15 +126,13 @@ def _write(
     return load_run(out)
 
 
-def _run_folders(paths: Sequence[str | Path], out: Path) -> list[Path]:
+def _run_folders(paths: Sequence[Path], out: Path) -> list[Path]:
     """The folders of runs among paths, shards in place of the folder that holds them."""
     folders = []
-    for path in map(Path, paths):
+    for path in paths:
         is_merge = path.resolve() == out.resolve() and _merge_there(path) is not None
         shards = sorted(path.glob(FOLDERS)) if is_merge or not (path / RUN).exists() else []
         folders += shards or [path]
-    if not folders:
-        raise ValueError("Expected run folders to merge; found none. Name one or more.")
     twice = [folder for folder in folders if folders.count(folder) > 1]
     if twice:
         raise ValueError(

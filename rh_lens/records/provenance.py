@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.checks import require_text
+from rh_lens.prompts import NeedlePrompt, require_prompts
+from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.records.weights import weights_sha256
-from rh_lens.runtime import Bridge
+from rh_lens.runtime import Bridge, require_bridge
 
 PACKAGES = (
     "rh-lens",
@@ -31,7 +33,18 @@ def package_versions() -> dict[str, str]:
 
 
 def tokenizer_sha256(tokenizer: Any) -> str:
-    """SHA-256 of a fast tokenizer's whole definition and of its chat template."""
+    """SHA-256 of a fast tokenizer's whole definition and of its chat template.
+
+    Raises:
+        TypeError: It is no tokenizer.
+        ValueError: It is a slow one, which has no such definition.
+    """
+    require_tokenizer(tokenizer)
+    if not tokenizer.is_fast:
+        raise ValueError(
+            f"Expected a fast tokenizer; found {type(tokenizer).__name__}. Load one from a folder "
+            "with a tokenizer.json."
+        )
     definition = json.loads(tokenizer.backend_tokenizer.to_str())
     # Padding and truncation are settings of the last call, not part of the tokenizer.
     definition |= {"padding": None, "truncation": None}
@@ -43,7 +56,11 @@ def config_sha256(model: Bridge) -> str:
     """SHA-256 of a model's configuration, without what names files and versions.
 
     It tells apart models of the same weights, such as two with other RoPE frequencies.
+
+    Raises:
+        TypeError: It is no TransformerBridge.
     """
+    require_bridge(model)
     values = _without_names(model.original_model.config.to_dict())
     content = json.dumps(values, sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
@@ -60,8 +77,13 @@ def _without_names(config: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def prompts_sha256(prompts: Iterable[NeedlePrompt]) -> str:
-    """SHA-256 over the hashes of prompts (`NeedlePrompt.sha256`), in order."""
-    return hashlib.sha256("".join(prompt.sha256 for prompt in prompts).encode()).hexdigest()
+    """SHA-256 over the hashes of prompts (`NeedlePrompt.sha256`), in order.
+
+    Raises:
+        TypeError: It is no list of prompts.
+    """
+    listed = require_prompts(prompts, at_least=0)
+    return hashlib.sha256("".join(prompt.sha256 for prompt in listed).encode()).hexdigest()
 
 
 def describe_model(model: Bridge, name: str) -> dict[str, Any]:
@@ -72,7 +94,13 @@ def describe_model(model: Bridge, name: str) -> dict[str, Any]:
     Args:
         model: A TransformerBridge.
         name: The name or folder it was booted from.
+
+    Raises:
+        TypeError: It is no TransformerBridge, or the name no text.
+        ValueError: The name is blank.
     """
+    require_bridge(model)
+    require_text("name", name)
     config = model.original_model.config
     parameters = list(model.original_model.parameters())
     return {

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+from rh_lens.checks import require_flag, require_text, require_type
 from rh_lens.detection import RetrievalScores
 from rh_lens.records.duo_attention import GATES_FILE, read_duo_attention
+from rh_lens.records.files import usable_path, write_text
 from rh_lens.records.head_score_json import HeadLists, parse_head_scores
 from rh_lens.records.qrhead import read_qrhead
-from rh_lens.records.score_file import ScoreFile, open_score_file, scores_of_file
+from rh_lens.records.score_file import ScoreFile, open_score_file, require_shape, scores_of_file
 
 
 def read_head_scores(
@@ -45,9 +47,13 @@ def read_head_scores(
 
     Raises:
         OSError: There is no such file.
+        TypeError: An argument has the wrong type.
         ValueError: The file is damaged or of another kind; the message names file and place.
     """
-    path = Path(path)
+    require_shape(n_layers, n_heads)
+    require_flag("means_only", means_only)
+    require_text("name", name)
+    path = usable_path("path", path)
     if path.is_dir() or path.suffix == ".tsv":
         path = path / GATES_FILE if path.is_dir() else path
         return read_duo_attention(path, n_layers=n_layers, n_heads=n_heads)
@@ -76,7 +82,13 @@ def write_head_scores(scores: RetrievalScores, path: str | Path) -> None:
     The key is layer and head. A trial that a head could not see has no place in its list, and a
     head that saw none (no attention in its layer) has no key: the mean over a list is the head's
     retrieval score, for every reader of this format.
+
+    Raises:
+        OSError: The file can't be written.
+        TypeError: An argument has the wrong type.
+        ValueError: The path is empty or holds a zero byte.
     """
+    require_type("scores", scores, RetrievalScores)
     n_layers, n_heads = scores.values.shape[1:]
     lists = {
         f"{layer}-{head}": column[~column.isnan()].tolist()
@@ -91,7 +103,13 @@ def write_head_means(scores: RetrievalScores, path: str | Path) -> None:
     """Write retrieval scores as one JSON object, `{"16-19": 0.94, ...}`.
 
     A head without a score has no key.
+
+    Raises:
+        OSError: The file can't be written.
+        TypeError: An argument has the wrong type.
+        ValueError: The path is empty or holds a zero byte.
     """
+    require_type("scores", scores, RetrievalScores)
     heads = scores.ranking()
     mean = scores.mean()
     _write(path, {f"{h.layer}-{h.head}": float(mean[h.layer, h.head]) for h in sorted(heads)})
@@ -99,7 +117,7 @@ def write_head_means(scores: RetrievalScores, path: str | Path) -> None:
 
 def _write(path: str | Path, content: object) -> None:
     # On one line: the published readers stop at the first line's end.
-    Path(path).write_text(json.dumps(content) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content) + "\n")
 
 
 def _require_one_length(file: ScoreFile, values: HeadLists) -> None:

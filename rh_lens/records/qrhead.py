@@ -1,6 +1,7 @@
 """QRHead's lists of heads (Zhang et al. 2025, arXiv:2506.09944), best first."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,15 @@ from typing import Any
 import numpy as np
 import yaml
 
+from rh_lens.checks import require_list, shown
 from rh_lens.detection import RetrievalScores
 from rh_lens.heads import Head
-from rh_lens.records.score_file import ScoreFile, open_score_file, scores_of_file
+from rh_lens.records.files import usable_path, write_text
+from rh_lens.records.score_file import ScoreFile, open_score_file, require_shape, scores_of_file
 
 _KEY = "attn_head_set"
+MAX_YAML = 100_000
+"""Longest configuration in characters; a list of 10,000 heads has 80,000."""
 
 
 def read_qrhead(
@@ -35,8 +40,10 @@ def read_qrhead(
 
     Raises:
         OSError: There is no such file.
+        TypeError: An argument has the wrong type.
         ValueError: The file holds no list, names a head twice, or a head lies outside the shape.
     """
+    require_shape(n_layers, n_heads)
     file = open_score_file(path)
     in_yaml = file.path.suffix in (".yaml", ".yml")
     heads = _heads(file, _yaml_list(file) if in_yaml else file.text)
@@ -59,25 +66,35 @@ def write_qrhead(heads: Sequence[Head], path: str | Path) -> None:
     QRHead's configurations also name a model (`model_name_or_path`, `model_base_class`): add it.
 
     Raises:
+        OSError: The file can't be written.
+        TypeError: An argument has the wrong type.
         ValueError: There is no head, or one is named twice.
     """
+    path = usable_path("path", path)
+    heads = require_list("heads", heads, Head, remedy="Pass scores.top(k).")
     if not heads or len(set(heads)) < len(heads):
         raise ValueError(
-            f"Expected one head or more, each once; found {[head.label for head in heads]}. "
-            "Pass scores.top(k)."
+            f"Expected heads to be one or more, each once; found "
+            f"{shown([head.label for head in heads])}. Pass scores.top(k)."
         )
     text = ",".join(f"{head.layer}-{head.head}" for head in heads)
-    if Path(path).suffix in (".yaml", ".yml"):
+    if path.suffix in (".yaml", ".yml"):
         text = f'{_KEY}: "{text}"'
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def _yaml_list(file: ScoreFile) -> Any:
     """What the YAML file holds under `attn_head_set`."""
+    if len(file.text) > MAX_YAML:
+        raise ValueError(
+            f"Expected a configuration of {MAX_YAML:,} characters or fewer in {str(file.path)!r}; "
+            f"found {len(file.text):,}. Write the heads into a .txt file, separated by commas."
+        )
     try:
         content = yaml.safe_load(file.text)
-    except yaml.YAMLError as error:
-        where = " ".join(str(error).split())
+    # A date such as 2024-13-45 is a ValueError, and a deep nesting a RecursionError.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        where = " ".join(str(error).split())[:200]
         raise ValueError(
             f"Expected YAML in {str(file.path)!r}; found none: {where}. Correct the file."
         ) from None
@@ -95,7 +112,7 @@ def _heads(file: ScoreFile, listed: Any) -> list[Head]:
         listed = re.split(r"[,\s]+", listed.strip().strip(","))
     names = listed if isinstance(listed, list) else [listed]
     heads = [_head(file, name) for name in names]
-    twice = [head.label for head in heads if heads.count(head) > 1]
+    twice = [head.label for head, count in Counter(heads).items() if count > 1]
     if twice or not heads:
         raise ValueError(
             f"Expected one head or more, each once, in {str(file.path)!r}; found "
@@ -108,9 +125,9 @@ def _head(file: ScoreFile, name: Any) -> Head:
     try:
         if isinstance(name, list) and [type(index) for index in name] == [int, int]:
             return Head(*name)
-        return Head.parse(str(name))
-    except ValueError:
+        return Head.parse(name)
+    except (TypeError, ValueError):
         raise ValueError(
-            f"Expected heads such as 13-18 in {str(file.path)!r}; found {name!r}. The list must "
-            "name each head: 'full_heads' stands for all heads of a model and ranks none."
+            f"Expected heads such as 13-18 in {str(file.path)!r}; found {shown(name)}. The list "
+            "must name each head: 'full_heads' stands for all heads of a model and ranks none."
         ) from None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from rh_lens.checks import require_path, require_text, shown
 from rh_lens.records.lock import lock_file
 
 # Bytes that are written on trial: a full disk may take an empty file.
@@ -26,8 +27,10 @@ def reserve_folder(folder: str | Path) -> Iterator[Path]:
     Raises:
         BlockingIOError: Another process has it.
         OSError: It can't be made, or not be written to.
+        TypeError: It is no path.
+        ValueError: It is empty or holds a zero byte.
     """
-    folder = Path(folder)
+    folder = require_path("folder", folder)
     made = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
     with _removed_if_empty(made):
         try:
@@ -54,8 +57,10 @@ def reserve_file(path: str | Path) -> Iterator[Path]:
     Raises:
         BlockingIOError: Another process has it.
         OSError: It can't be written.
+        TypeError: It is no path.
+        ValueError: It is empty or holds a zero byte.
     """
-    path = Path(path)
+    path = require_path("path", path)
     _try_to_write(path.parent)
     try:
         file = path.open("ab")
@@ -79,9 +84,13 @@ def reserve_new_folder(parent: str | Path, name: str) -> Iterator[Path]:
 
     Raises:
         OSError: It can't be made, or not be written to.
+        TypeError: The parent is no path, or the name no text.
+        ValueError: One of them is blank or holds a zero byte.
     """
-    parent = Path(parent)
-    made = [one for one in (parent, *parent.parents) if not one.exists()]
+    require_text("name", name)
+    parent = require_path("parent", parent)
+    require_path("name", parent / name)
+    made = [one for one in (parent, *parent.parents) if not os.path.lexists(one)]
     with _removed_if_empty(made):
         folder = _new_folder(parent, name)
         with _removed_if_empty([folder]), reserve_folder(folder):
@@ -129,6 +138,6 @@ def _removed_if_empty(folders: list[Path]) -> Iterator[None]:
 def _impossible(path: Path, error: OSError) -> OSError:
     reason = error.strerror or str(error)
     return type(error)(
-        f"Expected to write results to {str(path)!r}; found that it is impossible: {reason}. "
-        "Choose another place with --out, or make room there."
+        f"Expected to write results to {shown(str(path), 300)}; found that it is "
+        f"impossible: {reason}. Choose another place with --out, or make room there."
     )

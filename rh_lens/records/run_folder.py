@@ -5,18 +5,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rh_lens.checks import require_text
 from rh_lens.detection import (
     NoAcceptedTrialsError,
     ScoreName,
     detect_retrieval_heads,
     detection_options,
 )
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.records.provenance import describe_model
-from rh_lens.records.run_key import run_key
+from rh_lens.records.run_key import require_description, run_key
 from rh_lens.records.shards import Shard
 from rh_lens.records.store import TrialStore
-from rh_lens.runtime import Bridge, PrefillChoice, StopRule
+from rh_lens.runtime import Bridge, PrefillChoice, StopRule, require_bridge
 
 
 class RunFolder(TrialStore):
@@ -59,6 +60,11 @@ class RunFolder(TrialStore):
         description: What else goes into `run.json`; JSON values.
         shard: The part of the prompts to answer here; None: all.
         save_prompts: Whether a trial's line holds the prompt's token ids.
+
+    Raises:
+        OSError: No folder can have this name.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, there is no prompt, or the path is empty.
     """
 
     def __init__(
@@ -78,6 +84,13 @@ class RunFolder(TrialStore):
         shard: Shard | None = None,
         save_prompts: bool = False,
     ) -> None:
+        require_bridge(model)
+        prompts = require_prompts(prompts)
+        for field, text in {"hooks": hooks, "name": name}.items():
+            if text is not None:
+                require_text(field, text)
+        if description is not None:
+            require_description("description", description)
         self._model, self._hooks = model, hooks
         self._options = detection_options(
             model,

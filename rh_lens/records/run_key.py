@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rh_lens.checks import require_text, require_type
 from rh_lens.detection import DetectionOptions
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.prompts import NeedlePrompt, require_prompts
+from rh_lens.records.files import usable_path
 from rh_lens.records.provenance import package_versions, prompts_sha256
 
 _WEIGHT_FIELDS = ("architecture", "n_layers", "n_heads", "dtype", "config_sha256", "weights_sha256")
@@ -38,7 +40,14 @@ def run_key(
             theirs and of their needles there is a hash, so that a difference can be named.
         options: From `detection_options`; every field of them is in the key.
         hooks: A name for the hooks that are held open while the model answers.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The model lacks a field, the name is blank, or there is no prompt.
     """
+    require_type("options", options, DetectionOptions, remedy="Make them with detection_options.")
+    if hooks is not None:
+        require_text("hooks", hooks)
     return question_key(model, prompts, {**options.record(), "hooks": hooks})
 
 
@@ -51,7 +60,14 @@ def question_key(
         model: From `describe_model`.
         prompts: All prompts.
         options: JSON values.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The model lacks a field, or there is no prompt.
     """
+    require_description("model", model, _MODEL_FIELDS)
+    prompts = require_prompts(prompts)
+    require_description("options", options)
     versions = package_versions()
     key = {
         "model": {field: model[field] for field in _MODEL_FIELDS},
@@ -61,6 +77,35 @@ def question_key(
         "versions": {name: versions[name] for name in _PACKAGES},
     }
     return json.loads(json.dumps(key))
+
+
+def require_description(name: str, values: Any, fields: Sequence[str] = ()) -> None:
+    """Refuse what is no mapping of JSON values with these fields.
+
+    Args:
+        name: What the caller knows it as.
+        values: What was given.
+        fields: Fields that it must have.
+
+    Raises:
+        TypeError: It is no mapping, or a value is none of JSON.
+        ValueError: It lacks a field, or holds itself.
+    """
+    require_type(name, values, Mapping, remedy="Pass a dictionary of JSON values.")
+    try:
+        json.dumps(dict(values))
+    except (TypeError, ValueError, RecursionError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"Expected {name} to hold JSON values; found what is none ({str(error)[:200]}). Write "
+            "it as texts, numbers, lists and dictionaries."
+        ) from None
+    missing = [field for field in fields if field not in values]
+    if missing:
+        raise ValueError(
+            f"Expected {name} to have the fields {', '.join(fields)}; found none of the name "
+            f"{', '.join(missing)}. Make it with describe_model or run_key."
+        )
 
 
 def key_sha256(key: Mapping[str, Any]) -> str:
@@ -87,12 +132,18 @@ def require_same_weights(folder: Path, there: Mapping[str, Any], here: Mapping[s
         here: From `describe_model`.
 
     Raises:
+        OSError: No folder can have this name.
+        TypeError: An argument has the wrong type.
         ValueError: They differ; the message names every field, with both values.
     """
+    folder = usable_path("folder", folder)
+    require_description("there", there)
+    require_description("here", here, _WEIGHT_FIELDS)
     if "weights_sha256" not in there:
         raise ValueError(
-            f"Expected the run in {str(folder)!r} to say which weights it was made with; found one "
-            "of an earlier rh-lens, which hashed a part of them. Give its head_scores.json instead."
+            f"Expected the run in {str(folder)!r} (there) to say which weights it was made "
+            "with; found one of an earlier rh-lens, which hashed a part of them. Give its "
+            "head_scores.json instead."
         )
     old, new = ({field: one.get(field) for field in _WEIGHT_FIELDS} for one in (there, here))
     if differences := key_differences(old, new):

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from rh_lens.checks import require_whole_number
 from rh_lens.detection import RetrievalScores, ScoreSource
-from rh_lens.heads import Head
+from rh_lens.heads import MAX_INDEX, Head
+from rh_lens.records.files import read_bytes
 
 # The largest table to make from the indices of a file alone: a typing error could fill the memory.
 _MOST_HEADS = 1_000_000
@@ -36,10 +38,11 @@ def open_score_file(path: str | Path) -> ScoreFile:
 
     Raises:
         OSError: There is no such file.
+        TypeError: The path is none.
         ValueError: It is empty, or not text.
     """
+    content = read_bytes(path)
     path = Path(path)
-    content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -53,6 +56,18 @@ def open_score_file(path: str | Path) -> ScoreFile:
             "was probably stopped: make the file anew."
         )
     return ScoreFile(path, text, hashlib.sha256(content).hexdigest())
+
+
+def require_shape(n_layers: int | None, n_heads: int | None) -> None:
+    """Refuse numbers of layers and heads that no model has.
+
+    Raises:
+        TypeError: One is no whole number.
+        ValueError: One is out of range.
+    """
+    for name, number in {"n_layers": n_layers, "n_heads": n_heads}.items():
+        if number is not None:
+            require_whole_number(name, number, at_least=1, at_most=MAX_INDEX + 1)
 
 
 def scores_of_file(

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.checks import require_text, require_whole_number, shown
+from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.runtime import plan_prompts
 
 FOLDERS = "shard-*-of-*"
@@ -23,6 +24,7 @@ class Shard:
         of: Number of parts.
 
     Raises:
+        TypeError: A number is no whole one.
         ValueError: There is no such part, or there are over 65,536.
     """
 
@@ -30,15 +32,17 @@ class Shard:
     of: int
 
     def __post_init__(self) -> None:
+        require_whole_number("number", self.number)
+        require_whole_number("of", self.of)
         if self.of > MAX_SHARDS:
             raise ValueError(
-                f"Expected {MAX_SHARDS} shards or fewer; found {self.of}. Each is a process that "
-                "loads the model: ask for as many as you start."
+                f"Expected {MAX_SHARDS} shards or fewer; found of={shown(self.of)}. Each is a "
+                "process that loads the model: ask for as many as you start."
             )
         if not 1 <= self.number <= self.of:
             raise ValueError(
-                f"Expected a shard from 1/{self.of} to {self.of}/{self.of}; found "
-                f"{self.number}/{self.of}. Shards count from 1."
+                f"Expected a shard from 1/{self.of} to {self.of}/{self.of}; found number "
+                f"{shown(self.number)} of {self.of}. Shards count from 1."
             )
 
     @classmethod
@@ -46,8 +50,10 @@ class Shard:
         """The shard named by a text such as "2/8".
 
         Raises:
+            TypeError: It is no text.
             ValueError: The text names none.
         """
+        require_text("text", text, blank=True)
         match = re.fullmatch(r"([0-9]{1,12})/([0-9]{1,12})", text)
         if match is None:
             raise ValueError(
@@ -64,7 +70,11 @@ class Shard:
         return f"shard-{self.number}-of-{self.of}"
 
     def prompts(self, prompts: Sequence[NeedlePrompt]) -> tuple[int, ...]:
-        """Indices of its prompts; see `deal_prompts`."""
+        """Indices of its prompts; see `deal_prompts`.
+
+        Raises:
+            TypeError: It is no list of prompts.
+        """
         return deal_prompts(prompts, self.of)[self.number - 1]
 
 
@@ -80,12 +90,15 @@ def deal_prompts(prompts: Sequence[NeedlePrompt], n_shards: int) -> tuple[tuple[
         n_shards: Number of shards.
 
     Raises:
+        TypeError: An argument has the wrong type.
         ValueError: `n_shards` is below 1 or above 65,536.
     """
+    require_whole_number("n_shards", n_shards)
+    prompts = require_prompts(prompts, at_least=0)
     if not 1 <= n_shards <= MAX_SHARDS:
         raise ValueError(
-            f"Expected 1 to {MAX_SHARDS} shards; found {n_shards}. Ask for as many as there are "
-            "processes."
+            f"Expected 1 to {MAX_SHARDS} shards; found {shown(n_shards)}. Ask for as many as "
+            "there are processes."
         )
     plan = plan_prompts([prompt.tokens for prompt in prompts])
     costs = {step.prompt: len(prompts[step.prompt].tokens) - step.n_shared for step in plan.steps}

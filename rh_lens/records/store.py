@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any, TypeVar
 
 import pandas as pd
 
-from rh_lens.detection import NoAcceptedTrialsError, RetrievalResult, Trial
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.checks import require_flag, require_table, require_type, require_whole_number
+from rh_lens.detection import EVENT_COLUMNS, NoAcceptedTrialsError, RetrievalResult, Trial
+from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.records.description import (
     FORMAT,
     OVER,
@@ -21,12 +22,12 @@ from rh_lens.records.description import (
     what_it_is,
     write_description,
 )
-from rh_lens.records.files import remove_temporaries
+from rh_lens.records.files import remove_temporaries, usable_path
 from rh_lens.records.going_on import require_no_other_files, require_same_run
 from rh_lens.records.load import load_run, trials_of
 from rh_lens.records.log import DamagedRunError, LogWriter, read_log
 from rh_lens.records.outputs import output_hashes, remove_outputs, write_events, write_scores
-from rh_lens.records.run_key import key_sha256
+from rh_lens.records.run_key import key_sha256, require_description
 from rh_lens.records.shards import Shard
 from rh_lens.records.trial_lines import heads_record, trial_record
 
@@ -45,6 +46,11 @@ class TrialStore:
         description: What else goes into `run.json`; JSON values.
         shard: The part of the prompts to answer here; None: all.
         save_prompts: Whether a trial's line holds the prompt's token ids.
+
+    Raises:
+        OSError: No folder can have this name.
+        TypeError: An argument has the wrong type.
+        ValueError: There is no prompt, the path is empty, or `key` lacks the model's fields.
     """
 
     done: dict[int, tuple[Trial, pd.DataFrame]]
@@ -62,7 +68,13 @@ class TrialStore:
         shard: Shard | None = None,
         save_prompts: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = usable_path("path", path)
+        prompts = require_prompts(prompts)
+        require_description("key", key, ("model", "prompts", "options"))
+        if description is not None:
+            require_description("description", description)
+        require_type("shard", shard, (Shard, NoneType))
+        require_flag("save_prompts", save_prompts)
         self.done = {}
         self.was_finished = False
         self._prompts, self._shard = prompts, shard
@@ -122,7 +134,13 @@ class TrialStore:
         return [index for index in self._indices if index not in self.done]
 
     def start(self, index: int) -> None:
-        """Note which prompt is being answered; fits `detect_retrieval_heads(on_start=...)`."""
+        """Note which prompt is being answered; fits `detect_retrieval_heads(on_start=...)`.
+
+        Raises:
+            TypeError: It is no whole number.
+            ValueError: The prompt is not one of these.
+        """
+        require_whole_number("index", index, at_least=0, at_most=len(self._prompts) - 1)
         self._under_way.add(index)
 
     def add(self, trial: Trial, events: pd.DataFrame) -> None:
@@ -130,8 +148,11 @@ class TrialStore:
 
         Raises:
             OSError: They could not be written; the folder is as before.
+            TypeError: An argument has the wrong type.
             ValueError: The trial is not one that is missing here.
         """
+        require_type("trial", trial, Trial)
+        require_table("events", events, EVENT_COLUMNS, remedy="Pass the events of the trial.")
         index = trial.index
         if index in self.done or index not in self._indices:
             raise ValueError(

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rh_lens.checks import require_type
 from rh_lens.detection import EVENT_COLUMNS, CopyEvents, Trial
 from rh_lens.prompts import Distractor, Needle, NeedlePrompt
 
@@ -19,7 +20,12 @@ UNKNOWN_TOKEN = -1
 
 
 def trial_record(trial: Trial) -> dict[str, Any]:
-    """A trial as JSON values: its line of `trials.jsonl`."""
+    """A trial as JSON values: its line of `trials.jsonl`.
+
+    Raises:
+        TypeError: It is no trial.
+    """
+    require_type("trial", trial, Trial)
     prompt = trial.prompt
     return {
         "trial": trial.index,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rh_lens.runtime import Bridge
+from rh_lens.runtime import Bridge, require_bridge
 
 # Of a tensor on an accelerator, so much is on the CPU at once in each thread.
 _PIECE_BYTES = 1 << 26
@@ -25,8 +25,10 @@ def weights_sha256(model: Bridge) -> str:
     `config_sha256`.
 
     Raises:
+        TypeError: It is no TransformerBridge.
         ValueError: A weight is not in memory (on the "meta" device, or offloaded to disk).
     """
+    require_bridge(model)
     weights = dict(sorted(model.original_model.state_dict().items()))
     absent = [name for name, weight in weights.items() if weight.is_meta]
     if absent:

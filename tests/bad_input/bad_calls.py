@@ -37,7 +37,7 @@ class Entry:
         function: What is called.
         good: Arguments that are fine, made from good things.
         bad: Bad values by parameter.
-        lazy: Whether errors come when the first item is asked for.
+        lazy: Whether errors come when the first item is asked for, or when the context is entered.
     """
 
     function: Callable[..., Any]
@@ -117,7 +117,9 @@ def _try(entry: Entry, parameter: str, bad: Bad, things: Any, folder: Path) -> t
         with time_limit(2 * MOST_SECONDS), inside(folder):
             arguments_first = (own,) if own is not None else ()
             called = entry.function(*arguments_first, **arguments)
-            if entry.lazy:
+            if entry.lazy and hasattr(called, "__enter__"):
+                called.__enter__()
+            elif entry.lazy:
                 next(iter(called), None)
     except (Exception, SystemExit) as raised:
         error = raised

@@ -19,6 +19,7 @@ ROOMS = {
     "prompts": "bad_prompts.PROMPTS",
     "demo": "bad_prompts.DEMO",
     "evaluation": "bad_evaluation.EVALUATION",
+    "records": "bad_records.RECORDS",
 }
 
 

@@ -176,13 +176,8 @@ class Things:
     def run(self) -> Path:
         """A finished run folder."""
         path = self.folder / "run"
-        key = records.run_key(
-            records.describe_model(self.model, "demo"), self.prompts, max_new_tokens=16
-        )
-        with records.RunFolder(path, self.prompts, key) as run:
-            detection.detect_retrieval_heads(
-                self.model, self.prompts, max_new_tokens=16, on_trial=run.add, progress=False
-            )
+        with records.RunFolder(path, self.model, self.prompts, max_new_tokens=16) as run:
+            run.detect(progress=False)
             run.finish()
         return path
 

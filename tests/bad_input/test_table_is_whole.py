@@ -14,12 +14,19 @@ RESULTS = (
     "DuplicateRuns HeadActivity Estimate HeadLooks HeadOutputs HeadSet HeadTraits KeptAnswer "
     "LineageComparison Measurement NeedleAgreement NeedlePrompt PairComparison RecallResult "
     "Repetition Row RankingDraws SamplingPlan ScoreIntervals ScoreProfile Similarity Sparsity "
-    "SplitHalf ThresholdSensitivity VarianceComponents"
+    "SplitHalf StoredAblation StoredRun ThresholdSensitivity VarianceComponents"
 ).split()
 # Left out, and why.
 LEFT_OUT = {
     # Handed on to the bench as they are.
     ("make_bench", "options"),
+    # Handed on to the detection.
+    *{("RunFolder", name) for name in (
+        "max_new_tokens", "min_recall", "score", "stop", "threshold",
+    )},
+    *{("RunFolder.detect", name) for name in (
+        "batch_size", "draft", "prefill", "progress", "share_prefixes",
+    )},
     # Switches that only the tokenizer's chat template knows.
     ("chat_template", "options"),
     # Said by the project's own functions of their arguments.

@@ -164,7 +164,7 @@ def test_one_process_merges_at_a_time(shards, tmp_path):
 
 
 def test_nothing_to_merge(tmp_path):
-    with pytest.raises(ValueError, match="Expected run folders to merge; found none"):
+    with pytest.raises(ValueError, match="Expected paths to have 1 or more entries; found 0"):
         merge_runs([], tmp_path)
     with pytest.raises(FileNotFoundError, match="Expected a run folder"):
         merge_runs([tmp_path / "nowhere"], tmp_path / "out")

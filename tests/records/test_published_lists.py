@@ -119,5 +119,5 @@ def test_malformed_lists_are_refused(tmp_path, name, text, message):
 
 def test_a_list_of_nothing_or_of_one_head_twice_is_not_written(tmp_path):
     for heads in ([], [Head(0, 1), Head(0, 1)]):
-        with pytest.raises(ValueError, match="one head or more, each once"):
+        with pytest.raises(ValueError, match="one or more, each once"):
             write_qrhead(heads, tmp_path / "heads.yaml")

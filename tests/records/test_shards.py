@@ -69,12 +69,12 @@ def test_a_shard_knows_its_prompts_and_its_folder():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0/2", "Expected a shard from 1/2 to 2/2; found 0/2"),
-        ("3/2", "Expected a shard from 1/2 to 2/2; found 3/2"),
+        ("0/2", "Expected a shard from 1/2 to 2/2; found number 0 of 2"),
+        ("3/2", "Expected a shard from 1/2 to 2/2; found number 3 of 2"),
         ("2", "Expected a shard such as 2/8; found '2'"),
         ("a/b", "Expected a shard such as 2/8; found 'a/b'"),
         ("", "Expected a shard such as 2/8; found ''"),
-        ("1/1000000000", "Expected 65536 shards or fewer; found 1000000000. Each is a process"),
+        ("1/1000000000", "Expected 65536 shards or fewer; found of=1000000000. Each is a process"),
         (f"1/{'9' * 9999}", "Expected a shard such as 2/8; found '1/9999"),
     ],
 )
