@@ -130,7 +130,9 @@ def difference_interval(
 def unbounded_interval(values: ArrayLike, groups: ArrayLike, *, level: float = 0.95) -> Estimate:
     """Mean of any numbers, and Student's interval over groups, such as losses of texts.
 
-    One group says nothing about others: its interval is all numbers.
+    One group says nothing about others: its interval is all numbers. Simulated coverage of 95 %
+    with 6 / 16 / 30 groups: 0.95 for normal numbers, 0.93 / 0.94 / 0.95 for skewed ones, and 0.77 /
+    0.92 / 0.93 where one group in five is much larger, which six groups often miss.
 
     Raises:
         TypeError: An argument is of another type.
