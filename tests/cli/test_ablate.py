@@ -288,7 +288,7 @@ def test_on_a_full_disk_everything_is_printed_then_the_error(
     assert "How answers come out" in printed
     assert "Saved in" not in printed
     assert error.count("answers can't be saved for now: [Errno 28] No space left") == 1
-    assert "rh-lens: error: [Errno 28] No space left on device" in error
+    assert "found: no space left on device" in error
 
 
 def test_two_default_folders_begun_in_one_second_differ(monkeypatch, tmp_path):

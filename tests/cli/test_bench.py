@@ -55,4 +55,4 @@ def test_on_a_full_disk_all_is_timed_and_printed_then_the_error(
     printed, error = capsys.readouterr()
     assert timed == [0, 1, 2]
     assert printed.count("bundled") == 2
-    assert "rh-lens: error: [Errno 28] No space left on device" in error
+    assert "found: no space left on device" in error
