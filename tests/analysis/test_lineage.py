@@ -252,7 +252,7 @@ def test_permuting_the_heads_of_both_changes_no_statistic(seed, random):
         ("a", {}, r"Expected two results or more; found \['a'\]"),
         ("ab", {"n_permutations": 0}, "n_permutations to be .* from 1 to 1000000; found 0"),
         ("ab", {"level": 1.0}, r"level to be .* above 0 and below 1; found 1\.0"),
-        ("ab", {"k": 0}, "k to be a whole number of 1 or more; found 0"),
+        ("ab", {"k": 0}, "k to be a whole number from 1 to 32; found 0"),
         ("ab", {"p": 1.5}, r"p to be a number above 0 and below 1; found 1\.5"),
     ],
 )
