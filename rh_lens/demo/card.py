@@ -45,11 +45,16 @@ Position score, mean over the {n_accepted} accepted of {n_trials} held-out promp
 
 {scores}
 
+The heads in bold are exactly those of layer 2 that leaned towards matching at step 0 (see
+Training): which heads would retrieve was chosen before training, and training made it true.
+
 ## Ablation
 
 Exact answers to {n_ablation_prompts} held-out prompts of 512 tokens with the top heads silenced
 (z := 0), and with as many other heads of the same layers silenced instead: mean and lowest of the
-distinct sets drawn, ten where so many exist.
+distinct sets drawn, ten where so many exist. The prompts are about 5 needles, each at 11 depths,
+and the needle is the unit: none of 5 leaves shares of up to 0.52 possible, all of 5 shares from
+0.48 on (95 % intervals). The others of the layer are quiet heads; as loud ones do harm too.
 
 {ablation}
 

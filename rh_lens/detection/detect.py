@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from rh_lens.checks import require_whole_number
 from rh_lens.detection.detection_options import detection_options
 from rh_lens.detection.events import CopyEvents, find_copy_events
 from rh_lens.detection.official import official_score, official_span, official_verdict
@@ -26,6 +27,7 @@ from rh_lens.runtime import (
     PrefillChoice,
     StopRule,
     attention_layers,
+    require_answering,
 )
 
 TrialWithEvents: TypeAlias = tuple[Trial, pd.DataFrame]
@@ -98,17 +100,27 @@ def detect_retrieval_heads(
             "fed-attention").
         ModelInUseError: Another thread is using the model.
         RuntimeError: The chosen way of reading disagrees with the plain bridge.
-        TypeError: `model` is not a TransformerBridge.
-        ValueError: There is no prompt, the score is unknown, the model has no attention or no KV
-            cache, a prompt does not fit its learned positions, or `only` or `done` name a prompt
-            that there is not.
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
+        ValueError: There is no prompt, a number is out of range, the score is unknown, the model
+            has no attention or no KV cache, a prompt does not fit its context window, or `only` or
+            `done` name a prompt that there is not.
     """
     require_score_name(score)
+    require_whole_number("batch_size", batch_size, at_least=1)
+    require_answering(prefill=prefill, share_prefixes=share_prefixes, draft=draft)
     attention_layers(model)
     prompts = _require_prompts(prompts)
     ended = _require_same_prompts(done or {}, prompts)
     wanted = [index for index in _require_indices(only, prompts) if index not in ended]
-    asked = detection_options(model, prompts, score=score, max_new_tokens=max_new_tokens, stop=stop)
+    asked = detection_options(
+        model,
+        prompts,
+        score=score,
+        threshold=threshold,
+        min_recall=min_recall,
+        max_new_tokens=max_new_tokens,
+        stop=stop,
+    )
     options: dict[str, Any] = {
         "max_new_tokens": asked.max_new_tokens,
         "stop": asked.stop,

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from rh_lens.checks import require_number
 from rh_lens.detection.official import OFFICIAL_MAX_NEW_TOKENS, official_stop
 from rh_lens.detection.scores import ScoreName
 from rh_lens.prompts import NeedlePrompt
-from rh_lens.runtime import Bridge, StopRule, stop_for_needles
+from rh_lens.runtime import Bridge, StopRule, require_answering, stop_for_needles
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,10 @@ class DetectionOptions:
         min_recall: A trial is accepted when the recall of its answer is above this.
         max_new_tokens: Longest answer in tokens.
         stop: What ends an answer earlier.
+
+    Raises:
+        TypeError: A field has the wrong type.
+        ValueError: A threshold is not between 0 and 1, or an answer has no room.
     """
 
     score: ScoreName
@@ -27,6 +32,11 @@ class DetectionOptions:
     min_recall: float
     max_new_tokens: int
     stop: StopRule
+
+    def __post_init__(self) -> None:
+        require_number("threshold", self.threshold, at_least=0, at_most=1)
+        require_number("min_recall", self.min_recall, at_least=0, at_most=1)
+        require_answering(max_new_tokens=self.max_new_tokens, stop=self.stop)
 
     def arguments(self) -> dict[str, Any]:
         """The choices by name, as `detect_retrieval_heads` takes them."""
