@@ -38,6 +38,7 @@ def test_the_first_session_prints_what_stands_below_it(session):
             assert word == other
 
 
+@pytest.mark.slow
 def test_what_follows_goes_on_from_there(session):
     """Four heads silenced leave less than a tenth of the answers, others all of them."""
     names, _ = session
