@@ -24,7 +24,8 @@ class DetectionOptions:
 
     Raises:
         TypeError: A field has the wrong type.
-        ValueError: A threshold is not between 0 and 1, or an answer has no room.
+        ValueError: A threshold is not between 0 and 1 or a recall not between -1 and 1, or an
+            answer has no room.
     """
 
     score: ScoreName
@@ -35,7 +36,8 @@ class DetectionOptions:
 
     def __post_init__(self) -> None:
         require_number("threshold", self.threshold, at_least=0, at_most=1)
-        require_number("min_recall", self.min_recall, at_least=0, at_most=1)
+        # -1 accepts every answer, also those without a word of the needle's.
+        require_number("min_recall", self.min_recall, at_least=-1, at_most=1)
         require_answering(max_new_tokens=self.max_new_tokens, stop=self.stop)
 
     def arguments(self) -> dict[str, Any]:
