@@ -73,7 +73,8 @@ def detect_retrieval_heads(
             `result.score(name)`, but for "official", and for "teacher-forced" and "fed-attention":
             either of these two costs one more pass for each prompt, and then both can be had.
         threshold: Score from which on a head counts as a retrieval head.
-        min_recall: A trial is accepted when the recall of its answer is above this.
+        min_recall: A trial is accepted when the recall of its answer is above this; -1 accepts
+            every answer.
         max_new_tokens: Longest answer in tokens. None: `room_for_answers`; 50 for "official".
         stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
             holds one; for "official" what ends one in the published code.

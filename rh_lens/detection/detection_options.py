@@ -18,7 +18,8 @@ class DetectionOptions:
     Args:
         score: Which definition the scores have.
         threshold: Score from which on a head counts as a retrieval head.
-        min_recall: A trial is accepted when the recall of its answer is above this.
+        min_recall: A trial is accepted when the recall of its answer is above this; -1 accepts
+            every answer.
         max_new_tokens: Longest answer in tokens.
         stop: What ends an answer earlier.
 
@@ -68,7 +69,8 @@ def detection_options(
         prompts: All prompts of the run.
         score: As in `detect_retrieval_heads`, and so is the rest.
         threshold: Score from which on a head counts as a retrieval head.
-        min_recall: A trial is accepted when the recall of its answer is above this.
+        min_recall: A trial is accepted when the recall of its answer is above this; -1 accepts
+            every answer.
         max_new_tokens: Longest answer in tokens. None: `room_for_answers`; 50 for "official".
         stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
             holds one; for "official" what `official_stop` says.
