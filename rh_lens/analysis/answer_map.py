@@ -33,7 +33,7 @@ class AnswerMap:
     share: Float[Tensor, "layer head part"]
     parts: tuple[tuple[float, float], ...]
     unit: Literal["token", "share of the answer"]
-    n_trials: Int[Tensor, "part"]
+    n_trials: Int[Tensor, " part"]
 
     __repr__ = short_repr
 
@@ -113,7 +113,7 @@ def answer_map(
     )
 
 
-def _part_of(lengths: Int[Tensor, "trial"], n_parts: int | None) -> Int[Tensor, "trial offset"]:
+def _part_of(lengths: Int[Tensor, " trial"], n_parts: int | None) -> Int[Tensor, "trial offset"]:
     """Part of every token offset of each answer; -1 behind its end."""
     offset = torch.arange(int(lengths.max())).expand(len(lengths), -1)
     part = offset if n_parts is None else offset * n_parts // lengths[:, None]

@@ -142,7 +142,7 @@ def audit_scores(
     )
 
 
-def _all_zero(values: Float[Tensor, "sample layer head"]) -> Bool[Tensor, "sample"]:
+def _all_zero(values: Float[Tensor, "sample layer head"]) -> Bool[Tensor, " sample"]:
     """Samples in which some head saw the answer and every one that did scores 0."""
     unseen = values.isnan().flatten(1)
     return ((values.flatten(1) == 0) | unseen).all(dim=1) & ~unseen.all(dim=1)
@@ -175,7 +175,7 @@ def _heads_above_one(values: Float[Tensor, "sample layer head"]) -> pd.DataFrame
 def _effects(
     scores: RetrievalScores,
     duplicates: DuplicateRuns,
-    zero: Bool[Tensor, "sample"],
+    zero: Bool[Tensor, " sample"],
     thresholds: Sequence[float],
 ) -> pd.DataFrame:
     """Sets of retrieval heads under each correction, compared with those as given."""

@@ -61,7 +61,7 @@ class Groups:
         names: Value of each group, sorted; a tuple where several columns name it.
     """
 
-    code: Int[np.ndarray, "trial"]
+    code: Int[np.ndarray, " trial"]
     names: tuple[Any, ...]
 
     @property
@@ -78,8 +78,8 @@ def group_trials(table: pd.DataFrame, by: Sequence[str]) -> Groups:
 
 
 def group_means(
-    values: Float[Tensor, "trial *heads"], groups: Groups
-) -> tuple[Float[Tensor, "group *heads"], Int[Tensor, "group *heads"]]:
+    values: Float[Tensor, " trial *heads"], groups: Groups
+) -> tuple[Float[Tensor, " group *heads"], Int[Tensor, " group *heads"]]:
     """Exact mean of each group over the trials that are not NaN, and how many those are.
 
     A group without any is NaN.

@@ -26,7 +26,7 @@ class DuplicateRuns:
             number of samples.
     """
 
-    first_equal: Int[Tensor, "sample"]
+    first_equal: Int[Tensor, " sample"]
     run_lengths: tuple[int, ...]
 
     __repr__ = short_repr
@@ -63,7 +63,7 @@ class DuplicateRuns:
         )
 
 
-def duplicate_runs(values: Float[Tensor, "sample *heads"]) -> DuplicateRuns:
+def duplicate_runs(values: Float[Tensor, " sample *heads"]) -> DuplicateRuns:
     """Runs of equal consecutive samples, and the number of distinct ones.
 
     Samples are equal when every head has the same score in both, bit for bit; NaN equals NaN.
@@ -118,7 +118,7 @@ class Repetition:
         return in_runs and self.neighbours_equal >= 2 * self.others_equal
 
 
-def repetition(duplicates: DuplicateRuns, counted: Bool[Tensor, "sample"]) -> Repetition:
+def repetition(duplicates: DuplicateRuns, counted: Bool[Tensor, " sample"]) -> Repetition:
     """How often the samples that count come again at once, whatever the lengths of their runs.
 
     Args:

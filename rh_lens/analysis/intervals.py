@@ -193,7 +193,7 @@ def _from_t(function, at: Tensor, df: Tensor) -> Tensor:  # type: ignore[no-unty
     return torch.from_numpy(np.asarray(function(at.numpy(), df.numpy())))
 
 
-def _n_false(p: Float[np.ndarray, "head"], level: float) -> int:
+def _n_false(p: Float[np.ndarray, " head"], level: float) -> int:
     """Least number of false hypotheses, at this error rate: all less Hommel's (1988) value.
 
     The largest number i such that the i largest p-values pass Simes' test together could all be

@@ -113,7 +113,7 @@ class _Settings:
         """Size of the top sets among n heads."""
         return self.k or max(_FEWEST_TOP_HEADS, round(_TOP_SHARE * n))
 
-    def middle(self, values: Float[np.ndarray, "order"]) -> tuple[float, float]:
+    def middle(self, values: Float[np.ndarray, " order"]) -> tuple[float, float]:
         """The range that holds the middle `level` of the values."""
         low, high = np.quantile(values, [(1 - self.level) / 2, (1 + self.level) / 2])
         return float(low), float(high)
@@ -127,7 +127,7 @@ def _similarities(
     k, p = settings.top(int(shared.sum())), settings.p
     one, other = a[shared], b[shared]
     value = similarities(one, other, k=k, p=p)
-    nulls: list[dict[str, Float[np.ndarray, "order"]]] = []
+    nulls: list[dict[str, Float[np.ndarray, " order"]]] = []
     arrangements: list[float] = []
     for inside in (False, True):
         blocks = exchangeable_blocks(shared, size, inside=inside)
@@ -144,8 +144,8 @@ def _similarities(
 def _beside(
     name: str,
     value: float,
-    null: Float[np.ndarray, "order"],
-    layer_null: Float[np.ndarray, "order"],
+    null: Float[np.ndarray, " order"],
+    layer_null: Float[np.ndarray, " order"],
     settings: _Settings,
 ) -> Similarity:
     """A statistic and its place among what it is over permutations of two kinds."""
@@ -161,7 +161,7 @@ def _beside(
     )
 
 
-def _p_value(value: float, null: Float[np.ndarray, "order"]) -> float:
+def _p_value(value: float, null: Float[np.ndarray, " order"]) -> float:
     """Share of the permutations, and of what was found, that are as alike or more; NaN of NaN."""
     if math.isnan(value):
         return math.nan

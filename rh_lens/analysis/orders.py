@@ -55,7 +55,7 @@ def random_orders(
     return orders
 
 
-def count_arrangements(blocks: Sequence[Block], scores: Float[np.ndarray, "head"]) -> float:
+def count_arrangements(blocks: Sequence[Block], scores: Float[np.ndarray, " head"]) -> float:
     """Different arrangements of the scores that the orders can make; equal scores are one.
 
     Infinite beyond the largest float.

@@ -32,7 +32,7 @@ def profile_distance(
 
 
 def depth_profile(
-    means: Float[np.ndarray, "*batch layer head"], relative_depth: Float[np.ndarray, "point"]
+    means: Float[np.ndarray, "*batch layer head"], relative_depth: Float[np.ndarray, " point"]
 ) -> Float[np.ndarray, "*batch point"]:
     """Mean score of the layers at some relative depths, 0 for the first layer and 1 for the last.
 
@@ -58,7 +58,7 @@ def depth_profile(
 
 def depth_profile_pearson(
     a: Float[np.ndarray, "layer_a head_a"], b: Float[np.ndarray, "*batch layer_b head_b"]
-) -> Float[np.ndarray, "*batch"]:
+) -> Float[np.ndarray, " *batch"]:
     """Correlation of the layers' mean scores in two results, on relative depth.
 
     Both profiles are read at as many even depths as the result with fewer layers has; NaN where one

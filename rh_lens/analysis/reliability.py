@@ -208,7 +208,7 @@ def needle_agreement(
     return NeedleAgreement(groups.names, n_trials, k, pd.DataFrame(rows))
 
 
-def _all_halves(n: int) -> Iterator[Bool[np.ndarray, "unit"]]:
+def _all_halves(n: int) -> Iterator[Bool[np.ndarray, " unit"]]:
     """Every way to divide n units in two, as which are in the first half."""
     for chosen in combinations(range(n), n // 2):
         # Of an even number, each division would come twice: keep the one with unit 0.
@@ -216,7 +216,7 @@ def _all_halves(n: int) -> Iterator[Bool[np.ndarray, "unit"]]:
             yield np.isin(np.arange(n), chosen)
 
 
-def _random_halves(n: int, n_splits: int, seed: int) -> Iterator[Bool[np.ndarray, "unit"]]:
+def _random_halves(n: int, n_splits: int, seed: int) -> Iterator[Bool[np.ndarray, " unit"]]:
     rng = np.random.default_rng(seed)
     for _ in range(n_splits):
         yield rng.permutation(n) < n // 2
@@ -225,7 +225,7 @@ def _random_halves(n: int, n_splits: int, seed: int) -> Iterator[Bool[np.ndarray
 def _compare_halves(
     values: Float[Tensor, "trial layer head"],
     groups: Groups,
-    half: Bool[np.ndarray, "unit"],
+    half: Bool[np.ndarray, " unit"],
     k: int,
     p: float,
 ) -> dict[str, float]:

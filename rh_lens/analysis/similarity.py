@@ -16,13 +16,13 @@ _NEGLIGIBLE = 1e-9
 
 
 def similarities(
-    a: Float[np.ndarray, "head"],
-    b: Float[np.ndarray, "head_b"],
+    a: Float[np.ndarray, " head"],
+    b: Float[np.ndarray, " head_b"],
     *,
     k: int,
     p: float = DEFAULT_P,
     orders: Int[np.ndarray, "order head"] | None = None,
-) -> dict[str, Float[np.ndarray, "order"]]:
+) -> dict[str, Float[np.ndarray, " order"]]:
     r"""Pearson, Spearman, top-k Jaccard and rank-biased overlap of two score vectors.
 
     - `pearson`, `spearman`: correlation of the scores and of their ranks, ties at their mean rank;
@@ -66,7 +66,7 @@ STATISTICS = ("pearson", "spearman", "jaccard", "rbo")
 """Keys of `similarities`."""
 
 
-def memberships(scores: Float[np.ndarray, "head"], depth: int) -> Float[np.ndarray, "depth head"]:
+def memberships(scores: Float[np.ndarray, " head"], depth: int) -> Float[np.ndarray, "depth head"]:
     """How far each head is among the first 1, 2, ... `depth` heads; ties share their places.
 
     A head behind `m` better ones that ties with `t` heads (itself included) belongs to the first d
@@ -80,10 +80,10 @@ def memberships(scores: Float[np.ndarray, "head"], depth: int) -> Float[np.ndarr
 
 
 def _correlation(
-    a: Float[np.ndarray, "head"],
-    b: Float[np.ndarray, "head"],
+    a: Float[np.ndarray, " head"],
+    b: Float[np.ndarray, " head"],
     orders: Int[np.ndarray, "order head"],
-) -> Float[np.ndarray, "order"]:
+) -> Float[np.ndarray, " order"]:
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return np.full(len(orders), np.nan)
     a, b = a - a.mean(), b - b.mean()
@@ -91,16 +91,16 @@ def _correlation(
     return np.clip(unit_b[orders] @ unit_a, -1.0, 1.0)
 
 
-def _top(scores: Float[np.ndarray, "head"], k: int) -> Float[np.ndarray, "head"]:
+def _top(scores: Float[np.ndarray, " head"], k: int) -> Float[np.ndarray, " head"]:
     """How far each head belongs to the k best that score above 0."""
     return np.where(scores > 0, memberships(scores, min(k, len(scores)))[-1], 0.0)
 
 
 def _jaccard(
-    a: Float[np.ndarray, "head"],
-    b: Float[np.ndarray, "head"],
+    a: Float[np.ndarray, " head"],
+    b: Float[np.ndarray, " head"],
     orders: Int[np.ndarray, "order head"],
-) -> Float[np.ndarray, "order"]:
+) -> Float[np.ndarray, " order"]:
     either = np.maximum(a, b[orders]).sum(axis=1)
     if a.sum() == 0 and b.sum() == 0:
         return np.full(len(orders), np.nan)
@@ -108,11 +108,11 @@ def _jaccard(
 
 
 def _rank_biased_overlap(
-    a: Float[np.ndarray, "head"],
-    b: Float[np.ndarray, "head"],
+    a: Float[np.ndarray, " head"],
+    b: Float[np.ndarray, " head"],
     p: float,
     orders: Int[np.ndarray, "order head"],
-) -> Float[np.ndarray, "order"]:
+) -> Float[np.ndarray, " order"]:
     depth = min(len(a), math.ceil(math.log(_NEGLIGIBLE) / math.log(p)))
     in_a, in_b = memberships(a, depth), memberships(b, depth)
     scale = np.sqrt((in_a**2).sum(axis=1) * (in_b**2).sum(axis=1))

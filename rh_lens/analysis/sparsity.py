@@ -101,7 +101,7 @@ def measure_sparsity(scores: RetrievalScores, *, threshold: float = 0.1) -> Spar
     )
 
 
-def gini(values: Float[Tensor, "head"]) -> float:
+def gini(values: Float[Tensor, " head"]) -> float:
     r"""Gini coefficient of scores of 0 or more.
 
     $\sum_i (2i - n - 1) x_i / (n \sum_i x_i)$ over the scores in ascending order, $i$ from 1: half
@@ -218,7 +218,7 @@ def set_change(before: Iterable[Head], after: Iterable[Head]) -> dict[str, float
     }
 
 
-def _scored(scores: RetrievalScores) -> Float[Tensor, "head"]:
+def _scored(scores: RetrievalScores) -> Float[Tensor, " head"]:
     """Retrieval scores of the heads that have one."""
     require_scores(scores)
     mean = scores.mean()
@@ -238,13 +238,13 @@ def _n_always_active(scores: RetrievalScores) -> int | None:
     return int((scores.values > 0).all(dim=0).sum())
 
 
-def _share_of_top(values: Float[Tensor, "head"], n_top: int) -> float:
+def _share_of_top(values: Float[Tensor, " head"], n_top: int) -> float:
     """Share of the sum that the highest values hold."""
     if not _is_mass(values):
         return math.nan
     return float(values.topk(n_top).values.sum() / values.sum())
 
 
-def _is_mass(values: Float[Tensor, "head"]) -> bool:
+def _is_mass(values: Float[Tensor, " head"]) -> bool:
     """Whether the values are shares of something: none negative, their sum above 0."""
     return bool((values >= 0).all() and values.sum() > 0)

@@ -29,8 +29,8 @@ class Document:
         answers: Positions that hold a token of an answer or of a repetition, ends included.
     """
 
-    tokens: Int[np.ndarray, "pos"]
-    answers: Bool[np.ndarray, "pos"]
+    tokens: Int[np.ndarray, " pos"]
+    answers: Bool[np.ndarray, " pos"]
 
 
 class DocumentWriter:
@@ -128,7 +128,7 @@ class DocumentWriter:
             return f"{before}{self._facts.scrambled(self._rng, 8 + int(self._rng.random() * 24))}."
         return before + self._facts.prose.sentence(self._rng)
 
-    def _random_tokens(self, n: int) -> Int[np.ndarray, "pos"]:
+    def _random_tokens(self, n: int) -> Int[np.ndarray, " pos"]:
         first, n_tokens = self._ordinary.start, len(self._ordinary)
         return np.array(
             [first + int(self._rng.random() * n_tokens) for _ in range(n)], dtype=np.int64

@@ -58,7 +58,7 @@ def answer_starts(is_answer: Bool[Tensor, "batch pos"]) -> Bool[Tensor, "batch p
     return is_answer & ~before
 
 
-def exact_share(right: Bool[Tensor, "answer"], is_answer: Bool[Tensor, "batch pos"]) -> float:
+def exact_share(right: Bool[Tensor, " answer"], is_answer: Bool[Tensor, "batch pos"]) -> float:
     """Share of answers of which every token is right.
 
     Args:

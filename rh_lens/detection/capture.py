@@ -219,7 +219,7 @@ class SourceRecorder:
                 "whole passes."
             )
 
-    def _positions(self, layer: int) -> Int[Tensor, "step"]:
+    def _positions(self, layer: int) -> Int[Tensor, " step"]:
         """Absolute position of each recorded row."""
         return torch.cat(
             [
@@ -228,7 +228,7 @@ class SourceRecorder:
             ]
         )
 
-    def _first_visible(self, layer: int) -> Int[Tensor, "step"]:
+    def _first_visible(self, layer: int) -> Int[Tensor, " step"]:
         """First key each recorded row can see, by the layer's reach and its key axis."""
         first_key = torch.cat(
             [torch.full((kept.source.shape[-1],), kept.first_key) for kept in self._passes[layer]]

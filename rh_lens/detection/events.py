@@ -84,8 +84,8 @@ class CopyEvents:
 
 def copy_mask(
     source: Int[Tensor, "step layer head"],
-    prompt_tokens: Int[Tensor, "pos"],
-    generated_tokens: Int[Tensor, "step"],
+    prompt_tokens: Int[Tensor, " pos"],
+    generated_tokens: Int[Tensor, " step"],
     answer_span: tuple[int, int],
 ) -> Bool[Tensor, "step layer head"]:
     """Which rows are copy-paste events.
@@ -108,7 +108,7 @@ def copy_mask(
 def find_copy_events(
     trial: int,
     prompt: NeedlePrompt,
-    generated_tokens: Int[Tensor, "step"],
+    generated_tokens: Int[Tensor, " step"],
     sources: AttentionSources,
     tokenizer: Any,
 ) -> pd.DataFrame:

@@ -14,7 +14,7 @@ _LARGEST_DENOMINATOR = 1024
 _ROUNDING = 1e-14
 
 
-def exact_mean(values: Float[Tensor, "trial *heads"]) -> Float[Tensor, "*heads"]:
+def exact_mean(values: Float[Tensor, " trial *heads"]) -> Float[Tensor, " *heads"]:
     """Mean over the trials that are not NaN, without any rounding before the last one.
 
     So n scores of 0.1 have the mean 0.1 for every n, and heads whose sums are equal tie, in
@@ -45,7 +45,7 @@ def exact_mean(values: Float[Tensor, "trial *heads"]) -> Float[Tensor, "*heads"]
     return torch.tensor(means, dtype=torch.float64).reshape(values.shape[1:])
 
 
-def whole_multiples(values: Float[Tensor, "trial *heads"]) -> Float[Tensor, "trial *heads"]:
+def whole_multiples(values: Float[Tensor, " trial *heads"]) -> Float[Tensor, " trial *heads"]:
     """The scores times their common denominator: whole numbers, whose sums in fp64 are exact.
 
     For statistics over many choices of trials that do not depend on the unit of the scores: heads
@@ -67,7 +67,7 @@ def whole_multiples(values: Float[Tensor, "trial *heads"]) -> Float[Tensor, "tri
     return torch.from_numpy(np.where(np.isnan(table), np.nan, whole))
 
 
-def _as_fractions(values: Float[np.ndarray, "value"]) -> list[Fraction] | None:
+def _as_fractions(values: Float[np.ndarray, " value"]) -> list[Fraction] | None:
     """The fractions with small denominators that the numbers stand for; None: some are no such."""
     fractions = []
     for value in values.tolist():

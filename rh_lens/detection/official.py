@@ -34,7 +34,7 @@ OFFICIAL_MAX_NEW_TOKENS = 50
 Span: TypeAlias = tuple[int, int]
 
 
-def official_span(prompt_tokens: Int[Tensor, "pos"], answer: str, tokenizer: Any) -> Span | None:
+def official_span(prompt_tokens: Int[Tensor, " pos"], answer: str, tokenizer: Any) -> Span | None:
     """Where the published code believes the answer to be: half-open positions, None where it fails.
 
     The first window of as many tokens as the answer has when it is encoded alone, of which more
@@ -62,8 +62,8 @@ def official_span(prompt_tokens: Int[Tensor, "pos"], answer: str, tokenizer: Any
 
 def official_score(
     source: Int[Tensor, "step layer head"],
-    prompt_tokens: Int[Tensor, "pos"],
-    generated_tokens: Int[Tensor, "step"],
+    prompt_tokens: Int[Tensor, " pos"],
+    generated_tokens: Int[Tensor, " step"],
     span: Span | None,
 ) -> Float[Tensor, "layer head"]:
     """Copy-paste events of each head over the length of a span; 0 without a span.

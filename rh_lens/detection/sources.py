@@ -32,7 +32,7 @@ class AttentionSources:
 
     layers: tuple[int, ...]
     n_layers: int
-    query_position: Int[Tensor, "step"]
+    query_position: Int[Tensor, " step"]
     source: Int[Tensor, "step layer head"]
     weight: Float[Tensor, "step layer head"]
     margin: Float[Tensor, "step layer head"]
@@ -110,7 +110,7 @@ class AttentionSources:
         placed[list(self.layers)] = values
         return placed
 
-    def _take(self, rows: Int[Tensor, "row"]) -> "AttentionSources":
+    def _take(self, rows: Int[Tensor, " row"]) -> "AttentionSources":
         """Sources of some rows only."""
         return replace(
             self,

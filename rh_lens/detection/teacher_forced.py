@@ -22,7 +22,7 @@ def aligned_share(
 
 
 def copied_share(
-    source: Int[Tensor, "answer layer head"], answer_start: int, chosen: Bool[Tensor, "answer"]
+    source: Int[Tensor, "answer layer head"], answer_start: int, chosen: Bool[Tensor, " answer"]
 ) -> Float[Tensor, "layer head"]:
     """Share of the answer's tokens whose predicting row looks at them, and that the model chooses.
 

@@ -40,7 +40,7 @@ class Trial:
 
     index: int
     prompt: NeedlePrompt
-    tokens: Int[Tensor, "step"]
+    tokens: Int[Tensor, " step"]
     text: str
     stop_reason: StopReason
     accepted: bool

@@ -69,7 +69,7 @@ def is_settled(plan: AblationPlan, answers: PairedAnswers) -> bool:
 
 def _curves(
     plan: AblationPlan, answers: PairedAnswers
-) -> tuple[Float[np.ndarray, "k"], Float[np.ndarray, "draw k"]]:
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "draw k"]]:
     """Means of the top K and of each drawn ranking, on the prompts that all have answered."""
     ks = [k for k in plan.ks if k]
     names = [name for k in ks for name in (*plan.of(k, "top"), *plan.of(k, "drawn"))]

@@ -39,7 +39,7 @@ def _first_departure(said: Sequence[int], answer: Sequence[int]) -> int:
 
 def looked_at(
     activity: pd.DataFrame,
-    tokens: Mapping[tuple[str, int], Int[Tensor, "_"]],
+    tokens: Mapping[tuple[str, int], Int[Tensor, " _"]],
     prompts: Sequence[NeedlePrompt],
 ) -> pd.DataFrame:
     """What the recorded heads looked at, over the failing steps and the heads of each answer.
@@ -95,7 +95,7 @@ class _Answers:
 
     def __init__(
         self,
-        tokens: Mapping[tuple[str, int], Int[Tensor, "_"]],
+        tokens: Mapping[tuple[str, int], Int[Tensor, " _"]],
         prompts: Sequence[NeedlePrompt],
     ) -> None:
         trials = np.array([trial for _, trial in tokens], dtype=np.int64)

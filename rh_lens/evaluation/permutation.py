@@ -90,8 +90,8 @@ def sequential_pvalue(observed: float, draws: ArrayLike, *, n_as_harmful: int) -
 
 
 def step_down_pvalues(
-    observed: Float[np.ndarray, "k"], draws: Float[np.ndarray, "draw k"]
-) -> Float[np.ndarray, "k"]:
+    observed: Float[np.ndarray, " k"], draws: Float[np.ndarray, "draw k"]
+) -> Float[np.ndarray, " k"]:
     r"""P-value of each K, corrected over all Ks by the largest deviation of each draw.
 
     A draw's deviation at a K is how far its value lies below the mean of all draws and the observed
@@ -168,6 +168,6 @@ def sign_flip_pvalue(
     return (n_as_low + 1) / (n_flips + 1)
 
 
-def _checked(observed: float, draws: ArrayLike) -> Float[np.ndarray, "draw"]:
+def _checked(observed: float, draws: ArrayLike) -> Float[np.ndarray, " draw"]:
     require_number("observed", observed)
     return require_numbers("draws", draws)

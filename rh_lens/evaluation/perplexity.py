@@ -37,7 +37,7 @@ from rh_lens.runtime.tokens import as_tokens
 
 def perplexity(
     model: Bridge,
-    text: Haystack | Sequence[str] | str | Int[Tensor, "pos"],
+    text: Haystack | Sequence[str] | str | Int[Tensor, " pos"],
     conditions: Mapping[str, ConditionLike] | None = None,
     *,
     window: int = 256,
@@ -102,7 +102,7 @@ def perplexity(
 
 def window_losses(
     model: Bridge,
-    text: Haystack | Sequence[str] | str | Int[Tensor, "pos"],
+    text: Haystack | Sequence[str] | str | Int[Tensor, " pos"],
     conditions: Mapping[str, ConditionLike] | None = None,
     *,
     window: int = 256,
@@ -156,10 +156,10 @@ def window_losses(
 
 def _windows(
     model: Bridge,
-    text: Haystack | Sequence[str] | str | Int[Tensor, "pos"],
+    text: Haystack | Sequence[str] | str | Int[Tensor, " pos"],
     window: int,
     n_windows: int,
-) -> list[Int[Tensor, "window"]]:
+) -> list[Int[Tensor, " window"]]:
     """Whole windows of the text."""
     remedy = "Half of a window is scored: give 2 tokens or more, as many as the model reads."
     require_whole_number("window", window, at_least=2, at_most=10**7, remedy=remedy)
@@ -189,7 +189,7 @@ def _documents(text: Sequence[str] | str) -> tuple[str, ...]:
 @exclusively
 def _losses(
     model: Bridge,
-    windows: Sequence[Int[Tensor, "window"]],
+    windows: Sequence[Int[Tensor, " window"]],
     conditions: Mapping[str, Condition],
     prefill: PrefillChoice,
 ) -> Iterator[tuple[str, float]]:
@@ -216,7 +216,7 @@ def _losses(
                 yield name, mean_nll(logits, scored)
 
 
-def mean_nll(logits: Float[Tensor, "pos d_vocab"], tokens: Int[Tensor, "pos"]) -> float:
+def mean_nll(logits: Float[Tensor, "pos d_vocab"], tokens: Int[Tensor, " pos"]) -> float:
     """Mean negative log-likelihood of tokens in nats, from the rows that predict them.
 
     The softmax is taken in fp32, the mean in fp64.

@@ -31,8 +31,8 @@ class PromptParts:
         distractors: Half-open positions of each distractor, by its answer.
     """
 
-    haystack: Int[np.ndarray, "pos"]
-    answer: Int[np.ndarray, "answer"]
+    haystack: Int[np.ndarray, " pos"]
+    answer: Int[np.ndarray, " answer"]
     answer_words: tuple[str, ...]
     other_words: tuple[str, ...]
     haystack_words: tuple[str, ...]

@@ -61,7 +61,7 @@ class RecallResult:
     """
 
     answers: pd.DataFrame
-    tokens: dict[tuple[str, int], Int[Tensor, "_"]]
+    tokens: dict[tuple[str, int], Int[Tensor, " _"]]
     prompts: tuple[NeedlePrompt, ...]
     tokenizer: Any
     activity: pd.DataFrame | None = None

@@ -32,8 +32,8 @@ def words_of(text: str) -> list[str]:
 
 
 def run_lengths(
-    said: Sequence[int], text: Int[np.ndarray, "pos"]
-) -> tuple[Int[np.ndarray, "step"], Int[np.ndarray, "step"]]:
+    said: Sequence[int], text: Int[np.ndarray, " pos"]
+) -> tuple[Int[np.ndarray, " step"], Int[np.ndarray, " step"]]:
     """For each generated token, the longest run up to it that stands verbatim in a text.
 
     Args:

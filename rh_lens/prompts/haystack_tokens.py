@@ -26,9 +26,9 @@ class HaystackTokens:
         copy_starts: Rising positions where the haystack starts again; the first is 0.
     """
 
-    tokens: Int[Tensor, "pos"]
-    boundaries: Int[np.ndarray, "boundary"]
-    copy_starts: Int[np.ndarray, "copy"]
+    tokens: Int[Tensor, " pos"]
+    boundaries: Int[np.ndarray, " boundary"]
+    copy_starts: Int[np.ndarray, " copy"]
 
     def boundary_before(self, position: int) -> int:
         """The last sentence boundary at or before a position."""

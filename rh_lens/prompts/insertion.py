@@ -37,7 +37,7 @@ class Stage:
     template: Template
     haystack: Haystack
     haystack_tokens: HaystackTokens
-    prefix: Int[Tensor, "pos"]
+    prefix: Int[Tensor, " pos"]
     start: int
 
     def spacing_at(self, boundary: int) -> tuple[str, str]:
@@ -66,7 +66,7 @@ class Form:
         is_exact: Whether those hold nothing but the answer, whitespace apart.
     """
 
-    tokens: Int[Tensor, "_"]
+    tokens: Int[Tensor, " _"]
     answer: tuple[int, int]
     is_exact: bool
 
@@ -105,7 +105,7 @@ class HiddenNeedle:
 
     needle: Needle
     sentence: Sentence
-    after: Int[Tensor, "pos"]
+    after: Int[Tensor, " pos"]
     distractors: tuple[Sentence, ...]
 
     def fits(self, stage: Stage, context_length: int) -> bool:
@@ -138,7 +138,7 @@ class HiddenNeedle:
         )
 
 
-def encode_prefix(encoder: PieceEncoder, before: str) -> Int[Tensor, "pos"]:
+def encode_prefix(encoder: PieceEncoder, before: str) -> Int[Tensor, " pos"]:
     """Tokens in front of a haystack: the tokenizer's BOS, unless the text has it, and the text.
 
     Spaces at the text's end are left to the haystack.
@@ -225,8 +225,8 @@ def insert(
 
 
 def _join(
-    stage: Stage, forms: Sequence[tuple[int, Form]], stop: int, after: Int[Tensor, "after"]
-) -> tuple[Int[Tensor, "pos"], list[int]]:
+    stage: Stage, forms: Sequence[tuple[int, Form]], stop: int, after: Int[Tensor, " after"]
+) -> tuple[Int[Tensor, " pos"], list[int]]:
     """A prompt's tokens, and where in them each form starts."""
     hay, parts = stage.haystack_tokens.tokens, [stage.prefix]
     starts, read, n_tokens = [0] * len(forms), stage.start, len(stage.prefix)

@@ -46,7 +46,7 @@ class NeedlePrompt:
         tokenizer: What the prompt was built with, to show its text; None for one read from a file.
     """
 
-    tokens: Int[Tensor, "pos"]
+    tokens: Int[Tensor, " pos"]
     answer_span: tuple[int, int]
     needle_span: tuple[int, int]
     needle: Needle
@@ -76,7 +76,7 @@ class NeedlePrompt:
         return f"<div>{escape(repr(self))}</div><div>{text}</div>"
 
     @property
-    def answer_tokens(self) -> Int[Tensor, "answer"]:
+    def answer_tokens(self) -> Int[Tensor, " answer"]:
         """Token ids of the answer, as they stand in the prompt."""
         return self.tokens[slice(*self.answer_span)]
 

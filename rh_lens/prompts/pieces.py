@@ -19,9 +19,9 @@ _ANCHORS = (".", "x", "\n")
 class Piece:
     """Token ids of a text, with the characters each token covers (half-open)."""
 
-    tokens: Int[Tensor, "pos"]
-    starts: Int[np.ndarray, "pos"]
-    ends: Int[np.ndarray, "pos"]
+    tokens: Int[Tensor, " pos"]
+    starts: Int[np.ndarray, " pos"]
+    ends: Int[np.ndarray, " pos"]
 
     def span(self, start: int, stop: int) -> tuple[int, int]:
         """Half-open positions of the tokens that cover characters start to stop."""
@@ -128,7 +128,7 @@ class PieceEncoder:
         return self.starts_with_space(int(self.encode("x").tokens[0]))
 
     @cached_property
-    def start_tokens(self) -> Int[Tensor, "pos"]:
+    def start_tokens(self) -> Int[Tensor, " pos"]:
         """What the tokenizer puts before every text: usually one BOS, or nothing."""
         with_special = self.tokenizer("x", add_special_tokens=True)["input_ids"]
         plain = self.tokenizer("x", add_special_tokens=False)["input_ids"]
@@ -148,14 +148,14 @@ class PieceEncoder:
         """Whether the token's text ends with whitespace."""
         return self.decode([token])[-1:].isspace()
 
-    def decode(self, tokens: Int[Tensor, "pos"] | list[int]) -> str:
+    def decode(self, tokens: Int[Tensor, " pos"] | list[int]) -> str:
         """The tokens' text, special tokens and spaces kept as they are."""
         return self.tokenizer.decode(
             tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
 
     def _refuse_special(
-        self, tokens: Int[Tensor, "pos"], text: str, offsets: Int[np.ndarray, "pos 2"]
+        self, tokens: Int[Tensor, " pos"], text: str, offsets: Int[np.ndarray, "pos 2"]
     ) -> None:
         special = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}
         found = torch.isin(tokens, torch.tensor(sorted(special), dtype=torch.long)).nonzero()

@@ -39,8 +39,8 @@ def sentence_gaps(text: str, document_ends: Sequence[int] = ()) -> Int[np.ndarra
 
 
 def boundary_tokens(
-    gaps: Int[np.ndarray, "gap 2"], starts: Int[np.ndarray, "pos"], ends: Int[np.ndarray, "pos"]
-) -> Int[np.ndarray, "boundary"]:
+    gaps: Int[np.ndarray, "gap 2"], starts: Int[np.ndarray, " pos"], ends: Int[np.ndarray, " pos"]
+) -> Int[np.ndarray, " boundary"]:
     """Token positions in front of which a sentence starts, in rising order.
 
     A gap counts where a token starts inside it and no token reaches across: some tokenizers

@@ -18,7 +18,7 @@ _ENVELOPES = ("scores", "head_scores")
 _NUMBERS = (int, float)
 
 
-HeadLists: TypeAlias = dict[Head, Float[np.ndarray, "_"]]
+HeadLists: TypeAlias = dict[Head, Float[np.ndarray, " _"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def _head(file: ScoreFile, where: str, name: Any) -> Head:
     )  # fmt: skip
 
 
-def _numbers(file: ScoreFile, where: str, value: Any) -> Float[np.ndarray, "_"]:
+def _numbers(file: ScoreFile, where: str, value: Any) -> Float[np.ndarray, " _"]:
     """One number or a list of them as an array."""
     items = value if isinstance(value, list) else [value]
     if not items:
@@ -156,7 +156,7 @@ def _numbers(file: ScoreFile, where: str, value: Any) -> Float[np.ndarray, "_"]:
     raise _malformed(file, where, "finite numbers", found, "Correct or remove it.")
 
 
-def _as_array(numbers: list[int | float]) -> Float[np.ndarray, "_"]:
+def _as_array(numbers: list[int | float]) -> Float[np.ndarray, " _"]:
     """The numbers in fp64; infinity where one is too large for it."""
     try:
         return np.array(numbers, dtype=np.float64)

@@ -72,7 +72,7 @@ def require_shape(n_layers: int | None, n_heads: int | None) -> None:
 
 def scores_of_file(
     file: ScoreFile,
-    values: Mapping[Head, Float[np.ndarray, "sample"]],
+    values: Mapping[Head, Float[np.ndarray, " sample"]],
     *,
     format: str,
     name: str,
@@ -107,7 +107,7 @@ def scores_of_file(
 
 def _shape(
     file: ScoreFile,
-    heads: Mapping[Head, Float[np.ndarray, "sample"]],
+    heads: Mapping[Head, Float[np.ndarray, " sample"]],
     n_layers: int | None,
     n_heads: int | None,
 ) -> tuple[int, int]:

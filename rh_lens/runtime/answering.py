@@ -25,7 +25,7 @@ class Generation:
         n_passes: Passes through the model that the answer took, without the prefill.
     """
 
-    tokens: Int[Tensor, "step"]
+    tokens: Int[Tensor, " step"]
     text: str
     stop_reason: StopReason
     said: tuple[int, ...] = ()

@@ -22,7 +22,7 @@ from rh_lens.runtime.strategy import Strategy
 
 def decode_batch(
     model: Bridge,
-    prompts: Sequence[Int[Tensor, "_"]],
+    prompts: Sequence[Int[Tensor, " _"]],
     *,
     decode_hooks: Sequence[FwdHooks],
     max_new_tokens: int,
@@ -115,7 +115,7 @@ class _Batch:
         self,
         model: Bridge,
         strategy: Strategy,
-        prompts: Sequence[Int[Tensor, "_"]],
+        prompts: Sequence[Int[Tensor, " _"]],
         max_new_tokens: int,
     ) -> None:
         device = input_device(model)

@@ -91,7 +91,7 @@ def greedy_decode(
 def teacher_force(
     model: Bridge,
     prompt: TokensLike,
-    answer_tokens: Int[Tensor, "answer"],
+    answer_tokens: Int[Tensor, " answer"],
     *,
     decode_hooks: FwdHooks = (),
     prefill_hooks: FwdHooks = (),

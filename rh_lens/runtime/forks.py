@@ -49,7 +49,7 @@ def can_fork(
     model: Bridge,
     context: Context,
     conditions: Sequence[FwdHooks],
-    sample: Int[Tensor, "pos"],
+    sample: Int[Tensor, " pos"],
 ) -> bool:
     """Whether conditions may share their passes.
 
@@ -73,7 +73,7 @@ def can_fork(
 
 def decode_forks(
     model: Bridge,
-    prompt_tokens: Int[Tensor, "pos"],
+    prompt_tokens: Int[Tensor, " pos"],
     conditions: Mapping[str, tuple[FwdHooks, Draft | None]],
     *,
     max_new_tokens: int,
@@ -187,7 +187,7 @@ class _Rows:
     """
 
     spans: list[slice]
-    keys: list[Int[Tensor, "_"]]
+    keys: list[Int[Tensor, " _"]]
     visible: Bool[Tensor, "row key"]
     positions: list[int]
 
@@ -223,7 +223,7 @@ class _Rows:
 
 
 def _of_rows(
-    function: Callable[..., Any], rows: slice, keys: Int[Tensor, "key"]
+    function: Callable[..., Any], rows: slice, keys: Int[Tensor, " key"]
 ) -> Callable[..., Tensor | None]:
     """A hook that is called with one fork's rows, and the keys that these may see."""
 

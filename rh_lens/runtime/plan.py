@@ -58,7 +58,7 @@ class Plan:
 
 
 def plan_prompts(
-    prompts: Sequence[Int[Tensor, "_"] | Sequence[int]], *, share: bool = True
+    prompts: Sequence[Int[Tensor, " _"] | Sequence[int]], *, share: bool = True
 ) -> Plan:
     """Order of prompts in which each continues from the longest prefix of the one before.
 

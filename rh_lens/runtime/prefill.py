@@ -61,7 +61,7 @@ class Context:
         """Number of tokens in the context."""
         return len(self.tokens)
 
-    def reach(self, tokens: Int[Tensor, "pos"] | Sequence[int], hooks: FwdHooks = ()) -> int:
+    def reach(self, tokens: Int[Tensor, " pos"] | Sequence[int], hooks: FwdHooks = ()) -> int:
         """Make these tokens the context, and return how many of them were in it already.
 
         Only tokens that an earlier `reach` read are kept, and only under the same hooks, open ones
@@ -211,7 +211,7 @@ def may_end_early(model: Bridge, strategy: Strategy, open_hooks: Iterable[str]) 
 
 
 def prefill(
-    model: Bridge, tokens: Int[Tensor, "pos"], *, strategy: Strategy | None = None
+    model: Bridge, tokens: Int[Tensor, " pos"], *, strategy: Strategy | None = None
 ) -> Context:
     """Context of a prompt's tokens.
 

@@ -23,7 +23,7 @@ class Reach:
     window: int | None = None
     chunk: int | None = None
 
-    def first_visible(self, positions: Int[Tensor, "row"]) -> Int[Tensor, "row"]:
+    def first_visible(self, positions: Int[Tensor, " row"]) -> Int[Tensor, " row"]:
         """First key position that the rows at these positions can see."""
         if self.window is not None:
             return (positions - self.window + 1).clamp(min=0)

@@ -27,7 +27,7 @@ _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3, torch.float16: 0.05, tor
 
 def open_context(
     model: Bridge,
-    sample: Int[Tensor, "pos"] | Sequence[int],
+    sample: Int[Tensor, " pos"] | Sequence[int],
     *,
     longest: int,
     prefill: PrefillChoice = "auto",

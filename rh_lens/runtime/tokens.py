@@ -10,11 +10,11 @@ from torch import Tensor
 from rh_lens.checks import shown
 from rh_lens.runtime.bridge import Bridge
 
-TokensLike: TypeAlias = Int[Tensor, "_"] | Int[Tensor, "1 _"] | Sequence[int] | str
+TokensLike: TypeAlias = Int[Tensor, " _"] | Int[Tensor, "1 _"] | Sequence[int] | str
 """A prompt: token ids `[pos]` or `[1 pos]`, a list of them, or a text."""
 
 
-def as_tokens(model: Bridge, prompt: object) -> Int[Tensor, "pos"]:
+def as_tokens(model: Bridge, prompt: object) -> Int[Tensor, " pos"]:
     """Token ids of one prompt, checked against the model's vocabulary.
 
     Args:
@@ -56,7 +56,7 @@ def _as_tensor(prompt: object) -> Tensor:
         ) from None
 
 
-def _require_known(model: Bridge, tokens: Int[Tensor, "pos"]) -> None:
+def _require_known(model: Bridge, tokens: Int[Tensor, " pos"]) -> None:
     """Refuse ids that the embedding lacks."""
     # TransformerLens's own models (boot_native) do not name their embedding.
     embedding = getattr(model.original_model, "get_input_embeddings", lambda: None)()
