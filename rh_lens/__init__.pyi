@@ -56,6 +56,15 @@ from .evaluation import (
     needle_recall,
     perplexity,
 )
+from .formats import (
+    read_duo_attention,
+    read_head_scores,
+    read_qrhead,
+    write_duo_attention,
+    write_head_means,
+    write_head_scores,
+    write_qrhead,
+)
 from .heads import Head
 from .interventions import (
     ControlDraws,
@@ -95,21 +104,7 @@ from .prompts import (
     synthetic_haystack,
     text_haystack,
 )
-from .records import (
-    DamagedRunError,
-    RunFolder,
-    StoredRun,
-    load_run,
-    merge_runs,
-    read_duo_attention,
-    read_head_scores,
-    read_qrhead,
-    run_key,
-    write_duo_attention,
-    write_head_means,
-    write_head_scores,
-    write_qrhead,
-)
+from .runs import DamagedRunError, RunFolder, StoredRun, load_run, merge_runs, run_key
 from .runtime import (
     Condition,
     Generation,

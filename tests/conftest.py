@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from planted import PlantedModel
 from tiny_models import TEXT, TinyModel, make_tiny_model, make_tiny_tokenizer
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from rh_lens.detection import detect_retrieval_heads
 from rh_lens.prompts import Needle, NeedlePrompt, build_prompt, text_haystack
 
 THREADS = os.environ.get("RH_LENS_TEST_THREADS", "1")
@@ -69,3 +71,21 @@ def otter_prompt(tiny_tokenizer: PreTrainedTokenizerBase, otter_needle: Needle) 
     pieces = [tiny_tokenizer.decode([token]) for token in prompt.answer_tokens]
     assert pieces == ["a", " ", "viol", "et", " ", "ot", "ter"]
     return prompt
+
+
+@pytest.fixture
+def run(llama, otter_prompt):
+    """Detection of two trials, one accepted: L0H1 copies all 7 tokens, L1H2 the first 3."""
+    start = otter_prompt.answer_span[0]
+    looks = {(0, 1): [start + t for t in range(7)], (1, 2): [start, start + 1, start + 2, *[2] * 4]}
+    answers = [
+        otter_prompt.answer_tokens.tolist(),
+        llama.tokenizer.encode("a grey boat", add_special_tokens=False),
+    ]
+
+    def detect(**options):
+        planted = PlantedModel(llama, [150] * 2, answers, [looks, {}])
+        with llama.hooks(fwd_hooks=planted.fwd_hooks()):
+            return detect_retrieval_heads(llama, [otter_prompt] * 2, progress=False, **options)
+
+    return detect

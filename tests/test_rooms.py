@@ -6,8 +6,8 @@ from pathlib import Path
 import rh_lens
 
 ROOMS = (
-    "checks representation heads prompts runtime detection interventions evaluation analysis "
-    "circuits records views demo bench cli"
+    "checks representation files heads prompts runtime detection interventions evaluation analysis "
+    "circuits uses doubts formats runs views demo bench cli"
 ).split()
 PACKAGE = Path(rh_lens.__file__).parent
 

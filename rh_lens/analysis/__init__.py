@@ -10,13 +10,12 @@ from rh_lens.analysis.activation import (
 from rh_lens.analysis.answer_map import AnswerMap, answer_map
 from rh_lens.analysis.audit import Audit, audit_scores
 from rh_lens.analysis.comparison import LineageComparison, PairComparison, Similarity
-from rh_lens.analysis.contexts import CELL
 from rh_lens.analysis.duplicates import DuplicateRuns, Repetition, duplicate_runs, repetition
 from rh_lens.analysis.intervals import ScoreIntervals, score_intervals
 from rh_lens.analysis.kv_groups import kv_group_means
+from rh_lens.analysis.layer_profiles import depth_profile, profile_distance
 from rh_lens.analysis.lineage import compare_scores
 from rh_lens.analysis.planner import SamplingPlan, plan_precision, plan_stability
-from rh_lens.analysis.profiles import depth_profile, profile_distance
 from rh_lens.analysis.reliability import NeedleAgreement, SplitHalf, needle_agreement, split_half
 from rh_lens.analysis.similarity import similarities
 from rh_lens.analysis.sparsity import (
@@ -26,6 +25,7 @@ from rh_lens.analysis.sparsity import (
     measure_sparsity,
     threshold_sensitivity,
 )
+from rh_lens.analysis.trial_groups import CELL
 from rh_lens.analysis.variance import VarianceComponents, variance_components
 
 __all__ = [

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.analysis.contexts import Groups, group_means, group_trials, trials_of
+from rh_lens.analysis.trial_groups import Groups, group_means, group_trials, trials_of
 from rh_lens.checks import require_choice, require_text
 from rh_lens.detection import RetrievalScores
 from rh_lens.heads import Head

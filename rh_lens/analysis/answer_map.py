@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.analysis.contexts import trials_of
+from rh_lens.analysis.trial_groups import trials_of
 from rh_lens.checks import require_type, require_whole_number
 from rh_lens.detection import CopyEvents, RetrievalScores
 from rh_lens.heads import Head

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.analysis.contexts import CELL, Groups, group_trials, trials_of
+from rh_lens.analysis.trial_groups import CELL, Groups, group_trials, trials_of
 from rh_lens.detection import RetrievalScores
 
 # Spread below this is rounding: scores are shares of a few tokens.

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 
 from rh_lens.analysis.comparison import LineageComparison, PairComparison, Similarity
 from rh_lens.analysis.kv_groups import GroupBy, kv_group_means, require_divisor
+from rh_lens.analysis.layer_profiles import depth_profile_pearson, profile_distance
 from rh_lens.analysis.orders import count_arrangements, exchangeable_blocks, random_orders
-from rh_lens.analysis.profiles import depth_profile_pearson, profile_distance
 from rh_lens.analysis.similarity import DEFAULT_P, STATISTICS, similarities
 from rh_lens.checks import (
     MAX_REPEATS,

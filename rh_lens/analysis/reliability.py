@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rh_lens.analysis.contexts import Groups, group_means, group_trials, trials_of
 from rh_lens.analysis.similarity import DEFAULT_P, STATISTICS, similarities
+from rh_lens.analysis.trial_groups import Groups, group_means, group_trials, trials_of
 from rh_lens.checks import (
     MAX_REPEATS,
     require_choice,

@@ -94,7 +94,7 @@ def matches(text: str) -> list[str]:
 
 def _run(args: argparse.Namespace) -> int:
     from rh_lens.prompts import evaluation_needles, load_haystack, load_needles, load_template
-    from rh_lens.records import read_ablation_description
+    from rh_lens.runs import read_ablation_description
 
     # Before the model, which may take long to load: a mistake in these shows at once.
     with options.reserved(args, "ablate") as out:
@@ -124,7 +124,7 @@ def _ablate(
 ) -> None:
     """Answer what is missing in a folder, print what was found and save it."""
     from rh_lens.evaluation import ablation_curve, ablation_tables
-    from rh_lens.records import AblationFolder
+    from rh_lens.runs import AblationFolder
     from rh_lens.runtime import stop_for_needles
 
     ranking, retrieval = scores.ranking(), scores.heads(args.threshold)
@@ -198,7 +198,7 @@ def _how(
 ) -> dict[str, Any]:
     """All that can move an answer besides the heads that are silenced."""
     from rh_lens.detection import room_for_answers
-    from rh_lens.records import prompts_sha256
+    from rh_lens.runs import prompts_sha256
 
     means = args.operator == "mean"
     return {

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rh_lens.evaluation import SetAnswers
-    from rh_lens.records import AblationFolder
+    from rh_lens.runs import AblationFolder
 
 
 def keeping(folder: "AblationFolder") -> "Callable[[SetAnswers], None]":
@@ -50,7 +50,7 @@ def saying_where_to_go_on(folder: "AblationFolder") -> Iterator[None]:
 
 def draw(out: Path, tables: "dict[str, pd.DataFrame]") -> None:
     """Save the curve as a picture, where matplotlib is there."""
-    from rh_lens.records import replacing
+    from rh_lens.files import replacing
     from rh_lens.views import plot_curve
 
     try:

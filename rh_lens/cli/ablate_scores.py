@@ -24,7 +24,7 @@ def read(args: argparse.Namespace) -> "RetrievalScores | None":
 
 def require_own_run(args: argparse.Namespace, model: dict[str, Any]) -> None:
     """Refuse the scores of a run whose weights are not the model's."""
-    from rh_lens.records import load_run, require_same_weights
+    from rh_lens.runs import load_run, require_same_weights
 
     if args.scores and (args.scores / "trials.jsonl").exists():
         key = load_run(args.scores).description["key"]

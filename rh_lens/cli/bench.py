@@ -41,7 +41,7 @@ def _run(args: argparse.Namespace) -> int:
         run_benchmark,
         to_dataframe,
     )
-    from rh_lens.records import describe_machine, reserve_file
+    from rh_lens.runs import describe_machine, reserve_file
 
     rows: list[Row] = []
     # Whatever would be in the way of saving shows before minutes of timing.

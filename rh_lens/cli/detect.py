@@ -12,7 +12,7 @@ from rh_lens.cli.arguments import number, path
 
 if TYPE_CHECKING:
     from rh_lens.prompts import Needle, NeedlePrompt, Template
-    from rh_lens.records import RunFolder, Shard
+    from rh_lens.runs import RunFolder, Shard
     from rh_lens.runtime import Bridge
 
 SCORES = (
@@ -102,7 +102,7 @@ def _detect(
 ) -> int:
     """Answer what is missing in a run folder, and print the result or where its parts are."""
     from rh_lens.detection import NoAcceptedTrialsError
-    from rh_lens.records import RunFolder
+    from rh_lens.runs import RunFolder
     from rh_lens.views import summarise
 
     folder = RunFolder(

@@ -10,7 +10,7 @@ def require_not_an_input(out: Path, inputs: Sequence[Path]) -> None:
     Raises:
         FileExistsError: The file is, under this name or another.
     """
-    from rh_lens.records import RUN_FILES
+    from rh_lens.runs import RUN_FILES
 
     names = (*RUN_FILES, "full_attention_heads.tsv")
     for path in inputs:

@@ -25,7 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from rh_lens.detection import NoAcceptedTrialsError
-    from rh_lens.records import holds_one_run, merge_runs
+    from rh_lens.runs import holds_one_run, merge_runs
     from rh_lens.views import summarise
 
     if args.out is None and len(args.runs) > 1:

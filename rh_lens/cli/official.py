@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rh_lens.detection import RetrievalResult
-    from rh_lens.records import RunFolder
+    from rh_lens.runs import RunFolder
 
 
 def report(run: "RunFolder", result: "RetrievalResult", tokenizer: Any) -> None:
@@ -15,8 +15,8 @@ def report(run: "RunFolder", result: "RetrievalResult", tokenizer: Any) -> None:
     finds each answer); each of them is there whole or not at all.
     """
     from rh_lens.detection import official_result
-    from rh_lens.records import replacing
-    from rh_lens.records.description import read_description, what_it_is
+    from rh_lens.files import replacing
+    from rh_lens.runs.description import read_description, what_it_is
     from rh_lens.views import describe_official
 
     scored = official_result(result, tokenizer)

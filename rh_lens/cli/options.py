@@ -17,7 +17,7 @@ from rh_lens.cli.arguments import MAX_ENTRIES, lengths, path, whole, words
 if TYPE_CHECKING:
     from rh_lens.detection import RetrievalScores
     from rh_lens.prompts import Haystack, Needle, NeedlePrompt, Template
-    from rh_lens.records import Shard
+    from rh_lens.runs import Shard
     from rh_lens.runtime import Bridge, StopRule
 
 DEMO = "demo"
@@ -174,7 +174,7 @@ def describe_run(
     command: str, args: argparse.Namespace, model: "Bridge", prompts: "Sequence[NeedlePrompt]"
 ) -> dict[str, Any]:
     """What goes into `run.json`: enough to repeat the command."""
-    from rh_lens.records import describe_model
+    from rh_lens.runs import describe_model
 
     described = {"model": describe_model(model, args.model)}
     return describe_command(command, args, prompts) | described
@@ -184,7 +184,7 @@ def describe_command(
     command: str, args: argparse.Namespace, prompts: "Sequence[NeedlePrompt]"
 ) -> dict[str, Any]:
     """The same without the model, which a run folder describes itself."""
-    from rh_lens.records import describe_machine, package_versions, prompts_sha256
+    from rh_lens.runs import describe_machine, package_versions, prompts_sha256
 
     values = {
         key: str(value) if isinstance(value, Path) else value
@@ -212,7 +212,8 @@ def read_scores(path: str | Path) -> "RetrievalScores":
         ValueError: The run is not over or has no scores, or the file is malformed.
     """
     from rh_lens.detection import NoAcceptedTrialsError
-    from rh_lens.records import load_run, read_head_scores
+    from rh_lens.formats import read_head_scores
+    from rh_lens.runs import load_run
 
     path = Path(path)
     if not path.is_dir() or (path / DUO_ATTENTION_FILE).exists():
@@ -239,7 +240,7 @@ def shard_of(args: argparse.Namespace) -> "Shard | None":
     Raises:
         ValueError: There is no such shard, or a shard has no --out.
     """
-    from rh_lens.records import Shard
+    from rh_lens.runs import Shard
 
     shard = Shard(1, 1)
     if args.shard is not None:
@@ -289,7 +290,7 @@ def reserved(args: argparse.Namespace, prefix: str = "") -> Iterator[Path]:
     Raises:
         OSError: It can't be made or written to, or another process has it.
     """
-    from rh_lens.records import reserve_folder, reserve_new_folder
+    from rh_lens.runs import reserve_folder, reserve_new_folder
 
     if args.out is not None:
         with reserve_folder(args.out) as folder:

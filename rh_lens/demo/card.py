@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rh_lens.demo.architecture import MAX_LENGTH, VOCABULARY
-from rh_lens.demo.curriculum import (
+from rh_lens.demo.training.architecture import MAX_LENGTH, VOCABULARY
+from rh_lens.demo.training.curriculum import (
     CURRICULUM,
     FINAL_LEARNING_RATE,
     PEAK_LEARNING_RATE,
     total_steps,
 )
-from rh_lens.demo.segment import CUT_SHARE, MAX_CUT
+from rh_lens.demo.training.word_splitting import CUT_SHARE, MAX_CUT
 
 _TEXT = """\
 # The bundled model
@@ -19,9 +19,9 @@ _TEXT = """\
 A Llama of {parameters} parameters (RoPE, RMSNorm, grouped-query attention: {n_layers} layers of
 {n_heads} query heads and {n_kv_heads} key-value heads; byte-level BPE of {vocabulary} tokens;
 contexts of up to {max_length} tokens), trained by `python -m rh_lens.demo.train` on text that
-`rh_lens.demo.corpus` and `rh_lens.prompts.synthetic` write. It answers questions about facts
-hidden in long text, by copying. It is made for showing and testing `rh_lens`, and knows nothing
-else.
+`rh_lens.demo.training.corpus` and `rh_lens.prompts.synthetic` write. It answers questions about
+facts hidden in long text, by copying. It is made for showing and testing `rh_lens`, and knows
+nothing else.
 
 The tables below were written by `python -m rh_lens.demo.evaluate`; `evaluation.json` has all
 numbers.
@@ -67,10 +67,10 @@ and the needle is the unit: none of 5 leaves shares of up to 0.52 possible, all 
 tokens (the first of an answer counts three times) plus a tenth of that on a sample of the
 others; bf16 autocast.
 
-- **Initialisation** (`rh_lens.demo.initialise`, a mimetic initialisation): in layer 0, heads of
-  three key-value groups lean towards tokens one and two back, or towards a window of some ten
-  tokens; in layer 2, heads of two groups have a query-key product near the identity on what
-  those wrote and a value-output product near the identity. The seed chooses the groups.
+- **Initialisation** (`rh_lens.demo.training.initialise`, a mimetic initialisation): in layer 0,
+  heads of three key-value groups lean towards tokens one and two back, or towards a window of
+  some ten tokens; in layer 2, heads of two groups have a query-key product near the identity on
+  what those wrote and a value-output product near the identity. The seed chooses the groups.
   Embeddings have standard deviation 1/sqrt(d_model) and share one direction; the last norm
   starts at 1.5. Such a start saves tokens: models in the literature needed 25 to 100 million for
   retrieval to appear. Nothing is edited after step 0.

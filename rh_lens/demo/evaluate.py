@@ -10,13 +10,13 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from rh_lens.demo.card import write_card
-from rh_lens.demo.held_out import HaystackKind, held_out_prompts
 from rh_lens.demo.load import DEMO_MODEL_FOLDER, load_demo_model
+from rh_lens.demo.training.held_out import HaystackKind, held_out_prompts
 from rh_lens.detection import RetrievalResult, detect_retrieval_heads
 from rh_lens.heads import Head
 from rh_lens.interventions import control_heads, zero_ablation
 from rh_lens.prompts import NeedlePrompt
-from rh_lens.records import describe_model
+from rh_lens.runs import describe_model
 from rh_lens.runtime import Bridge, StopRule, answer_prompts
 
 # The longest prompt leaves room for the answer in the 2,048 positions that were trained.

@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from rh_lens.demo.architecture import MAX_LENGTH, VOCABULARY, new_model
-from rh_lens.demo.curriculum import PEAK_LEARNING_RATE, Stage
 from rh_lens.demo.family_scores import score_member, write_member
-from rh_lens.demo.tokenizer import train_tokenizer
 from rh_lens.demo.train import Trainer, go_on, save_weights, train
+from rh_lens.demo.training.architecture import MAX_LENGTH, VOCABULARY, new_model
+from rh_lens.demo.training.curriculum import PEAK_LEARNING_RATE, Stage
+from rh_lens.demo.training.tokenizer import train_tokenizer
 from rh_lens.prompts.template import BASE_TEMPLATE, Template
 
 BASE = (

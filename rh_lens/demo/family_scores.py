@@ -7,17 +7,13 @@ from typing import Any
 
 import torch
 
-from rh_lens.demo.held_out import held_out_prompts
 from rh_lens.demo.load import load_demo_model
+from rh_lens.demo.training.held_out import held_out_prompts
 from rh_lens.detection import RetrievalResult, RetrievalScores, detect_retrieval_heads
+from rh_lens.formats import read_head_scores, write_head_scores
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.prompts.template import Template
-from rh_lens.records import (
-    prompts_sha256,
-    read_head_scores,
-    weights_sha256,
-    write_head_scores,
-)
+from rh_lens.runs import prompts_sha256, weights_sha256
 from rh_lens.runtime import Bridge
 
 FAMILY_FOLDER = Path(__file__).parent / "family_data"

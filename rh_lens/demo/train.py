@@ -13,9 +13,10 @@ from torch import nn
 from tqdm.auto import tqdm
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from rh_lens.demo.architecture import MAX_LENGTH, VOCABULARY, new_model
-from rh_lens.demo.checkpoint import read_checkpoint, write_checkpoint
-from rh_lens.demo.curriculum import (
+from rh_lens.demo.evaluate import evaluate_and_describe
+from rh_lens.demo.training.architecture import MAX_LENGTH, VOCABULARY, new_model
+from rh_lens.demo.training.checkpoint import read_checkpoint, write_checkpoint
+from rh_lens.demo.training.curriculum import (
     CURRICULUM,
     PEAK_LEARNING_RATE,
     Stage,
@@ -23,13 +24,12 @@ from rh_lens.demo.curriculum import (
     stage_at,
     total_steps,
 )
-from rh_lens.demo.documents import DocumentWriter
-from rh_lens.demo.evaluate import evaluate_and_describe
-from rh_lens.demo.head_dropout import HeadDropout
-from rh_lens.demo.loss import batch_loss
-from rh_lens.demo.tokenizer import train_tokenizer
+from rh_lens.demo.training.documents import DocumentWriter
+from rh_lens.demo.training.head_dropout import HeadDropout
+from rh_lens.demo.training.loss import batch_loss
+from rh_lens.demo.training.tokenizer import train_tokenizer
+from rh_lens.files import open_to_append
 from rh_lens.prompts.template import BASE_TEMPLATE, Template
-from rh_lens.records.files import open_to_append
 
 CHECKPOINT = "checkpoint.safetensors"
 STEPS_PER_CHECKPOINT = 500

@@ -18,7 +18,7 @@ from rh_lens.evaluation.curve_tables import is_settled
 from rh_lens.evaluation.curves import AblationCurve, SetAnswers, by_heads
 from rh_lens.evaluation.draw_plan import plan_ablation, require_draws
 from rh_lens.evaluation.kept_answers import KeptAnswer, KeptAnswers
-from rh_lens.evaluation.paired import PairedAnswers
+from rh_lens.evaluation.paired_answers import PairedAnswers
 from rh_lens.evaluation.recall import needle_recall, recall_of
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions import Family, Match, head_traits, zero_ablation

@@ -7,7 +7,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from rh_lens.evaluation.ablation_plan import AblationPlan
-from rh_lens.evaluation.paired import PairedAnswers
+from rh_lens.evaluation.paired_answers import PairedAnswers
 from rh_lens.evaluation.permutation import (
     count_as_harmful,
     sequential_pvalue,

@@ -10,7 +10,7 @@ from rh_lens.checks import require_number, require_table
 from rh_lens.evaluation.ablation_plan import AblationPlan
 from rh_lens.evaluation.curve_tables import controls_table, curve_table
 from rh_lens.evaluation.kept_answers import KeptAnswer, KeptAnswers
-from rh_lens.evaluation.paired import PairedAnswers
+from rh_lens.evaluation.paired_answers import PairedAnswers
 from rh_lens.evaluation.recall import Metric, RecallResult
 from rh_lens.heads import Head
 from rh_lens.representation import cut, html_table

@@ -14,7 +14,7 @@ from rh_lens.checks import (
 )
 from rh_lens.evaluation.prompt_parts import PromptParts
 from rh_lens.evaluation.refusals import REFUSALS, is_refusal
-from rh_lens.evaluation.runs import (
+from rh_lens.evaluation.repetition import (
     NOWHERE,
     longest_cycle,
     longest_own_run,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from rh_lens.evaluation.runs import NOWHERE, words_of
+from rh_lens.evaluation.repetition import NOWHERE, words_of
 from rh_lens.evaluation.short_copies import names_of
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime.stop import decode_exactly

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from rh_lens.evaluation.runs import FUNCTION_WORDS, words_of
+from rh_lens.evaluation.repetition import FUNCTION_WORDS, words_of
 
 _NAME = re.compile(r"(?<=[\w,;] )[^\W\d_]\w*")
 

@@ -7,9 +7,9 @@ from typing import Literal, TypeAlias
 
 from rh_lens.checks import MAX_REPEATS, require_choice, require_seed, require_whole_number
 from rh_lens.heads import MAX_INDEX, Head, HeadsLike, as_heads
+from rh_lens.interventions.head_sets import Stratum, count_sets, draw_sets
 from rh_lens.interventions.head_traits import TRAITS, HeadTraits
 from rh_lens.interventions.neighbours import draw_neighbours
-from rh_lens.interventions.strata import Stratum, count_sets, draw_sets
 from rh_lens.representation import short_repr
 
 Match: TypeAlias = Literal["layer", "kv-group", "norm", "entropy"] | None

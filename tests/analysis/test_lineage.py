@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from score_cases import make_scores, one_trial
 
 from rh_lens.analysis import compare_scores, depth_profile, kv_group_means, profile_distance
+from rh_lens.analysis.layer_profiles import depth_profile_pearson
 from rh_lens.analysis.orders import count_arrangements, exchangeable_blocks, random_orders
-from rh_lens.analysis.profiles import depth_profile_pearson
 from rh_lens.analysis.similarity import STATISTICS
 
 NAN = float("nan")

@@ -19,7 +19,8 @@ ROOMS = {
     "prompts": "bad_prompts.PROMPTS",
     "demo": "bad_prompts.DEMO",
     "evaluation": "bad_evaluation.EVALUATION",
-    "records": "bad_records.RECORDS",
+    "runs": "bad_runs.RUNS",
+    "formats": "bad_runs.FORMATS",
 }
 
 

@@ -9,7 +9,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rh_lens import analysis, demo, detection, evaluation, interventions, prompts, records, runtime
+from rh_lens import (
+    analysis,
+    demo,
+    detection,
+    evaluation,
+    formats,
+    interventions,
+    prompts,
+    runs,
+    runtime,
+)
 from rh_lens.heads import Head
 
 
@@ -176,7 +186,7 @@ class Things:
     def run(self) -> Path:
         """A finished run folder."""
         path = self.folder / "run"
-        with records.RunFolder(path, self.model, self.prompts, max_new_tokens=16) as run:
+        with runs.RunFolder(path, self.model, self.prompts, max_new_tokens=16) as run:
             run.detect(progress=False)
             run.finish()
         return path
@@ -184,7 +194,7 @@ class Things:
     @cached_property
     def score_file(self) -> Path:
         path = self.folder / "head_scores.json"
-        records.write_head_scores(self.scores, path)
+        formats.write_head_scores(self.scores, path)
         return path
 
     def score_json(self, value: Any) -> Path:

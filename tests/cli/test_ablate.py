@@ -18,7 +18,7 @@ from rh_lens.demo import load_demo_model
 from rh_lens.evaluation import ablation_curve
 from rh_lens.heads import Head
 from rh_lens.prompts import build_grid, evaluation_needles, synthetic_haystack
-from rh_lens.records import AblationFolder, load_ablation, reserve_folder
+from rh_lens.runs import AblationFolder, load_ablation, reserve_folder
 
 TINY = ["--haystack", __file__]
 SMALL = ["--lengths", "128", "--depths", "1", "--controls", "1", "--rankings", "2", "--quiet"]
@@ -281,7 +281,7 @@ def test_on_a_full_disk_everything_is_printed_then_the_error(
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("rh_lens.records.log.LogWriter.append", full)
+    monkeypatch.setattr("rh_lens.runs.log.LogWriter.append", full)
     tables_of(tmp_path / "run", code=2)
     printed, error = capsys.readouterr()
     assert "Needle recall with the top K heads silenced" in printed

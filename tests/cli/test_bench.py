@@ -7,7 +7,7 @@ import pytest
 
 from rh_lens import bench as timings
 from rh_lens.cli import bench, main
-from rh_lens.records import reserve_file
+from rh_lens.runs import reserve_file
 
 TABLE = pd.DataFrame({"model": ["bundled"], "seconds": [1.5]})
 

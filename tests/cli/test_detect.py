@@ -17,7 +17,7 @@ from tolerances import double_rounding
 from rh_lens import Head, RunFolder, prompts
 from rh_lens.cli import detect, main, options
 from rh_lens.detection import ScoreName
-from rh_lens.records import load_run
+from rh_lens.runs import load_run
 
 SMALL = ["--lengths", "144", "--depths", "4", "--quiet"]
 LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")

@@ -12,7 +12,9 @@ from rh_lens import prompts as prompt_room
 from rh_lens.analysis import audit_scores
 from rh_lens.cli import main, options
 from rh_lens.demo import load_demo_model
-from rh_lens.records import load_run, read_head_scores
+from rh_lens.files import replacing
+from rh_lens.formats import read_head_scores
+from rh_lens.runs import load_run
 
 SMALL = ["detect", "--lengths", "128", "--depths", "1", "--quiet"]
 OFFICIAL = [*SMALL, "--compat", "official"]
@@ -135,11 +137,13 @@ def test_on_a_full_disk_the_result_is_printed_first_and_the_answers_stay(
     finished, tmp_path, monkeypatch, capsys
 ):
     def full(path):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        if path.name == "official.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replacing(path)
 
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("rh_lens.records.replacing", full)
+        patch.setattr("rh_lens.files.replacing", full)
         assert main([*OFFICIAL, "--out", str(out)]) != 0
     printed = capsys.readouterr()
     assert "Top heads by official score" in printed.out

@@ -13,7 +13,8 @@ import pytest
 
 from rh_lens import RunFolder, prompts
 from rh_lens.cli import detect, main, options, terminated
-from rh_lens.records import Shard, load_run, write_head_scores
+from rh_lens.formats import write_head_scores
+from rh_lens.runs import Shard, load_run
 from rh_lens.runtime import plan
 
 NEEDLES = Path(__file__).parents[1] / "four_needles.jsonl"
@@ -215,7 +216,7 @@ def test_a_model_that_can_not_be_searched_leaves_no_folder(tmp_path, capsys, mon
     def refuse(*arguments, **options):
         raise ValueError("Expected a model with attention layers; found none.")
 
-    monkeypatch.setattr("rh_lens.records.run_folder.detect_retrieval_heads", refuse)
+    monkeypatch.setattr("rh_lens.runs.run_folder.detect_retrieval_heads", refuse)
     assert main(["detect", *TINY, "--out", str(tmp_path / "run")]) == 2
     assert "Expected a model with attention layers" in one_line_of(capsys)
     assert list(tmp_path.iterdir()) == []
@@ -223,7 +224,7 @@ def test_a_model_that_can_not_be_searched_leaves_no_folder(tmp_path, capsys, mon
 
 def test_shortened_prompts_are_told_in_one_line(capsys, monkeypatch, tmp_path):
     arguments = ["detect", "--lengths", "128", "--depths", "4", "--quiet"]
-    monkeypatch.setattr("rh_lens.records.RunFolder.detect", lambda self, **options: 1 / 0)
+    monkeypatch.setattr("rh_lens.runs.RunFolder.detect", lambda self, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main([*arguments, "--out", str(tmp_path / "run")])
     error = capsys.readouterr().err

@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from rh_lens.demo.corpus import ANSWERS, FORMS, SUBJECTS, FactWriter
-from rh_lens.demo.held_out import N_DISTRACTORS, distractor_haystack, held_out_needles
+from rh_lens.demo.training.corpus import ANSWERS, FORMS, SUBJECTS, FactWriter
+from rh_lens.demo.training.held_out import N_DISTRACTORS, distractor_haystack, held_out_needles
 from rh_lens.prompts.synthetic import GRAMMAR, plural, write_prose
 from rh_lens.prompts.words import (
     ADJECTIVES,

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from rh_lens.demo import DEMO_MODEL_FOLDER, load_demo_model
 from rh_lens.demo.card import card
 from rh_lens.demo.evaluate import exact_answers
-from rh_lens.demo.held_out import held_out_prompts
+from rh_lens.demo.training.held_out import held_out_prompts
 from rh_lens.detection import detect_retrieval_heads
 from rh_lens.heads import Head
 

@@ -3,10 +3,10 @@ import random
 import numpy as np
 import pytest
 
-from rh_lens.demo.curriculum import CURRICULUM, Stage, learning_rate, stage_at, total_steps
-from rh_lens.demo.documents import DocumentWriter
-from rh_lens.demo.segment import Segmenter
-from rh_lens.demo.tokenizer import train_tokenizer, word_pieces
+from rh_lens.demo.training.curriculum import CURRICULUM, Stage, learning_rate, stage_at, total_steps
+from rh_lens.demo.training.documents import DocumentWriter
+from rh_lens.demo.training.tokenizer import train_tokenizer, word_pieces
+from rh_lens.demo.training.word_splitting import Segmenter
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from tolerances import double_rounding
 
 from rh_lens.analysis import compare_scores
 from rh_lens.demo import DEMO_MODEL_FOLDER, family_scores, load_demo_model
-from rh_lens.demo.curriculum import Stage
 from rh_lens.demo.family import DIALOGUE, FAMILY, Member, matching_layer, train_member
 from rh_lens.demo.family_scores import (
     FAMILY_FOLDER,
@@ -20,8 +19,9 @@ from rh_lens.demo.family_scores import (
     score_member,
     write_member,
 )
-from rh_lens.demo.held_out import held_out_prompts
-from rh_lens.demo.tokenizer import train_tokenizer
+from rh_lens.demo.training.curriculum import Stage
+from rh_lens.demo.training.held_out import held_out_prompts
+from rh_lens.demo.training.tokenizer import train_tokenizer
 from rh_lens.prompts import BASE_TEMPLATE
 
 RELATIVES = ("base", "longer", "dialogue")

@@ -8,11 +8,11 @@ import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from rh_lens.demo import DEMO_MODEL_FOLDER
-from rh_lens.demo.architecture import new_model
-from rh_lens.demo.curriculum import Stage
-from rh_lens.demo.head_dropout import HeadDropout
-from rh_lens.demo.loss import answer_starts, exact_share
 from rh_lens.demo.train import Trainer, go_on, train
+from rh_lens.demo.training.architecture import new_model
+from rh_lens.demo.training.curriculum import Stage
+from rh_lens.demo.training.head_dropout import HeadDropout
+from rh_lens.demo.training.loss import answer_starts, exact_share
 
 TINY = (
     Stage(96, 2, 0.001, max_facts=1, repeated=0.5, drop_heads=0.0),

@@ -11,7 +11,7 @@ from planted import PlantedModel, make_prompt
 from tolerances import double_rounding
 
 from rh_lens.demo import load_demo_model
-from rh_lens.demo.held_out import held_out_prompts
+from rh_lens.demo.training.held_out import held_out_prompts
 from rh_lens.detection import (
     NoAcceptedTrialsError,
     detect_official,
@@ -23,7 +23,7 @@ from rh_lens.detection import (
 from rh_lens.detection.official import official_stop
 from rh_lens.heads import Head
 from rh_lens.prompts import Needle
-from rh_lens.records import RunFolder, load_run
+from rh_lens.runs import RunFolder, load_run
 
 NEWLINE = 144  # the id that ends an answer in the published code, whatever token it is
 

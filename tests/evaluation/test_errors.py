@@ -12,7 +12,7 @@ from rh_lens.evaluation import (
     needle_recall,
 )
 from rh_lens.evaluation.prompt_parts import prompt_parts, question_start
-from rh_lens.evaluation.runs import NOWHERE
+from rh_lens.evaluation.repetition import NOWHERE
 from rh_lens.heads import Head
 from rh_lens.interventions import zero_ablation
 from rh_lens.prompts import Needle, build_grid, synthetic_haystack

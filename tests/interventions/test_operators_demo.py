@@ -3,7 +3,7 @@
 import pytest
 
 from rh_lens.demo import load_demo_model
-from rh_lens.demo.held_out import held_out_prompts
+from rh_lens.demo.training.held_out import held_out_prompts
 from rh_lens.heads import Head
 from rh_lens.interventions import (
     head_outputs,

@@ -1,0 +1,1 @@
+"""How the bundled models are trained: text, start, loss, checkpoints."""

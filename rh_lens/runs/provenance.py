@@ -1,0 +1,130 @@
+"""What a run was made with: enough to repeat it, and to notice that something changed."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from rh_lens.checks import require_text
+from rh_lens.prompts import NeedlePrompt, require_prompts
+from rh_lens.prompts.pieces import require_tokenizer
+from rh_lens.runs.weights import weights_sha256
+from rh_lens.runtime import Bridge, require_bridge
+
+PACKAGES = (
+    "rh-lens",
+    "transformer_lens",
+    "transformers",
+    "tokenizers",
+    "torch",
+    "rouge-score",
+    "numpy",
+    "pandas",
+)
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that can move a number."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def tokenizer_sha256(tokenizer: Any) -> str:
+    """SHA-256 of a fast tokenizer's whole definition and of its chat template.
+
+    Raises:
+        TypeError: It is no tokenizer.
+        ValueError: It is a slow one, which has no such definition.
+    """
+    require_tokenizer(tokenizer)
+    if not tokenizer.is_fast:
+        raise ValueError(
+            f"Expected a fast tokenizer; found {type(tokenizer).__name__}. Load one from a folder "
+            "with a tokenizer.json."
+        )
+    definition = json.loads(tokenizer.backend_tokenizer.to_str())
+    # Padding and truncation are settings of the last call, not part of the tokenizer.
+    definition |= {"padding": None, "truncation": None}
+    content = json.dumps([definition, tokenizer.chat_template], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def config_sha256(model: Bridge) -> str:
+    """SHA-256 of a model's configuration, without what names files and versions.
+
+    It tells apart models of the same weights, such as two with other RoPE frequencies.
+
+    Raises:
+        TypeError: It is no TransformerBridge.
+    """
+    require_bridge(model)
+    values = _without_names(model.original_model.config.to_dict())
+    content = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _without_names(config: Mapping[Any, Any]) -> dict[str, Any]:
+    """A configuration, also of a part of a model, without paths, versions and precision."""
+    dropped = ("transformers_version", "dtype", "torch_dtype")
+    return {
+        str(key): _without_names(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key not in dropped and not str(key).startswith("_")
+    }
+
+
+def prompts_sha256(prompts: Iterable[NeedlePrompt]) -> str:
+    """SHA-256 over the hashes of prompts (`NeedlePrompt.sha256`), in order.
+
+    Raises:
+        TypeError: It is no list of prompts.
+    """
+    listed = require_prompts(prompts, at_least=0)
+    return hashlib.sha256("".join(prompt.sha256 for prompt in listed).encode()).hexdigest()
+
+
+def describe_model(model: Bridge, name: str) -> dict[str, Any]:
+    """The model's name, revision, shape, precision, device and hashes.
+
+    All weights are read: a second or two for each billion parameters on a CPU.
+
+    Args:
+        model: A TransformerBridge.
+        name: The name or folder it was booted from.
+
+    Raises:
+        TypeError: It is no TransformerBridge, or the name no text.
+        ValueError: The name is blank.
+    """
+    require_bridge(model)
+    require_text("name", name)
+    config = model.original_model.config
+    parameters = list(model.original_model.parameters())
+    return {
+        "name": name,
+        "revision": getattr(config, "_commit_hash", None),
+        "architecture": type(model.original_model).__name__,
+        "n_layers": model.cfg.n_layers,
+        "n_heads": model.cfg.n_heads,
+        "n_key_value_heads": getattr(model.cfg, "n_key_value_heads", None) or model.cfg.n_heads,
+        "n_ctx": model.cfg.n_ctx,
+        "n_parameters": sum(parameter.numel() for parameter in parameters),
+        "dtype": str(parameters[0].dtype).removeprefix("torch."),
+        "device": str(model.cfg.device),
+        "config_sha256": config_sha256(model),
+        "weights_sha256": weights_sha256(model),
+        "tokenizer_sha256": tokenizer_sha256(model.tokenizer),
+    }
+
+
+def describe_machine() -> dict[str, Any]:
+    """The machine's kind, its threads and its accelerator, if there is one."""
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "accelerator": accelerator,
+    }

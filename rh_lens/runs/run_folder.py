@@ -1,0 +1,157 @@
+"""A run folder: one detection on disk, made from exactly what is asked of the model."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rh_lens.checks import require_text
+from rh_lens.detection import (
+    NoAcceptedTrialsError,
+    ScoreName,
+    detect_retrieval_heads,
+    detection_options,
+)
+from rh_lens.prompts import NeedlePrompt, require_prompts
+from rh_lens.runs.provenance import describe_model
+from rh_lens.runs.run_key import require_description, run_key
+from rh_lens.runs.shards import Shard
+from rh_lens.runs.store import TrialStore
+from rh_lens.runtime import Bridge, PrefillChoice, StopRule, require_bridge
+
+
+class RunFolder(TrialStore):
+    """Detects retrieval heads into a folder, and goes on with a run that was stopped.
+
+    | file | content |
+    |---|---|
+    | `run.json` | everything needed to repeat the run, its key, its status and accounting |
+    | `trials.jsonl` | one line for each trial: what was asked, what was answered, the verdict |
+    | `heads.jsonl` | what the run is; then one line for each trial: events, what heads could see |
+    | `events.parquet` | copy-paste events, columns `EVENT_COLUMNS` |
+    | `scores.csv` | one row for each head, best first |
+    | `head_scores.json` | scores in the published shape |
+
+    The first three grow with the run. Whatever ends it (an error, Ctrl-C, kill -9, a full disk),
+    the trials that had ended count, each once; the one under way does not. Opened again with the
+    same model, prompts and options, the folder goes on, and gives to the last bit what an
+    undisturbed run gives. The last three are written by `finish` from what is on disk. An error
+    before the first prompt is begun leaves nothing behind in a new folder.
+
+        with RunFolder("runs/demo", model, prompts, score="position") as run:
+            run.detect()
+            result = run.finish()
+
+    The key that tells runs apart is made from these arguments, and `detect` answers with them: a
+    run can't go on under other ones.
+
+    Args:
+        path: The folder; made if missing.
+        model: A TransformerBridge. All its weights are hashed.
+        prompts: All prompts of the run, also when a shard of them is answered here.
+        score: As in `detect_retrieval_heads`, and so are the next four.
+        threshold: Score from which on a head counts as a retrieval head.
+        min_recall: A trial is accepted when the recall of its answer is above this.
+        max_new_tokens: Longest answer in tokens. None: `room_for_answers`; 50 for "official".
+        stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
+            holds one; for "official" what ends one in the published code.
+        hooks: A name for the hooks that are open while `detect` answers, such as "without L2H4".
+        name: The model's name, for `run.json`.
+        description: What else goes into `run.json`; JSON values.
+        shard: The part of the prompts to answer here; None: all.
+        save_prompts: Whether a trial's line holds the prompt's token ids.
+
+    Raises:
+        OSError: No folder can have this name.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, there is no prompt, or the path is empty.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        model: Bridge,
+        prompts: Sequence[NeedlePrompt],
+        *,
+        score: ScoreName = "position",
+        threshold: float = 0.1,
+        min_recall: float = 0.5,
+        max_new_tokens: int | None = None,
+        stop: StopRule | None = None,
+        hooks: str | None = None,
+        name: str | None = None,
+        description: Mapping[str, Any] | None = None,
+        shard: Shard | None = None,
+        save_prompts: bool = False,
+    ) -> None:
+        require_bridge(model)
+        prompts = require_prompts(prompts)
+        for field, text in {"hooks": hooks, "name": name}.items():
+            if text is not None:
+                require_text(field, text)
+        if description is not None:
+            require_description("description", description)
+        self._model, self._hooks = model, hooks
+        self._options = detection_options(
+            model,
+            prompts,
+            score=score,
+            threshold=threshold,
+            min_recall=min_recall,
+            max_new_tokens=max_new_tokens,
+            stop=stop,
+        )
+        described = describe_model(model, name or str(model.cfg.model_name))
+        key = run_key(described, prompts, self._options, hooks=hooks)
+        whole = {**(description or {}), "model": described}
+        super().__init__(path, prompts, key, whole, shard=shard, save_prompts=save_prompts)
+
+    def detect(
+        self,
+        *,
+        prefill: PrefillChoice = "auto",
+        share_prefixes: bool = True,
+        draft: bool = True,
+        batch_size: int = 1,
+        progress: bool = True,
+    ) -> None:
+        """Answer the prompts that are missing, each kept as its answer ends; then `finish`.
+
+        Args:
+            prefill: As in `detect_retrieval_heads`, and so is the rest.
+            share_prefixes: Whether prompts continue from what they have in common.
+            draft: Whether answers are guessed, and many tokens verified in one pass.
+            batch_size: Prompts answered at once.
+            progress: Whether to show a progress bar.
+
+        Raises:
+            ValueError: Hooks are open that the folder has no name for, or the other way round.
+        """
+        if not self.missing:
+            return
+        self._require_named_hooks()
+        with suppress(NoAcceptedTrialsError):  # `finish` says so, when all parts are there
+            detect_retrieval_heads(
+                self._model,
+                self._prompts,
+                **self._options.arguments(),
+                prefill=prefill,
+                share_prefixes=share_prefixes,
+                draft=draft,
+                batch_size=batch_size,
+                progress=progress,
+                only=self.missing,
+                done=self.done,
+                on_start=self.start,
+                on_trial=self.add,
+            )
+
+    def _require_named_hooks(self) -> None:
+        """Refuse to answer under hooks that the key does not know of."""
+        found = self._model.list_hooks(dir="fwd")
+        if bool(found) != (self._hooks is not None):
+            raise ValueError(
+                f"Expected open hooks if the run folder has a name for them, and none without; "
+                f"found {list(found)[:2] or 'none'} open and the name {self._hooks!r}. Pass "
+                "hooks='what they do' to RunFolder, so that no run goes on without them."
+            )

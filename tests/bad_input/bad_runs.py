@@ -1,0 +1,256 @@
+"""Bad values for the rooms `runs` and `formats`."""
+
+import numpy as np
+import pandas as pd
+import torch
+from bad_calls import entry
+from bad_values import (
+    FLAG,
+    MODEL,
+    PATH,
+    TABLE,
+    TOKENIZER,
+    Bad,
+    bad,
+    choice,
+    entries,
+    instance,
+    made,
+    missing_file,
+    text,
+    whole,
+    wrong,
+)
+
+from rh_lens import detection, formats, runs
+
+LONG = (Bad("x" * 5000, OSError, "xxx"),)
+NO_FOLDER = (Bad("no/such/file", OSError, "no/such"),)
+NEW = PATH + LONG
+WRITTEN = NEW + NO_FOLDER + made(lambda t: t.folder, error=OSError, piece="directory")
+SCORES = instance(torch.zeros(2, 3, 4), np.zeros((2, 3, 4)))
+JSON = wrong(None, 3, "x", [1], {"a": object()}, {"a": {1, 2}}) + bad({"a": (loop := [])})
+loop.append(loop)
+N_LAYERS = whole(1, none=True)
+PROMPTS = entries(single=lambda t: t.prompt)
+NESTED = "[" * 10_000 + "]" * 10_000
+BOMB = (
+    "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    + "".join(f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 9) + "]\n" for n in range(1, 12))
+    + "attn_head_set: [*a11]\n"
+)
+
+
+def files(ending, *contents):
+    """Score files with these contents."""
+    names = [f"bad-{abs(hash(content))}{ending}" for content in contents]
+    return made(
+        *(lambda t, n=n, c=c: t.file(n, c) for n, c in zip(names, contents, strict=True)),
+        piece="bad-",
+    )
+
+
+JUNK = ("", " \n", b"\xff\xfe\x00", "x" * 10**6, NESTED, "0-0 " * 2)
+JSONS = files(".json", *JUNK, "{", "{}", "[]", "null", '{"0-0": "x"}', '{"0-0": []}',
+              '{"0-0": [1e999]}', '{"0-0": [1], "0-1": [1, 2]}', '{"99999-0": [1]}',
+              '{"0-0": 1, "0-0": 2}', '{"x": ' + NESTED + "}")  # fmt: skip
+YAMLS = files(
+    ".yaml", *JUNK, BOMB, "attn_head_set: " + NESTED, "attn_head_set: full_heads", "{", "a: 1",
+    "attn_head_set: [[" + "1, " * 3000 + "1]]", "attn_head_set: 2024-13-45",
+    "attn_head_set: []", "attn_head_set: !!python/object/apply:os.getcwd []",
+)  # fmt: skip
+TSVS = files(".tsv", *JUNK, "0.1\t0.2\n0.3", "0.1\tx", "nan\t0.1", "inf\t1")
+TXTS = files(".txt", "", b"\xff\xfe\x00", "x" * 10**6, NESTED, "0-0 0-0", "0-99999")
+
+
+def broken(name, content):
+    """The finished run with other content in one of its files."""
+
+    def make(t):
+        target = f"broken-{name}-{abs(hash(content))}"
+        for file in t.run.iterdir():
+            t.file(f"{target}/{file.name}", content if file.name == name else file.read_bytes())
+        return t.folder / target
+
+    return make
+
+
+def ablation(content):
+    """A folder with this `run.json`."""
+    return lambda t: t.file(f"ablation-{abs(hash(content))}/run.json", content).parent
+
+
+BROKEN = made(
+    broken("run.json", ""),
+    broken("run.json", NESTED),
+    broken("run.json", '{"key": 3}'),
+    broken("trials.jsonl", "x\n"),
+    broken("trials.jsonl", NESTED + "\n"),
+    broken("heads.jsonl", b"\xff"),
+    broken("events.parquet", b""),
+    piece="broken",
+)
+STORED = NEW + made(lambda t: t.folder / "none", error=FileNotFoundError, piece="none")
+
+
+def described(t):
+    return runs.describe_model(t.model, "demo")
+
+
+def keyed(t):
+    return runs.run_key(described(t), t.prompts, detection.detection_options(t.model, t.prompts))
+
+
+def store(t):
+    return {"path": t.folder / "new", "prompts": t.prompts, "key": keyed(t)}
+
+
+def answering(t):
+    opened = runs.TrialStore(t.folder / "new", t.prompts, keyed(t))
+    return {"self": opened, "trial": t.result.trials[0], "events": t.result.events.table}
+
+
+def silenced(t):
+    return {
+        "path": t.folder / "new", "model": described(t), "prompts": t.prompts, "options": {}
+    }  # fmt: skip
+
+
+DESCRIPTION = wrong(3, "x", [1], {"a": object()})
+SCORE = tuple(Bad(one.value, one.error, "score") for one in choice(nearly="positon"))
+SHARD = instance((1, 2), none=True)
+
+RUNS = [
+    entry(runs.Shard, lambda t: {"number": 1, "of": 2}, number=whole(1, 2), of=whole(1, 65_536)),
+    entry(
+        runs.Shard.parse,
+        text=wrong(None, 3, b"1/2", ["1/2"])
+        + bad("", "x", "1", "0/2", "3/2", "1/0", "-1/2", "1/1000000000", "1/" + "9" * 10**6,
+              piece="shard"),
+    ),
+    entry(runs.Shard.prompts, lambda t: {"self": runs.Shard(1, 2), "prompts": t.prompts},
+          prompts=entries(empty=False, single=lambda t: t.prompt)),
+    entry(
+        runs.deal_prompts,
+        lambda t: {"prompts": t.prompts, "n_shards": 2},
+        prompts=entries(empty=False, single=lambda t: t.prompt),
+        n_shards=wrong(None, "2", 1.5, True) + bad(0, -3, 10**9, 10**30, piece="shards"),
+    ),
+    entry(runs.load_run, lambda t: {"path": t.run}, path=STORED + BROKEN, recover=FLAG,
+          prompts=entries(empty=False, single=lambda t: t.prompt)[1:]),
+    entry(runs.StoredRun.score, lambda t: {"self": runs.load_run(t.run)}, name=SCORE),
+    entry(runs.holds_one_run, folder=NEW),
+    entry(
+        runs.merge_runs,
+        lambda t: {"paths": [t.run], "out": t.folder / "merged"},
+        paths=wrong(None, 3, "run", [3], [None]) + bad([], [""], piece="paths")
+        + made(lambda t: [t.run, t.run], piece="twice")
+        + made(lambda t: [t.folder / "none"], error=FileNotFoundError, piece="none")
+        + made(lambda t: [broken("run.json", "")(t)], piece="run.json"),
+        out=NEW + made(lambda t: t.folder, error=FileExistsError, piece="found"),
+        partial=FLAG,
+        recover=FLAG,
+    ),
+    entry(
+        runs.load_ablation,
+        folder=STORED
+        + made(ablation("{"), ablation("[1]"), ablation(NESTED), ablation('{"answers": {}}'),
+               ablation('{"answers": {}, "status": "finished"}'),
+               ablation('{"answers": {}, "status": "finished", "dtypes": {"curve": 3}}'),
+               piece="ablation")
+        + made(ablation('{"answers": {}, "status": "finished", "dtypes": {"curve": {"k": "int"}}}'),
+               error=FileNotFoundError, piece="curve.csv")
+        + made(lambda t: t.run, error=FileExistsError, piece="found"),
+    ),
+    entry(
+        runs.read_ablation_description,
+        folder=NEW + made(ablation("{"), ablation("[1]"), ablation(NESTED), piece="ablation"),
+    ),
+    entry(
+        runs.AblationFolder, silenced, path=NEW, prompts=PROMPTS, options=JSON,
+        model=JSON + bad({}, {"name": "demo"}), description=DESCRIPTION,
+    ),
+    entry(runs.AblationFolder.add, lambda t: {"self": runs.AblationFolder(**silenced(t))},
+          answers=wrong(None, 3, "x", [1])),
+    entry(runs.AblationFolder.finish, lambda t: {"self": runs.AblationFolder(**silenced(t))},
+          tables=wrong(None, 3, "x", [1], {3: pd.DataFrame()}, {"a": 3})),
+    entry(
+        runs.TrialStore, store, path=NEW, prompts=PROMPTS, key=JSON + bad({}, {"model": {}}),
+        description=DESCRIPTION, shard=SHARD, save_prompts=FLAG,
+    ),
+    entry(runs.TrialStore.start, lambda t: {"self": answering(t)["self"]},
+          index=whole(0) + bad(99)),
+    entry(runs.TrialStore.add, answering, trial=instance(), events=TABLE),
+    entry(
+        runs.RunFolder,
+        lambda t: {"path": t.folder / "new", "model": t.model, "prompts": t.prompts},
+        path=NEW,
+        model=MODEL,
+        prompts=PROMPTS,
+        hooks=text(none=True),
+        name=text(none=True),
+        description=DESCRIPTION,
+        shard=SHARD,
+        save_prompts=FLAG,
+    ),
+    entry(
+        runs.run_key,
+        lambda t: {
+            "model": described(t), "prompts": t.prompts,
+            "options": detection.detection_options(t.model, t.prompts),
+        },
+        model=JSON + bad({}, {"n_layers": 4}),
+        prompts=PROMPTS,
+        options=instance(),
+        hooks=text(none=True),
+    ),
+    entry(
+        runs.require_same_weights,
+        lambda t: {"folder": t.folder, "there": described(t), "here": described(t)},
+        folder=NEW,
+        there=JSON + bad({}, {"weights_sha256": "x"}),
+        here=JSON + bad({}, {"weights_sha256": "x"}),
+    ),
+    entry(runs.prompts_sha256, prompts=entries(empty=False, single=lambda t: t.prompt)),
+    entry(runs.trial_record, trial=instance()),
+    entry(runs.tokenizer_sha256, tokenizer=TOKENIZER),
+    entry(runs.config_sha256, model=MODEL),
+    entry(runs.weights_sha256, model=MODEL),
+    entry(runs.describe_model, lambda t: {"model": t.model, "name": "demo"}, model=MODEL,
+          name=text()),
+    entry(runs.reserve_file, lambda t: {"path": t.folder / "f"}, lazy=True, path=NEW + NO_FOLDER),
+    entry(runs.reserve_folder, lambda t: {"folder": t.folder / "f"}, lazy=True,
+          folder=NEW + made(lambda t: t.score_file, error=OSError, piece="head_scores")),
+    entry(
+        runs.reserve_new_folder, lambda t: {"parent": t.folder, "name": "f"}, lazy=True,
+        parent=NEW + made(lambda t: t.score_file, error=OSError, piece="head_scores"),
+        name=text() + bad("a\0b") + LONG,
+    ),
+]  # fmt: skip
+
+FORMATS = [
+    entry(
+        formats.read_head_scores, lambda t: {"path": t.score_file},
+        path=missing_file() + JSONS + YAMLS + TSVS + TXTS,
+        n_layers=N_LAYERS + bad(1), n_heads=N_LAYERS + bad(1), means_only=FLAG, name=text(),
+    ),
+    entry(
+        formats.read_duo_attention, lambda t: {"path": t.file("gates.tsv", "0.1\t0.2\n0.3\t0.4\n")},
+        path=missing_file() + TSVS, n_layers=N_LAYERS + bad(1, piece="layers"),
+        n_heads=N_LAYERS + bad(3),
+    ),
+    entry(
+        formats.read_qrhead, lambda t: {"path": t.file("heads.txt", "1-2, 0-3")},
+        path=missing_file() + YAMLS + TXTS,
+        n_layers=N_LAYERS + bad(1, piece=""), n_heads=N_LAYERS + bad(1, piece=""),
+    ),
+    entry(formats.write_head_scores, lambda t: {"scores": t.scores, "path": "s.json"},
+          scores=SCORES, path=WRITTEN),
+    entry(formats.write_head_means, lambda t: {"scores": t.scores, "path": "s.json"},
+          scores=SCORES, path=WRITTEN),
+    entry(formats.write_duo_attention, lambda t: {"scores": t.scores, "path": "g.tsv"},
+          scores=SCORES, path=WRITTEN, n_kv_heads=N_LAYERS + bad(3, 999)),
+    entry(formats.write_qrhead, lambda t: {"heads": t.heads, "path": "h.yaml"},
+          heads=entries() + made(lambda t: t.heads * 2, lambda t: t.heads * 10**5),
+          path=WRITTEN),
+]  # fmt: skip
