@@ -8,20 +8,18 @@ import torch
 
 from rh_lens import (
     ablation_curve,
-    answer_map,
     audit_scores,
     build_grid,
     compare_scores,
     default_needles,
     detect_retrieval_heads,
-    head_outputs,
     load_demo_model,
     measure_sparsity,
-    split_half,
     synthetic_haystack,
-    threshold_sensitivity,
-    trial_table,
 )
+from rh_lens.analysis import answer_map, split_half, threshold_sensitivity
+from rh_lens.detection import trial_table
+from rh_lens.interventions import head_outputs
 from rh_lens.representation import brief, cut, html_table, short_repr
 
 

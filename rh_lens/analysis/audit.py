@@ -17,7 +17,7 @@ from rh_lens.analysis.duplicates import (
     duplicate_runs,
     repetition,
 )
-from rh_lens.analysis.sparsity import require_thresholds, set_change
+from rh_lens.analysis.sparsity import Sparsity, measure_sparsity, require_thresholds, set_change
 from rh_lens.detection import RetrievalScores, ScoreSource, require_scores
 from rh_lens.heads import Head
 from rh_lens.representation import short_repr
@@ -45,6 +45,7 @@ class Audit:
         max_score: The highest score of a head on a sample; NaN when there is none.
         above_one: Heads with such scores, columns `layer`, `head`, `label`, `n_above_one`, `max`;
             most first.
+        sparsity: Shares of heads at the lowest of the thresholds, of the scores as they are.
         effects: The set of retrieval heads before and after each correction; see `to_dataframe`.
     """
 
@@ -56,6 +57,7 @@ class Audit:
     n_above_one: int
     max_score: float
     above_one: pd.DataFrame
+    sparsity: Sparsity
     effects: pd.DataFrame
 
     __repr__ = short_repr
@@ -138,6 +140,7 @@ def audit_scores(
         n_above_one=int((values > _ABOVE_ONE).sum()),
         max_score=float(seen.max()) if len(seen) else float("nan"),
         above_one=_heads_above_one(values),
+        sparsity=measure_sparsity(scores, threshold=ascending[0]),
         effects=_effects(scores, duplicates, zero, ascending),
     )
 

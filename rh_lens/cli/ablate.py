@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rh_lens.detection import RetrievalScores
-    from rh_lens.evaluation import AblationCurve, AblationPlan
+    from rh_lens.evaluation import AblationCurve, AblationPlan, AblationTables
     from rh_lens.heads import Head
     from rh_lens.prompts import NeedlePrompt, Template
     from rh_lens.runtime import Bridge, FwdHooks, StopRule
@@ -183,10 +183,10 @@ def _heads_described(
 
 def _before(plan: "AblationPlan", prompts: "list[NeedlePrompt]") -> str:
     """What the run can show, for a user who would rather change it now."""
-    from rh_lens.views import describe_plan
+    from rh_lens.views import summarise
 
     n_needles = len({prompt.needle.name for prompt in prompts})
-    return describe_plan(plan, n_prompts=len(prompts), n_needles=n_needles)
+    return f"{len(prompts)} prompts, {n_needles} needles. {summarise(plan)}"
 
 
 def _how(
@@ -215,14 +215,13 @@ def _print(
     scores: "RetrievalScores",
     retrieval: "Sequence[Head]",
     args: argparse.Namespace,
-    tables: "dict[str, pd.DataFrame]",
+    tables: "AblationTables",
 ) -> None:
     """Before anything of it is saved: a full disk takes nothing of what was found."""
-    from rh_lens.views import describe_curve, describe_failures
+    from rh_lens.views import summarise
 
     print(_heads(scores, retrieval, args.threshold), end="\n\n")
-    print(describe_curve(tables["curve"], tables["controls"], margin=args.margin), end="\n\n")
-    print(describe_failures(tables["failures"]), end="\n\n", flush=True)
+    print(summarise(tables), end="\n\n", flush=True)
 
 
 def _reference_prompts(

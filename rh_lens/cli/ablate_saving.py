@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from rh_lens.evaluation import SetAnswers
+    from rh_lens.evaluation import AblationTables, SetAnswers
     from rh_lens.runs import AblationFolder
 
 
@@ -48,13 +46,13 @@ def saying_where_to_go_on(folder: "AblationFolder") -> Iterator[None]:
         raise
 
 
-def draw(out: Path, tables: "dict[str, pd.DataFrame]") -> None:
+def draw(out: Path, tables: "AblationTables") -> None:
     """Save the curve as a picture, where matplotlib is there."""
     from rh_lens.files import replacing
     from rh_lens.views import plot_curve
 
     try:
-        figure = plot_curve(tables["curve"], tables.get("controls"))
+        figure = plot_curve(tables)
     except ImportError as error:
         print(f"rh-lens: no curve.png: {error}", file=sys.stderr)
         return

@@ -23,8 +23,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from rh_lens.analysis import audit_scores, measure_sparsity
-    from rh_lens.views import describe_audit
+    from rh_lens.analysis import audit_scores
+    from rh_lens.views import summarise
 
     out = args.out
     if out and (out.is_dir() or not out.suffix):
@@ -33,7 +33,7 @@ def _run(args: argparse.Namespace) -> int:
         require_not_an_input(out, [args.scores])
     scores = options.read_scores(args.scores)
     audit = audit_scores(scores, thresholds=args.thresholds)
-    print(describe_audit(audit, measure_sparsity(scores, threshold=min(args.thresholds))))
+    print(summarise(audit))
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(audit.to_record(), indent=2) + "\n", encoding="utf-8")

@@ -71,12 +71,12 @@ def _run(args: argparse.Namespace) -> int:
     import pandas as pd
 
     from rh_lens.analysis import compare_scores
-    from rh_lens.views import describe_comparison, describe_results
+    from rh_lens.views import summarise
 
     if args.out:
         require_not_an_input(args.out, [_name_and_path(result)[1] for result in args.results])
     results, n_kv_heads = _read(args.results, args.kv_heads)
-    print(describe_results(results, threshold=args.threshold))
+    print(summarise(results, threshold=args.threshold))
     comparisons = [
         compare_scores(
             results,
@@ -90,7 +90,7 @@ def _run(args: argparse.Namespace) -> int:
         for group_by in dict.fromkeys([None, args.group])
     ]
     for comparison in comparisons:
-        print(f"\n{describe_comparison(comparison)}")
+        print(f"\n{summarise(comparison)}")
     if args.out:
         table = pd.concat([comparison.to_dataframe() for comparison in comparisons])
         args.out.parent.mkdir(parents=True, exist_ok=True)

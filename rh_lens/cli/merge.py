@@ -47,7 +47,7 @@ def _run(args: argparse.Namespace) -> int:
     if count["open"]:
         print(f"{count['open']} of {count['prompts']} prompts are missing", file=sys.stderr)
     try:
-        print(f"{summarise(run.result())}\n\nSaved in {out}")
+        print(f"{summarise(run)}\n\nSaved in {out}")
     except NoAcceptedTrialsError as error:
         print(f"rh-lens: no result: {error}\nThe trials are in {out}", file=sys.stderr)
         return 1

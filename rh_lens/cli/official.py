@@ -17,10 +17,10 @@ def report(run: "RunFolder", result: "RetrievalResult", tokenizer: Any) -> None:
     from rh_lens.detection import official_result
     from rh_lens.files import replacing
     from rh_lens.runs.description import read_description, what_it_is
-    from rh_lens.views import describe_official
+    from rh_lens.views import summarise
 
     scored = official_result(result, tokenizer)
-    print(describe_official(scored), end="\n\n", flush=True)
+    print(summarise(scored), end="\n\n", flush=True)
     with replacing(run.path / "official.json") as temporary:
         text = json.dumps(what_it_is(read_description(run.path)), indent=2, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
 """What a model answers, and how sure one can be of it."""
 
 from rh_lens.evaluation.ablation_plan import AblationPlan, HeadSet
-from rh_lens.evaluation.ablation_tables import ablation_tables
+from rh_lens.evaluation.ablation_tables import AblationTables, ablation_tables
 from rh_lens.evaluation.activity import ACTIVITY_COLUMNS, HeadLooks
 from rh_lens.evaluation.answer_plan import ablation_curve, answer_plan
 from rh_lens.evaluation.curves import AblationCurve, SetAnswers
@@ -36,6 +36,7 @@ __all__ = [
     "REFUSALS",
     "AblationCurve",
     "AblationPlan",
+    "AblationTables",
     "ErrorRules",
     "Estimate",
     "HeadLooks",

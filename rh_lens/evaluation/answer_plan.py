@@ -77,7 +77,7 @@ def ablation_curve(
             of a small K may hold heads that come next in the ranking.
         seed: Seed of the draws.
         record: Heads whose attention is kept as `recall.activity`.
-        on_plan: Called with the plan before anything is answered; `describe_plan` tells what the
+        on_plan: Called with the plan before anything is answered; `summarise` tells what the
             test of the heads can show.
         options: Further arguments of `answer_plan` and `needle_recall`, such as `max_new_tokens`,
             `progress`, `done` or `on_answers`.

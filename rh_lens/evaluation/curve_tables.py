@@ -38,6 +38,7 @@ def curve_table(plan: AblationPlan, answers: PairedAnswers) -> pd.DataFrame:
     table["n_other_rankings"] = plan.n_other_rankings
     table["n_needles"] = answers.needles.nunique()
     table["n_prompts"] = len(answers.values)
+    table["metric"], table["level"] = answers.metric, answers.level
     return table
 
 
@@ -94,6 +95,7 @@ def controls_table(plan: AblationPlan, answers: PairedAnswers, *, margin: float)
             row
             | {"n_draws": len(controls), "n_possible": n_possible}
             | plan.balance.get((k, match), {})
+            | {"level": answers.level, "margin": margin}
             | {"note": _note(plan, k, match, len(controls))}
         )
     table = pd.DataFrame(rows, columns=_CONTROL_COLUMNS)
@@ -105,7 +107,7 @@ def controls_table(plan: AblationPlan, answers: PairedAnswers, *, margin: float)
 _CONTROL_COLUMNS = [
     *["k", "match", "control", "control_low", "control_high", "control_lowest", "control_highest"],
     *["difference", "difference_low", "difference_high", "p_equivalent", "n_draws", "n_possible"],
-    *["norm", "control_norm", "entropy", "control_entropy", "note"],
+    *["norm", "control_norm", "entropy", "control_entropy", "level", "margin", "note"],
 ]
 
 

@@ -133,6 +133,7 @@ class AblationCurve:
         | `p_smallest` | smallest value that `p_curve` and `p_heads` can have |
         | `n_rankings`, `n_other_rankings` | rankings drawn, and how many exist |
         | `n_needles`, `n_prompts` | what the means rest on |
+        | `metric`, `level` | what the means are of, and what the intervals aim at |
 
         All p-values are one-sided, and ask two questions. `p_untouched` (`sign_flip_pvalue`, not
         corrected over the Ks) is about needles: would other needles show that these very heads
@@ -171,6 +172,7 @@ class AblationCurve:
         | `n_draws`, `n_possible` | sets drawn, and how many exist (missing for neighbours) |
         | `norm`, `control_norm` | mean output norm of the top K and of the controls |
         | `entropy`, `control_entropy` | mean attention entropy in nats |
+        | `level`, `margin` | of the intervals, and of `p_equivalent` |
         | `note` | where controls are missing or few |
 
         Controls are disjoint from the top K. That makes them a clear comparison, and no test: see

@@ -20,11 +20,13 @@ class PairedAnswers:
     Args:
         values: The metric in [0, 1]; one row a prompt, one column a condition.
         needles: Name of each prompt's needle.
+        metric: What the values are.
         level: Coverage that the intervals aim at.
     """
 
     values: pd.DataFrame
     needles: pd.Series
+    metric: Metric
     level: float
 
     @classmethod
@@ -40,6 +42,7 @@ class PairedAnswers:
         return cls(
             values=table[metric].astype(float).unstack("condition"),
             needles=answers.groupby("trial")["needle"].first(),
+            metric=metric,
             level=level,
         )
 

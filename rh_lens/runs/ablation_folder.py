@@ -7,10 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import pandas as pd
-
-from rh_lens.checks import require_table, require_text, require_type
-from rh_lens.evaluation import KeptAnswer, SetAnswers
+from rh_lens.checks import require_type
+from rh_lens.evaluation import AblationTables, KeptAnswer, SetAnswers
 from rh_lens.files import (
     is_temporary,
     remove_temporaries,
@@ -140,28 +138,26 @@ class AblationFolder:
         with suppress(OSError):
             self._write_waiting()
 
-    def finish(self, tables: Mapping[str, pd.DataFrame]) -> None:
+    def finish(self, tables: AblationTables) -> None:
         """Write the tables, and mark the run as finished.
 
         Args:
-            tables: By name, without the ending.
+            tables: From `ablation_tables`.
 
         Raises:
             OSError: Something could not be written; the folder goes on from what was.
-            TypeError: It is no mapping of tables.
+            TypeError: It is something else.
         """
-        require_type("tables", tables, Mapping)
-        for name, table in tables.items():
-            require_text("a name in tables", name)
-            require_table(f"tables[{name!r}]", table, (), remedy="Pass DataFrames by name.")
+        require_type("tables", tables, AblationTables, remedy="Take it from ablation_tables.")
         self._write_waiting()
-        for name, table in tables.items():
+        named = tables.by_name()
+        for name, table in named.items():
             with replacing(self.path / f"{name}.csv") as temporary:
                 table.to_csv(temporary, index=False)
-        self._description["tables"] = {name: len(table) for name, table in tables.items()}
+        self._description["tables"] = {name: len(table) for name, table in named.items()}
         self._description["dtypes"] = {
             name: {column: str(dtype) for column, dtype in table.dtypes.items()}
-            for name, table in tables.items()
+            for name, table in named.items()
         }
         self._log.sync()
         self._describe("finished")

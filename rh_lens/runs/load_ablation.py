@@ -1,6 +1,6 @@
 """A finished ablation, read back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import pandas as pd
 from pandas.api.types import pandas_dtype
 
 from rh_lens.checks import shown
+from rh_lens.evaluation import AblationTables
 from rh_lens.files import usable_path
 from rh_lens.heads import Head
 from rh_lens.runs.ablation_folder import read_ablation_description
@@ -20,23 +21,21 @@ class StoredAblation:
     Args:
         path: The folder.
         description: Its `run.json`.
-        tables: Its tables by name: `curve` (one row a K), `answers` (a condition and prompt),
-            `heads` (a condition), `errors` (a failed answer), `failures` (a K) and, where it could
-            be measured, `perplexity` (a condition); with the types that they were written with.
+        tables: Its tables, with the types that they were written with.
     """
 
     path: Path
     description: dict[str, Any]
-    tables: dict[str, pd.DataFrame]
+    tables: AblationTables
 
     def __repr__(self) -> str:
-        rows = ", ".join(f"{name} {len(table)}" for name, table in self.tables.items())
+        rows = ", ".join(f"{name} {len(table)}" for name, table in self.tables.by_name().items())
         return f"StoredAblation({str(self.path)!r}; rows: {rows})"
 
     @property
     def curve(self) -> pd.DataFrame:
-        """The curve: one row a K, for `plot_curve` and `describe_curve`."""
-        return self.tables["curve"]
+        """The curve: one row a K."""
+        return self.tables.curve
 
     @property
     def ranking(self) -> tuple[Head, ...]:
@@ -74,7 +73,7 @@ def load_ablation(folder: str | Path) -> StoredAblation:
         name: _read_table(folder / f"{name}.csv", dtypes)
         for name, dtypes in _dtypes(folder, description).items()
     }
-    return StoredAblation(folder, description, tables)
+    return StoredAblation(folder, description, AblationTables(**tables))
 
 
 def _read_table(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
@@ -98,7 +97,12 @@ def _read_table(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
 def _dtypes(folder: Path, description: dict[str, Any]) -> dict[str, dict[str, str]]:
     """The types of the columns of each table."""
     found = description.get("dtypes")
-    if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+    names = {field.name for field in fields(AblationTables)}
+    if (
+        not isinstance(found, dict)
+        or not {"curve"} <= found.keys() <= names
+        or not all(isinstance(one, dict) for one in found.values())
+    ):
         raise ValueError(
             f"Expected run.json in {shown(str(folder), 300)} to have the types of the tables' "
             f"columns; found {shown(found)}. Repeat the command: it goes on from the answers."

@@ -1,21 +1,18 @@
-"""Results made readable."""
+"""Results made readable: text, and pictures."""
 
-from rh_lens.views.audit import describe_audit
-from rh_lens.views.comparison import describe_comparison, describe_results
-from rh_lens.views.curve_plot import plot_curve
-from rh_lens.views.curves import describe_curve, describe_failures
-from rh_lens.views.official import describe_official
-from rh_lens.views.plan import describe_plan
-from rh_lens.views.summary import summarise
+# Importing a text registers it with `summarise`.
+from rh_lens.views import (  # noqa: F401
+    ablation_text,
+    audit_text,
+    comparison_text,
+    official_text,
+    plan_text,
+    run_text,
+)
+from rh_lens.views.ablation_plot import plot_curve
+from rh_lens.views.summarise import summarise
 
 __all__ = [
-    "describe_audit",
-    "describe_comparison",
-    "describe_curve",
-    "describe_failures",
-    "describe_official",
-    "describe_plan",
-    "describe_results",
     "plot_curve",
     "summarise",
 ]

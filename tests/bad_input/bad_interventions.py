@@ -1,21 +1,19 @@
 """Bad values for the rooms `interventions`, `views` and `bench`."""
 
+import pandas as pd
 import torch
 from bad_calls import entry
 from bad_values import (
     FLAG,
-    INSIDE_UNIT,
     MODEL,
     PROMPTS,
     SEED,
-    TABLE,
     bad,
     choice,
     entries,
     instance,
     made,
     number,
-    text,
     whole,
     wrong,
 )
@@ -105,40 +103,17 @@ INTERVENTIONS = [
     ),
 ]
 
-CURVE = TABLE
-FEW = whole(1, huge=False)
 VIEWS = [
     entry(
-        v.describe_audit,
-        lambda t: {"audit": t.audit, "sparsity": t.sparsity},
-        audit=instance(),
-        sparsity=instance(),
-    ),
-    entry(v.describe_comparison, lambda t: {"comparison": t.comparison}, comparison=instance()),
-    entry(
-        v.describe_results,
-        lambda t: {"results": t.two_results},
-        results=wrong(None, 3, "x", [1, 2], {"a": 1}) + bad({}),
-        threshold=number(),
-    ),
-    entry(
-        v.describe_curve,
-        lambda t: {"curve": t.curve_table},
-        curve=CURVE,
-        metric=text(),
-        level=INSIDE_UNIT,
-        margin=INSIDE_UNIT,
-    ),
-    entry(
         v.plot_curve,
-        lambda t: {"curve": t.curve_table},
-        curve=CURVE,
-        metric=text(),
-        level=INSIDE_UNIT,
+        lambda t: {"result": t.curve},
+        result=wrong(None, 3, "x", [1], pd.DataFrame({"k": [0]})),
     ),
-    entry(v.describe_failures, lambda t: {"shares": t.failures}, shares=TABLE),
-    entry(v.describe_official, lambda t: {"result": t.official}, result=instance(), k=FEW),
-    entry(v.summarise, lambda t: {"result": t.result}, result=instance(), k=FEW),
+    entry(
+        v.summarise,
+        lambda t: {"result": t.result},
+        result=wrong(None, 3, "x", [1], b"x", pd.DataFrame({"k": [0]}), {"a": 1}) + bad({}),
+    ),
 ]
 
 DEVICE = wrong(None, "cpu", 3)

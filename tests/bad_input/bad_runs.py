@@ -173,7 +173,7 @@ RUNS = [
     entry(runs.AblationFolder.add, lambda t: {"self": runs.AblationFolder(**silenced(t))},
           answers=wrong(None, 3, "x", [1])),
     entry(runs.AblationFolder.finish, lambda t: {"self": runs.AblationFolder(**silenced(t))},
-          tables=wrong(None, 3, "x", [1], {3: pd.DataFrame()}, {"a": 3})),
+          tables=wrong(None, 3, "x", [1], {"curve": pd.DataFrame()})),
     entry(
         runs.TrialStore, store, path=NEW, prompts=PROMPTS, key=JSON + bad({}, {"model": {}}),
         description=DESCRIPTION, shard=SHARD, save_prompts=FLAG,

@@ -149,7 +149,7 @@ def test_the_numbers_of_heads_end_with_the_retrieval_heads_and_the_model():
 
 
 def test_without_matplotlib_there_is_no_picture_and_no_error(tmp_path, monkeypatch, capsys):
-    def refuse(curve, controls):
+    def refuse(tables):
         raise ImportError("Install rh-lens[viz]")
 
     monkeypatch.setattr("rh_lens.views.plot_curve", refuse)
@@ -226,7 +226,7 @@ def tables_of(files):
         arguments += ["--rankings", "2", "--match", "layer"]
         arguments += ["--top", "2,4", "--out", str(out), *more]
         assert main(["ablate", *arguments]) == code
-        return load_ablation(out).tables if code == 0 else {}
+        return load_ablation(out).tables.by_name() if code == 0 else {}
 
     return run
 
@@ -315,7 +315,7 @@ def test_scores_of_a_run_with_other_weights_are_refused(tmp_path, capsys):
 
 def test_saved_tables_are_those_of_the_library(finished, demo_curve):
     stored = load_ablation(finished[0])
-    pd.testing.assert_frame_equal(stored.tables["answers"], demo_curve.answers, check_exact=True)
+    pd.testing.assert_frame_equal(stored.tables.answers, demo_curve.answers, check_exact=True)
     pd.testing.assert_frame_equal(stored.curve, demo_curve.to_dataframe(), check_exact=True)
 
 

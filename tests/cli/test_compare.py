@@ -4,9 +4,10 @@ import pandas as pd
 import pytest
 import torch
 
-from rh_lens import RetrievalScores, write_head_scores
+from rh_lens import write_head_scores
 from rh_lens.cli import main
 from rh_lens.demo.family_scores import load_family_scores
+from rh_lens.detection import RetrievalScores
 
 FEW = ["--permutations", "20"]
 

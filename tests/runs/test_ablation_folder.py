@@ -11,7 +11,7 @@ import pytest
 import torch
 from planted import make_prompt
 
-from rh_lens.evaluation import HeadLooks, KeptAnswer
+from rh_lens.evaluation import AblationTables, HeadLooks, KeptAnswer
 from rh_lens.heads import Head
 from rh_lens.runs import AblationFolder, load_ablation, load_run, log
 from rh_lens.runtime import Generation
@@ -164,7 +164,7 @@ def test_answers_wait_while_the_disk_is_full(tmp_path, monkeypatch):
             assert run.problem.errno == errno.ENOSPC
             assert list(run.done) == [place for part in PASSES[:2] for place in part]
             with pytest.raises(OSError, match="No space left"):
-                run.finish({})
+                run.finish(AblationTables(curve=TABLE))
         run.add(PASSES[2])  # there is room again: what waited is written first
         assert run.problem is None
     with folder(tmp_path) as run:
@@ -187,10 +187,10 @@ TABLE = pd.DataFrame(
 def test_tables_come_back_with_their_types(tmp_path):
     with AblationFolder(tmp_path, MODEL, PROMPTS, OPTIONS, {"ranking": ["L0H1"]}) as run:
         run.add(ALL)
-        run.finish({"curve": TABLE, "heads": TABLE[:1]})
+        run.finish(AblationTables(curve=TABLE, heads=TABLE[:1]))
     stored = load_ablation(tmp_path)
     pd.testing.assert_frame_equal(stored.curve, TABLE, check_exact=True)
-    pd.testing.assert_frame_equal(stored.tables["heads"], TABLE[:1])
+    pd.testing.assert_frame_equal(stored.tables.heads, TABLE[:1])
     assert stored.ranking == (Head(0, 1),)
     assert stored.description["status"] == "finished"
     assert repr(stored).endswith("rows: curve 3, heads 1)")

@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from rh_lens.analysis import audit_scores, measure_sparsity
+from rh_lens.analysis import audit_scores
 from rh_lens.detection import RetrievalScores, ScoreSource
-from rh_lens.views import describe_audit
+from rh_lens.views import summarise
 
 
 def describe(values, source=None):
     values = torch.as_tensor(values, dtype=torch.float64)
     scores = RetrievalScores(values, "published", tuple(range(len(values))), source)
     audit = audit_scores(scores, thresholds=[0.1, 0.5])
-    return describe_audit(audit, measure_sparsity(scores))
+    return summarise(audit)
 
 
 @pytest.fixture

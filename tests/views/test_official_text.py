@@ -3,7 +3,7 @@ from planted import PlantedModel, make_prompt
 
 from rh_lens.detection import detect_official
 from rh_lens.prompts import Needle
-from rh_lens.views import describe_official
+from rh_lens.views import summarise
 
 NEWLINE = 144
 
@@ -22,7 +22,7 @@ def result(llama, otter_prompt):
 
 
 def test_the_text_says_how_many_answers_were_missed_and_what_that_costs(result):
-    text = describe_official(result, k=3)
+    text = summarise(result, k=3)
     assert text.startswith("2 prompts: 2 accepted, 0 rejected")
     assert "Top heads by official score" in text
     assert "not found by their tokens: 1 of 2 accepted" in text

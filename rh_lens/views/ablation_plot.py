@@ -4,7 +4,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from rh_lens.views.curves import check_curve, match_name
+from rh_lens.checks import shown
+from rh_lens.evaluation import AblationCurve, AblationTables
+from rh_lens.runs import StoredAblation
+from rh_lens.views.ablation_text import match_name, require_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,13 +16,7 @@ if TYPE_CHECKING:
 _COLOURS = ("C0", "C2", "C4", "C5", "C1")
 
 
-def plot_curve(
-    curve: pd.DataFrame,
-    controls: pd.DataFrame | None = None,
-    *,
-    metric: str = "recall",
-    level: float = 0.95,
-) -> "Figure":
+def plot_curve(result: AblationCurve | AblationTables | StoredAblation) -> "Figure":
     """Picture of a metric against the number of silenced heads, top K beside controls.
 
     The top K with the interval over needles; for each kind of control the mean over draws with the
@@ -27,10 +24,7 @@ def plot_curve(
     Wu et al. 2024 (arXiv:2404.15574) shows the same for recall.
 
     Args:
-        curve: From `AblationCurve.to_dataframe`, or its `curve.csv`.
-        controls: From `AblationCurve.controls_to_dataframe`, or its `controls.csv`.
-        metric: What the curve holds, for the axis.
-        level: Of the curve's intervals, for the legend.
+        result: From `ablation_curve`, `ablation_tables` or `load_ablation`.
 
     Returns:
         A matplotlib figure; `savefig` writes it.
@@ -38,15 +32,15 @@ def plot_curve(
     Raises:
         ImportError: matplotlib is not installed.
         TypeError: An argument is of another type.
-        ValueError: A table lacks a column, or the level is not between 0 and 1.
+        ValueError: A table lacks a column.
     """
-    check_curve(curve, controls, metric, level)
+    curve, controls = _tables(result)
+    require_curve(curve, controls)
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            "Expected matplotlib for a picture; found none. Install rh-lens[viz], or use "
-            "describe_curve."
+            "Expected matplotlib for a picture; found none. Install rh-lens[viz], or use summarise."
         ) from error
     figure = Figure(figsize=(5.5, 3.8), layout="constrained")
     axes = figure.subplots()
@@ -60,14 +54,31 @@ def plot_curve(
             missing += _missing(of_kind)
     at = list(places.values())
     axes.fill_between(at, curve["top_low"], curve["top_high"], color="C3", alpha=0.2)
-    interval = f"{100 * level:g} % interval over {curve['n_needles'].iloc[0]} needles"
+    interval = (
+        f"{100 * curve['level'].iloc[0]:g} % interval over {curve['n_needles'].iloc[0]} needles"
+    )
     axes.plot(at, curve["top"], "o-", color="C3", label=f"top K by score ({interval})")
     axes.set_xticks(at, [str(k) for k in curve["k"]])
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("\n".join(["silenced heads", *missing]))
-    axes.set_ylabel(f"needle {metric}")
+    axes.set_ylabel(f"needle {curve['metric'].iloc[0]}")
     figure.legend(loc="outside upper center", frameon=False)
     return figure
+
+
+def _tables(result: object) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """The curve and its controls."""
+    if isinstance(result, AblationCurve):
+        return result.to_dataframe(), result.controls_to_dataframe()
+    if isinstance(result, StoredAblation):
+        return _tables(result.tables)
+    if isinstance(result, AblationTables):
+        return result.curve, result.controls
+    raise TypeError(
+        f"Expected result to be an AblationCurve, AblationTables or StoredAblation; found "
+        f"{shown(result)}. "
+        "Take it from ablation_curve, ablation_tables or load_ablation."
+    )
 
 
 def _draw_controls(

@@ -4,7 +4,7 @@ import torch
 
 from rh_lens.analysis import compare_scores
 from rh_lens.detection import RetrievalScores
-from rh_lens.views import describe_comparison, describe_results
+from rh_lens.views import summarise
 
 
 def scores(means: list[list[float]]) -> RetrievalScores:
@@ -19,7 +19,7 @@ RESULTS = {
 
 
 def test_each_result_has_a_line_with_its_heads():
-    header, one, two, wide = describe_results(RESULTS, threshold=0.1).splitlines()
+    header, one, two, wide = summarise(RESULTS, threshold=0.1).splitlines()
     assert header.split() == "score samples layers x heads >= 0.1 best first".split()
     assert one.split() == ["one", "position", "1", "2", "x", "2", "2", "L0H0", "L1H0"]
     assert two.split()[-2:] == ["1", "L0H0"]
@@ -30,7 +30,7 @@ def test_each_result_has_a_line_with_its_heads():
 
 def test_each_pair_has_a_line_with_its_values_beside_chance():
     comparison = compare_scores(RESULTS, k=2, n_permutations=50)
-    text = describe_comparison(comparison)
+    text = summarise(comparison)
     pair = comparison.pair("one", "two")
     found = pair["pearson"]
     ends = f"[{found.null[0]:.2f}, {found.null[1]:.2f}]"
@@ -44,6 +44,6 @@ def test_each_pair_has_a_line_with_its_values_beside_chance():
 
 def test_where_no_pair_has_one_shape_there_are_profiles_only():
     results = {name: RESULTS[name] for name in ("one", "wide")}
-    text = describe_comparison(compare_scores(results, n_permutations=5))
+    text = summarise(compare_scores(results, n_permutations=5))
     assert text.startswith("Profiles")
     assert "permuted" not in text

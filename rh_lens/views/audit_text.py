@@ -5,25 +5,35 @@ from collections import Counter
 import pandas as pd
 
 from rh_lens.analysis import Audit, Sparsity
-from rh_lens.checks import require_type
+from rh_lens.views.summarise import text_of
 
 _SHOWN = 5
 
 
-def describe_audit(audit: Audit, sparsity: Sparsity) -> str:
-    """What is repeated, empty or excessive in a table of scores, and what that changes.
-
-    Args:
-        audit: From `audit_scores`.
-        sparsity: From `measure_sparsity`, of the same scores.
-
-    Raises:
-        TypeError: An argument is of another type.
-    """
-    require_type("audit", audit, Audit, remedy="Make one with audit_scores(scores).")
-    require_type("sparsity", sparsity, Sparsity, remedy="Make one with measure_sparsity(scores).")
-    parts = [_source(audit), _samples(audit), _above_one(audit), _sparsity(sparsity)]
+@text_of.register
+def _(audit: Audit) -> str:
+    parts = [_source(audit), _samples(audit), _above_one(audit), text_of(audit.sparsity)]
     return "\n\n".join([part for part in parts if part] + [_effects(audit.to_dataframe())])
+
+
+@text_of.register
+def _(sparsity: Sparsity) -> str:
+    threshold = f"{sparsity.threshold:g}"
+    counts = {
+        f"> {threshold}": sparsity.n_above,
+        f"(0, {threshold}]": sparsity.n_between,
+        "= 0": sparsity.n_zero,
+        "< 0": sparsity.n_negative,
+    }
+    shares = [f"{name}: {n} ({100 * sparsity.share(n):.2f} %)" for name, n in counts.items() if n]
+    active = f"; above 0 on every sample: {sparsity.n_always_active}"
+    without = f"; without a score: {sparsity.n_without}" if sparsity.n_without else ""
+    return (
+        f"heads: {sparsity.n_heads}; by mean score {', '.join(shares)}"
+        f"{active if sparsity.n_always_active is not None else ''}{without}\n"
+        f"Gini: {sparsity.gini:.3f}; share of all score in the top 1 % ({sparsity.n_top}): "
+        f"{100 * sparsity.top_mass:.1f} %"
+    )
 
 
 def _source(audit: Audit) -> str:
@@ -57,25 +67,6 @@ def _above_one(audit: Audit) -> str:
     if heads:
         text += f"\nheads with scores above 1: {len(audit.above_one)}; most: {', '.join(heads)}"
     return text
-
-
-def _sparsity(sparsity: Sparsity) -> str:
-    threshold = f"{sparsity.threshold:g}"
-    counts = {
-        f"> {threshold}": sparsity.n_above,
-        f"(0, {threshold}]": sparsity.n_between,
-        "= 0": sparsity.n_zero,
-        "< 0": sparsity.n_negative,
-    }
-    shares = [f"{name}: {n} ({100 * sparsity.share(n):.2f} %)" for name, n in counts.items() if n]
-    active = f"; above 0 on every sample: {sparsity.n_always_active}"
-    without = f"; without a score: {sparsity.n_without}" if sparsity.n_without else ""
-    return (
-        f"heads: {sparsity.n_heads}; by mean score {', '.join(shares)}"
-        f"{active if sparsity.n_always_active is not None else ''}{without}\n"
-        f"Gini: {sparsity.gini:.3f}; share of all score in the top 1 % ({sparsity.n_top}): "
-        f"{100 * sparsity.top_mass:.1f} %"
-    )
 
 
 def _effects(effects: pd.DataFrame) -> str:

@@ -5,27 +5,18 @@ from collections.abc import Mapping
 import pandas as pd
 
 from rh_lens.analysis import LineageComparison, PairComparison
-from rh_lens.checks import require_number, require_type, shown
-from rh_lens.detection import RetrievalScores, require_scores
+from rh_lens.checks import require_number, shown
+from rh_lens.detection import require_scores
+from rh_lens.views.summarise import text_of
 
 _SHOWN_HEADS = 8
 _TITLES = {"pearson": "Pearson", "spearman": "Spearman", "rbo": "rank-biased overlap"}
 
 
-def describe_results(results: Mapping[str, RetrievalScores], *, threshold: float = 0.1) -> str:
-    """Each result's shape and retrieval heads, one line each.
-
-    Args:
-        results: Scores by name.
-        threshold: Score from which on a head counts as a retrieval head.
-
-    Raises:
-        TypeError: An argument is of another type.
-        ValueError: There is no result, or the threshold is not finite.
-    """
-    require_type("results", results, Mapping, remedy="Pass a dict of scores by name.")
+@text_of.register
+def _(results: Mapping, *, threshold: float = 0.1) -> str:
     if not results:
-        raise ValueError("Expected one of results or more; found none. Pass scores by name.")
+        raise ValueError("Expected one result or more; found none. Pass scores by name.")
     require_number("threshold", threshold)
     rows = []
     for name, scores in results.items():
@@ -47,17 +38,8 @@ def describe_results(results: Mapping[str, RetrievalScores], *, threshold: float
     return pd.DataFrame(rows).to_string(index=False, justify="left")
 
 
-def describe_comparison(comparison: LineageComparison) -> str:
-    """Every pair's statistics, beside the ranges that chance gives them.
-
-    Args:
-        comparison: From `compare_scores`.
-
-    Raises:
-        TypeError: An argument is of another type.
-    """
-    remedy = "Make one with compare_scores(results)."
-    require_type("comparison", comparison, LineageComparison, remedy=remedy)
+@text_of.register
+def _(comparison: LineageComparison) -> str:
     percent = f"{100 * comparison.level:g} %"
     one_by_one = [pair for pair in comparison.pairs if pair.similarities]
     sizes = {pair.k for pair in one_by_one}

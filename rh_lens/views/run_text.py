@@ -3,28 +3,24 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from rh_lens.checks import require_type, require_whole_number
+from rh_lens.checks import require_whole_number
 from rh_lens.detection import RetrievalResult
 from rh_lens.prompts import NeedlePrompt
+from rh_lens.runs import StoredRun
+from rh_lens.views.summarise import text_of
 
 _SHOWN_REJECTIONS = 5
 
 
-def summarise(result: RetrievalResult, *, k: int = 10) -> str:
-    """Trials accepted and rejected, the top heads, and how many heads score how much.
-
-    Args:
-        result: From `detect_retrieval_heads`.
-        k: Heads to list.
-
-    Raises:
-        TypeError: An argument is of another type.
-        ValueError: k is below 1.
-    """
-    remedy = "Make one with detect_retrieval_heads."
-    require_type("result", result, RetrievalResult, remedy=remedy)
+@text_of.register
+def _(result: RetrievalResult, *, k: int = 10) -> str:
     require_whole_number("k", k, at_least=1)
     return "\n\n".join([_trials(result), _top_heads(result, k), _shares(result)])
+
+
+@text_of.register
+def _(result: StoredRun, *, k: int = 10) -> str:
+    return text_of(result.result(), k=k)
 
 
 def _trials(result: RetrievalResult) -> str:

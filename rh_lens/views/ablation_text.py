@@ -5,68 +5,65 @@ from typing import Any
 
 import pandas as pd
 
-from rh_lens.checks import require_number, require_table, require_text
+from rh_lens.checks import require_table
+from rh_lens.evaluation import AblationCurve, AblationTables, ablation_tables
+from rh_lens.runs import StoredAblation
+from rh_lens.views.summarise import text_of
 
 _MATCHES = {"layer": "same layers", "kv-group": "same KV groups", "norm": "like norm",
             "entropy": "like entropy", "any": "any layer"}  # fmt: skip
-_CURVE = ("k", "top", "top_low", "top_high", "change", "p_untouched", "p_heads", "n_rankings")
-_CONTROLS = ("k", "match", "control", "control_lowest", "control_highest", "n_draws")
+_CURVE = ("k", "top", "top_low", "top_high", "change", "p_untouched", "p_heads", "n_rankings",
+          "metric", "level")  # fmt: skip
+_CONTROLS = ("k", "match", "control", "control_lowest", "control_highest", "n_draws", "margin")
 
 
-def describe_curve(
-    curve: pd.DataFrame,
-    controls: pd.DataFrame | None = None,
-    *,
-    metric: str = "recall",
-    level: float = 0.95,
-    margin: float = 0.1,
-) -> str:
-    """A curve as text: the top K with their tests, the controls beside them, and what is missing.
-
-    Args:
-        curve: From `AblationCurve.to_dataframe`, or its `curve.csv`.
-        controls: From `AblationCurve.controls_to_dataframe`, or its `controls.csv`.
-        metric: What the curve holds, for the title.
-        level: Of the intervals, for the legend.
-        margin: Of the equivalence test, for the legend.
-
-    Raises:
-        TypeError: An argument is of another type.
-        ValueError: A table lacks a column, or the level or margin is not between 0 and 1.
-    """
-    check_curve(curve, controls, metric, level)
-    require_number("margin", margin, above=0, below=1)
-    rows = curve.to_dict("records")
-    first = rows[0]
-    counted = f"{first['n_needles']} needles, {first['n_prompts']} prompts"
-    parts = [
-        f"Needle {metric} with the top K heads silenced ({counted})",
-        pd.DataFrame([_top(row) for row in rows]).to_string(index=False),
-        f"[{100 * level:g} % interval over needles]; change: against the untouched model",
-        "p needles: other needles would show no loss with these heads (one-sided, for each K)",
-        *_tests(first),
-    ]
-    if controls is not None and len(controls):
-        parts += ["", *_beside(controls.assign(note=controls["note"].fillna("")), margin)]
-    return "\n".join(parts)
+@text_of.register
+def _(tables: AblationTables) -> str:
+    parts = [_curve(tables.curve)]
+    if tables.controls is not None and len(tables.controls):
+        parts.append(_controls(tables.controls))
+    if tables.failures is not None:
+        parts.append(_failures(tables.failures))
+    return "\n\n".join(parts)
 
 
-def check_curve(
-    curve: pd.DataFrame, controls: pd.DataFrame | None, metric: str, level: float
-) -> None:
+@text_of.register
+def _(curve: AblationCurve) -> str:
+    return text_of(ablation_tables(curve))
+
+
+@text_of.register
+def _(stored: StoredAblation) -> str:
+    return text_of(stored.tables)
+
+
+def require_curve(curve: pd.DataFrame, controls: pd.DataFrame | None = None) -> None:
     """Refuse tables that are no curve's.
 
     Raises:
-        TypeError: An argument is of another type.
-        ValueError: A table lacks a column, or the level is not between 0 and 1.
+        TypeError: An argument is no table.
+        ValueError: A table lacks a column.
     """
     remedy = "Take AblationCurve.to_dataframe(), or read its curve.csv."
     require_table("curve", curve, _CURVE, remedy=remedy)
     if controls is not None:
         remedy = "Take AblationCurve.controls_to_dataframe(), or read its controls.csv."
         require_table("controls", controls, _CONTROLS, remedy=remedy)
-    require_text("metric", metric)
-    require_number("level", level, above=0, below=1)
+
+
+def _curve(curve: pd.DataFrame) -> str:
+    require_curve(curve)
+    rows = curve.to_dict("records")
+    first = rows[0]
+    counted = f"{first['n_needles']} needles, {first['n_prompts']} prompts"
+    parts = [
+        f"Needle {first['metric']} with the top K heads silenced ({counted})",
+        pd.DataFrame([_top(row) for row in rows]).to_string(index=False),
+        f"[{100 * first['level']:g} % interval over needles]; change: against the untouched model",
+        "p needles: other needles would show no loss with these heads (one-sided, for each K)",
+        *_tests(first),
+    ]
+    return "\n".join(parts)
 
 
 def match_name(match: str) -> str:
@@ -99,20 +96,23 @@ def _tests(first: Mapping[Any, Any]) -> list[str]:
     return [found, curve]
 
 
-def _beside(controls: pd.DataFrame, margin: float) -> list[str]:
-    every = controls.to_dict("records")
+def _controls(controls: pd.DataFrame) -> str:
+    """Other heads beside the top K, with their balance and notes."""
+    every = controls.assign(note=controls["note"].fillna("")).to_dict("records")
     rows = [_control(row) for row in every if row["n_draws"]]
     notes = [
         f"K = {row['k']}, {match_name(row['match'])}: {row['note']}" for row in every if row["note"]
     ]
-    return [
+    lines = [
         "Other heads silenced: none of the top K, no retrieval heads",
         pd.DataFrame(rows).to_string(index=False) if rows else "-",
         "[interval over draws and needles] (lowest to highest draw); top - controls: what the top "
-        f"K do beyond them; p same: they change less than {margin:g} (equivalence test)",
+        f"K do beyond them; p same: they change less than {every[0]['margin']:g} (equivalence "
+        "test)",
         "norm, entropy: mean output norm and attention entropy, top K / controls",
         *notes,
     ]
+    return "\n".join(lines)
 
 
 def _control(row: Mapping[Any, Any]) -> dict[str, str]:
@@ -151,19 +151,10 @@ def _count(value: int) -> str:
     return f"{value:,}" if value < 1_000_000 else f"{value:.0e}"
 
 
-def describe_failures(shares: pd.DataFrame) -> str:
-    """How answers come out by K, and how the model's language fares, as text.
-
-    Args:
-        shares: One row a K, kind and match: `kind`, `k`, `match`, shares of answers as columns, and
-            `perplexity` and `ratio` (to the untouched model) where they were measured.
-
-    Raises:
-        TypeError: An argument is of another type.
-        ValueError: The table lacks a column.
-    """
+def _failures(shares: pd.DataFrame) -> str:
+    """How answers come out by K, and how the model's language fares."""
     remedy = "Take AblationCurve.by_k(error_shares(errors, curve.recall))."
-    require_table("shares", shares, ("kind", "k", "match"), remedy=remedy)
+    require_table("failures", shares, ("kind", "k", "match"), remedy=remedy)
     shown = shares.drop(columns=[name for name in shares if not shares[name].fillna(0).any()])
     names = {"none": "untouched", "top": "top", "control": "controls, "}
     silenced = [

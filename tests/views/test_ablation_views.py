@@ -4,9 +4,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from rh_lens.evaluation import plan_ablation
+from rh_lens.evaluation import AblationTables, plan_ablation
 from rh_lens.heads import Head
-from rh_lens.views import describe_curve, describe_failures, describe_plan, plot_curve
+from rh_lens.views import plot_curve, summarise
 
 NAN = float("nan")
 
@@ -32,6 +32,8 @@ def curve():
             "n_other_rankings": 20_000_000,
             "n_needles": 12,
             "n_prompts": 48,
+            "metric": "recall",
+            "level": 0.95,
         }
     )
 
@@ -58,13 +60,14 @@ def controls():
             "control_norm": [2.5, 7.5, NAN],
             "entropy": [0.3, 0.3, NAN],
             "control_entropy": [4.2, 1.6, NAN],
+            "margin": 0.1,
             "note": ["one set", "", "no controls"],
         }
     )
 
 
 def test_the_text_has_a_line_for_each_k_and_says_what_the_tests_can_show(curve):
-    lines = describe_curve(curve).splitlines()
+    lines = summarise(AblationTables(curve)).splitlines()
     assert lines[0] == "Needle recall with the top K heads silenced (12 needles, 48 prompts)"
     assert lines[1].split() == "K top K change p needles p heads sets".split()
     assert lines[2].split() == "0 1.00 [0.74, 1.00] - - - 1".split()
@@ -76,13 +79,15 @@ def test_the_text_has_a_line_for_each_k_and_says_what_the_tests_can_show(curve):
 
 def test_too_few_rankings_are_said_to_be_too_few(curve):
     few = curve.assign(n_rankings=7, n_other_rankings=7, p_smallest=1 / 8, p_curve=1 / 8)
-    assert describe_curve(few).endswith("p = 0.12. Too few rankings to test the heads at 0.05.")
+    assert summarise(AblationTables(few)).endswith(
+        "p = 0.12. Too few rankings to test the heads at 0.05."
+    )
     none = curve.assign(n_rankings=0, p_smallest=NAN, p_curve=NAN, p_heads=NAN)
-    assert "is not tested" in describe_curve(none)
+    assert "is not tested" in summarise(AblationTables(none))
 
 
 def test_controls_stand_side_by_side_with_their_balance_and_notes(curve, controls):
-    lines = describe_curve(curve, controls).splitlines()
+    lines = summarise(AblationTables(curve, controls)).splitlines()
     start = lines.index("Other heads silenced: none of the top K, no retrieval heads")
     assert lines[start + 2].split() == (
         "4 same layers 1 of 1 1.00 [0.74, 1.00] (1.00 to 1.00) -0.97 [-1.00, -0.60] 0.28 "
@@ -96,11 +101,11 @@ def test_a_curve_read_from_its_files_reads_the_same(curve, controls, tmp_path):
     curve.to_csv(tmp_path / "curve.csv", index=False)
     controls.to_csv(tmp_path / "controls.csv", index=False)
     read = [pd.read_csv(tmp_path / name) for name in ("curve.csv", "controls.csv")]
-    assert describe_curve(*read) == describe_curve(curve, controls)
+    assert summarise(AblationTables(*read)) == summarise(AblationTables(curve, controls))
 
 
 def test_the_picture_shows_both_curves_from_the_untouched_model_on(curve, controls):
-    (axes,) = plot_curve(curve, controls, metric="recall").axes
+    (axes,) = plot_curve(AblationTables(curve, controls)).axes
     same_layers, like_norm, top = axes.get_lines()
     # The Ks stand at equal distances.
     assert list(top.get_xdata()) == [0, 1, 2]
@@ -111,12 +116,12 @@ def test_the_picture_shows_both_curves_from_the_untouched_model_on(curve, contro
     assert axes.get_ylabel() == "needle recall"
     assert axes.get_xlabel() == "silenced heads\n(K = 8: too few other heads, same layers)"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "4", "8"]
-    (alone,) = plot_curve(curve).axes
+    (alone,) = plot_curve(AblationTables(curve)).axes
     assert len(alone.get_lines()) == 1
 
 
 def test_a_picture_is_saved(curve, tmp_path):
-    plot_curve(curve).savefig(tmp_path / "curve.png")
+    plot_curve(AblationTables(curve)).savefig(tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -130,10 +135,10 @@ def test_without_matplotlib_the_error_names_the_extra(curve, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ImportError, match=r"Install rh-lens\[viz\]"):
-        plot_curve(curve)
+        plot_curve(AblationTables(curve))
 
 
-def test_ways_to_fail_that_do_not_occur_are_left_out():
+def test_ways_to_fail_that_do_not_occur_are_left_out(curve):
     shares = pd.DataFrame(
         {
             "kind": ["none", "top", "control"],
@@ -145,7 +150,7 @@ def test_ways_to_fail_that_do_not_occur_are_left_out():
             "ratio": [1.0, 1.004, 1.03],
         }
     )
-    lines = describe_failures(shares).splitlines()
+    lines = summarise(AblationTables(curve, failures=shares)).split("\n\n")[1].splitlines()
     assert lines[0] == "How answers come out (shares), and perplexity of plain text"
     assert lines[1].split() == "silenced K retrieved hallucination times untouched".split()
     assert [line.split() for line in lines[2:]] == [
@@ -162,13 +167,13 @@ def test_before_a_run_it_is_said_what_the_test_can_show():
             cfg=sizes, original_model=None, blocks_with=lambda name: [(0, None), (1, None)]
         )
         found = plan_ablation(model, ranking, ks=ks, n_controls=0, n_rankings=n_rankings)
-        return describe_plan(found, n_prompts=48, n_needles=12)
+        return summarise(found)
 
     heads = [Head(1, head) for head in range(4)]
     assert plan(heads, [1, 2, 3], 19) == (
-        "4 conditions x 48 prompts. At most 11 drawn sets x 12 prompts. Heads are tested by 19 of "
-        "23 other rankings of the same layers: p = 0.05 at the smallest, for the whole curve and "
-        "for each K."
+        "4 conditions, each with all prompts. At most 11 drawn sets, each with one prompt of every "
+        "needle. Heads are tested by 19 of 23 other rankings of the same layers: p = 0.05 at the "
+        "smallest, for the whole curve and for each K."
     )
     assert plan(heads, [2, 4], 19).endswith(
         "That is above 0.05: heads cannot be tested. More do not exist. K = 4 silences whole "

@@ -1,0 +1,41 @@
+"""One verb for everything that can be told in a few lines of text."""
+
+from functools import singledispatch
+from typing import Any
+
+from rh_lens.checks import shown
+
+
+def summarise(result: Any, **options: Any) -> str:
+    """What a result says, in a few lines of text.
+
+    | result | text | options |
+    |---|---|---|
+    | `RetrievalResult`, `StoredRun` | prompts, top heads, shares of heads | `k` heads listed (10) |
+    | `OfficialResult` | the same, and what the published way of finding answers missed | `k` |
+    | `RetrievalScores` by name | shape and retrieval heads, a line each | `threshold` (0.1) |
+    | `AblationPlan` | what will be silenced, and what the tests can show | |
+    | `AblationCurve`, `AblationTables`, `StoredAblation` | recall by K, controls, failures | |
+    | `Audit` | repeated, empty and excessive samples, and what they change | |
+    | `Sparsity` | shares of heads above, between, at and below zero | |
+    | `LineageComparison` | do models share their heads, beside chance | |
+
+    Args:
+        result: One of these.
+        options: As the table says.
+
+    Raises:
+        TypeError: The result is of no such type, or has no such option.
+        ValueError: An option is out of range, or a table lacks a column.
+    """
+    return text_of(result, **options)
+
+
+@singledispatch
+def text_of(result: Any, **options: Any) -> str:
+    """The text of one kind of result; each kind's file registers its own."""
+    known = sorted({kind.__name__ for kind in text_of.registry} - {"object"})
+    raise TypeError(
+        f"Expected result to be one of {', '.join(known)}; found {shown(result)}. Pass the result "
+        "itself."
+    )
