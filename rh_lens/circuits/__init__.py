@@ -1,5 +1,36 @@
 """Retrieval heads in TransformerLens's terms: pairs of prompts, patching, attribution, circuits."""
 
+from rh_lens.circuits.attention_rows import AttentionRows, row_means
+from rh_lens.circuits.detectors import (
+    DETECTORS,
+    Detector,
+    HeadSurvey,
+    context_memory_heads,
+    copy_suppression_heads,
+    copying_heads,
+    describe_heads,
+    duplicate_token_heads,
+    global_heads,
+    induction_heads,
+    local_heads,
+    name_mover_heads,
+    negative_name_mover_heads,
+    positional_heads,
+    prefix_matching_heads,
+    previous_token_heads,
+    rare_word_heads,
+    relation_heads,
+    retrieval_heads,
+    s_inhibition_heads,
+    sink_heads,
+    statement_features,
+    subject_heads,
+    truthfulness_heads,
+)
+from rh_lens.circuits.head_effects import answer_log_probability, head_effects
+from rh_lens.circuits.head_features import head_features
+from rh_lens.circuits.head_scores import HeadScores
+from rh_lens.circuits.marked_text import MarkedText, fact_prompts, mark_text, name_prompts
 from rh_lens.circuits.metrics import (
     Metric,
     MetricName,
@@ -7,13 +38,7 @@ from rh_lens.circuits.metrics import (
     answer_logit_difference,
 )
 from rh_lens.circuits.pair_runs import Into, Part, Rows
-from rh_lens.circuits.pairs import (
-    Corruption,
-    PairBatch,
-    PromptPair,
-    make_pair,
-    make_pairs,
-)
+from rh_lens.circuits.pairs import Corruption, PairBatch, PromptPair, make_pair, make_pairs
 from rh_lens.circuits.patching import (
     PairsLike,
     Patching,
@@ -21,11 +46,20 @@ from rh_lens.circuits.patching import (
     patch_heads,
     patched_answer,
 )
+from rh_lens.circuits.probing import HeadFeatures, ProbeResult, probe_heads
 from rh_lens.circuits.respelling import NotAlignedError
+from rh_lens.circuits.token_sequences import repeated_random_tokens
 
 __all__ = [
+    "DETECTORS",
+    "AttentionRows",
     "Corruption",
+    "Detector",
+    "HeadFeatures",
+    "HeadScores",
+    "HeadSurvey",
     "Into",
+    "MarkedText",
     "Metric",
     "MetricName",
     "NotAlignedError",
@@ -33,13 +67,43 @@ __all__ = [
     "PairsLike",
     "Part",
     "Patching",
+    "ProbeResult",
     "PromptPair",
     "Rows",
     "answer_log_probability",
     "answer_logit_difference",
+    "context_memory_heads",
+    "copy_suppression_heads",
+    "copying_heads",
+    "describe_heads",
+    "duplicate_token_heads",
+    "fact_prompts",
+    "global_heads",
+    "head_effects",
+    "head_features",
+    "induction_heads",
+    "local_heads",
     "make_pair",
     "make_pairs",
+    "mark_text",
+    "name_mover_heads",
+    "name_prompts",
+    "negative_name_mover_heads",
     "patch_head_sets",
     "patch_heads",
     "patched_answer",
+    "positional_heads",
+    "prefix_matching_heads",
+    "previous_token_heads",
+    "probe_heads",
+    "rare_word_heads",
+    "relation_heads",
+    "repeated_random_tokens",
+    "retrieval_heads",
+    "row_means",
+    "s_inhibition_heads",
+    "sink_heads",
+    "statement_features",
+    "subject_heads",
+    "truthfulness_heads",
 ]
