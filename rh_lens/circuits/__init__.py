@@ -27,7 +27,7 @@ from rh_lens.circuits.detectors import (
     subject_heads,
     truthfulness_heads,
 )
-from rh_lens.circuits.head_effects import answer_log_probability, head_effects
+from rh_lens.circuits.head_effects import head_effects
 from rh_lens.circuits.head_features import head_features
 from rh_lens.circuits.head_scores import HeadScores
 from rh_lens.circuits.marked_text import MarkedText, fact_prompts, mark_text, name_prompts

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rh_lens.checks import require_callable, require_choice
 from rh_lens.circuits.head_scores import HeadScores
+from rh_lens.circuits.metrics import answer_log_probability
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions import zero_ablation
 from rh_lens.interventions.editing import Hooks, head_counts, require_heads
@@ -19,10 +20,8 @@ Measure: TypeAlias = Callable[[Float[Tensor, "answer d_vocab"], NeedlePrompt], f
 """Turns the logits of the rows that predict a needle's answer into a number."""
 
 
-def answer_log_probability(logits: Float[Tensor, "answer d_vocab"], prompt: NeedlePrompt) -> float:
-    """Mean log-probability of the answer's tokens, in nats."""
-    answer = prompt.answer_tokens.to(logits.device)
-    return float(logits.double().log_softmax(dim=-1).gather(-1, answer[:, None]).mean())
+def _log_probability(logits: Float[Tensor, "answer d_vocab"], prompt: NeedlePrompt) -> float:
+    return float(answer_log_probability(logits, prompt.answer_tokens))
 
 
 def head_effects(
@@ -30,7 +29,7 @@ def head_effects(
     prompts: Sequence[NeedlePrompt],
     *,
     heads: HeadsLike | None = None,
-    measure: Measure = answer_log_probability,
+    measure: Measure = _log_probability,
     operator: Callable[[Head], Hooks] | None = None,
     scope: Scope = "decode",
 ) -> HeadScores:
@@ -44,8 +43,8 @@ def head_effects(
         model: A TransformerBridge.
         prompts: Needle prompts.
         heads: Which ones, in any notation; None: all. The others have NaN.
-        measure: Of the logits `[answer d_vocab]` and the prompt. Default: mean log-probability of
-            the answer's tokens, in nats.
+        measure: Of the logits `[answer d_vocab]` and the prompt. Default: log-probability of
+            the whole answer, in nats (`answer_log_probability`).
         operator: Gives the hooks that silence a head; None: `zero_ablation`.
         scope: "decode", "both" or "prefill".
 
