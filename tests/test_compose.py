@@ -9,7 +9,7 @@ from planted import PlantedModel
 from tiny_models import make_tiny_model
 from tolerances import assert_largest, model_rounding, weight_rounding
 
-from rh_lens.detection import SourceRecorder, detect_retrieval_heads
+from rh_lens.detection import MemoryLog, SourceRecorder, detect_retrieval_heads
 from rh_lens.runtime import StopRule, greedy_decode, inference, prefill
 
 NEVER = StopRule(frozenset())
@@ -65,11 +65,12 @@ def test_detection_leaves_the_model_as_it_found_it_after_an_error(fresh, otter_p
     fresh.train()
     before = state_of(fresh)
 
-    def interrupt(trial, events):
-        raise KeyboardInterrupt
+    class Interrupted(MemoryLog):
+        def add(self, trial, events):
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        forced_run(fresh, otter_prompt, on_trial=interrupt)
+        forced_run(fresh, otter_prompt, log=Interrupted([0]))
     assert_same_state(before, state_of(fresh))
 
 

@@ -15,7 +15,7 @@ from rh_lens.checks import MAX_REPEATS, require_list, require_whole_number
 from rh_lens.heads import Head
 from rh_lens.interventions import zero_ablation
 from rh_lens.prompts import NeedlePrompt
-from rh_lens.runtime import Condition, StopRule, answer_conditions
+from rh_lens.runtime import Condition, StopRule, answer_prompts
 
 LENGTH = 2016
 N_CONDITIONS = 20
@@ -106,7 +106,7 @@ def _answer(
 ) -> None:
     """Answer every prompt under every condition."""
     stop = StopRule(frozenset() if bench.eos is None else frozenset({bench.eos}))
-    for _ in answer_conditions(
+    for _ in answer_prompts(
         bench.bridge, prompts, conditions, max_new_tokens=bench.max_new_tokens, stop=stop
     ):
         pass

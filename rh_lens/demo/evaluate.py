@@ -32,9 +32,10 @@ def exact_answers(model: Bridge, prompts: Sequence[NeedlePrompt]) -> list[bool]:
     """Whether greedy decoding says each needle's answer, a full stop and the end of sequence."""
     stop = StopRule(frozenset({model.tokenizer.eos_token_id}))
     exact = [False] * len(prompts)
-    for answer in answer_prompts(model, prompts, max_new_tokens=MAX_ANSWER, stop=stop):
-        needle, said = prompts[answer.index].needle, answer.generation
-        exact[answer.index] = said.stop_reason == "eos" and said.text == f" {needle.answer}."
+    for answers in answer_prompts(model, prompts, max_new_tokens=MAX_ANSWER, stop=stop):
+        for answer in answers.values():
+            needle, said = prompts[answer.index].needle, answer.generation
+            exact[answer.index] = said.stop_reason == "eos" and said.text == f" {needle.answer}."
     return exact
 
 

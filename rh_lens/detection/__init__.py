@@ -12,6 +12,7 @@ from rh_lens.detection.closed_book import ClosedBookVerdict, closed_book_check
 from rh_lens.detection.detect import detect_retrieval_heads
 from rh_lens.detection.detect_official import OfficialResult, detect_official, official_result
 from rh_lens.detection.detection_options import (
+    DetectionChoices,
     DetectionOptions,
     detection_options,
     room_for_answers,
@@ -44,6 +45,7 @@ from rh_lens.detection.teacher_forced import (
     teacher_forced_copy,
 )
 from rh_lens.detection.trial import Trial, judge_trial, trial_table
+from rh_lens.detection.trial_log import MemoryLog, TrialLog, TrialWithEvents
 
 __all__ = [
     "EVENT_COLUMNS",
@@ -53,7 +55,9 @@ __all__ = [
     "AttentionSources",
     "ClosedBookVerdict",
     "CopyEvents",
+    "DetectionChoices",
     "DetectionOptions",
+    "MemoryLog",
     "NoAcceptedTrialsError",
     "OfficialResult",
     "RecallMeasure",
@@ -63,6 +67,8 @@ __all__ = [
     "ScoreSource",
     "SourceRecorder",
     "Trial",
+    "TrialLog",
+    "TrialWithEvents",
     "acceptance",
     "activation_frequency",
     "aligned_share",

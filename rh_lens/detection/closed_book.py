@@ -7,7 +7,14 @@ from rh_lens.detection.acceptance import acceptance
 from rh_lens.prompts import BASE_TEMPLATE, Needle, Template
 from rh_lens.prompts.insertion import encode_prefix
 from rh_lens.prompts.pieces import PieceEncoder
-from rh_lens.runtime import Bridge, StopRule, greedy_decode, stop_for_needles
+from rh_lens.runtime import (
+    DEFAULT_EXECUTION,
+    Bridge,
+    Execution,
+    StopRule,
+    greedy_decode,
+    stop_for_needles,
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ def closed_book_check(
     min_recall: float = 0.5,
     max_new_tokens: int = 32,
     stop: StopRule | None = None,
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> tuple[ClosedBookVerdict, ...]:
     """Verdicts on needles by asking each question without the haystack.
 
@@ -49,6 +57,7 @@ def closed_book_check(
         max_new_tokens: Longest answer in tokens.
         stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
             holds one.
+        execution: How questions are read; they share nothing, and nothing is guessed.
 
     Raises:
         TypeError: `model` is not a TransformerBridge.
@@ -61,7 +70,11 @@ def closed_book_check(
     for needle in needles:
         question = "".join(template.split(needle.question)).lstrip()
         answer = greedy_decode(
-            model, encode_prefix(encoder, question), max_new_tokens=max_new_tokens, stop=stop
+            model,
+            encode_prefix(encoder, question),
+            max_new_tokens=max_new_tokens,
+            stop=stop,
+            execution=execution,
         )
         verdict = acceptance(
             answer.text, answer.tokens.tolist(), needle, model.tokenizer, threshold=min_recall

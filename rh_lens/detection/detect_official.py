@@ -1,19 +1,19 @@
 """A run scored as the published code of Wu et al. 2024 (arXiv:2404.15574) does."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from rh_lens.detection.detect import TrialWithEvents, detect_retrieval_heads
-from rh_lens.detection.official import OFFICIAL_MAX_NEW_TOKENS, Span, official_span
+from rh_lens.detection.detect import detect_retrieval_heads
+from rh_lens.detection.official import Span, official_span
 from rh_lens.detection.result import RetrievalResult
 from rh_lens.detection.retrieval_scores import RetrievalScores
 from rh_lens.detection.trial import Trial
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.representation import short_repr
-from rh_lens.runtime import Bridge, PrefillChoice
+from rh_lens.runtime import Bridge
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,19 +66,7 @@ class OfficialResult:
 
 
 def detect_official(
-    model: Bridge,
-    prompts: Sequence[NeedlePrompt],
-    *,
-    threshold: float = 0.1,
-    max_new_tokens: int = OFFICIAL_MAX_NEW_TOKENS,
-    prefill: PrefillChoice = "auto",
-    share_prefixes: bool = True,
-    draft: bool = True,
-    progress: bool = True,
-    only: Collection[int] | None = None,
-    done: Mapping[int, TrialWithEvents] | None = None,
-    on_start: Callable[[int], object] | None = None,
-    on_trial: Callable[[Trial, pd.DataFrame], object] | None = None,
+    model: Bridge, prompts: Sequence[NeedlePrompt], **options: Any
 ) -> OfficialResult:
     """Retrieval heads as the published code scores them, on the same prompts.
 
@@ -90,39 +78,15 @@ def detect_official(
     Args:
         model: A TransformerBridge.
         prompts: Needle prompts, from `build_prompt` or `build_grid`.
-        threshold: Score from which on a head counts as a retrieval head.
-        max_new_tokens: Longest answer in tokens; the published code has 50.
-        prefill: How prompts are read: "auto", "sdpa", "chunked" or "whole".
-        share_prefixes: Whether prompts continue from what they have in common.
-        draft: Whether answers are guessed, and many tokens verified in one pass.
-        progress: Whether to show a progress bar.
-        only: Indices of the prompts to answer; None: all.
-        done: Trials that ended before, with their events, by index: not answered again, and part of
-            the result.
-        on_start: Called with a prompt's index right before it is answered.
-        on_trial: Called with each trial and its events in the true span, as it ends.
+        options: Further arguments of `detect_retrieval_heads`, such as `threshold` or `log`.
 
     Raises:
         NoAcceptedTrialsError: The model retrieved no needle.
         RuntimeError: The chosen way of reading disagrees with the plain bridge.
-        TypeError: `model` is not a TransformerBridge.
-        ValueError: There is no prompt, or the model can't be read.
+        TypeError: `model` is not a TransformerBridge, or an option has the wrong type.
+        ValueError: There is no prompt, an option is out of range, or the model can't be read.
     """
-    detection = detect_retrieval_heads(
-        model,
-        prompts,
-        score="official",
-        threshold=threshold,
-        max_new_tokens=max_new_tokens,
-        prefill=prefill,
-        share_prefixes=share_prefixes,
-        draft=draft,
-        progress=progress,
-        only=only,
-        done=done,
-        on_start=on_start,
-        on_trial=on_trial,
-    )
+    detection = detect_retrieval_heads(model, prompts, score="official", **options)
     return official_result(detection, model.tokenizer)
 
 

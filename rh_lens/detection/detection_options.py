@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypedDict, Unpack, get_args
 
-from rh_lens.checks import require_number
+from rh_lens.checks import require_choice, require_number
 from rh_lens.detection.official import OFFICIAL_MAX_NEW_TOKENS, official_stop
 from rh_lens.detection.scores import ScoreName
 from rh_lens.prompts import NeedlePrompt
-from rh_lens.runtime import Bridge, StopRule, require_answering, stop_for_needles
+from rh_lens.runtime import Bridge, Execution, StopRule, require_answering, stop_for_needles
+
+_EXECUTION = [field.name for field in fields(Execution)]
 
 
 @dataclass(frozen=True)
@@ -16,17 +18,20 @@ class DetectionOptions:
     """The choices of a detection, beside model and prompts; none of them left open.
 
     Args:
-        score: Which definition the scores have.
+        score: Which definition the scores have. The others can be had afterwards from
+            `result.score(name)`, but for "official", and for "teacher-forced" and "fed-attention":
+            either of these two costs one more pass for each prompt, and then both can be had.
         threshold: Score from which on a head counts as a retrieval head.
         min_recall: A trial is accepted when the recall of its answer is above this; -1 accepts
             every answer.
-        max_new_tokens: Longest answer in tokens.
-        stop: What ends an answer earlier.
+        max_new_tokens: Longest answer in tokens. Left open: `room_for_answers`; 50 for "official".
+        stop: What ends an answer earlier. Left open: end of sequence, and a newline unless a
+            needle's answer holds one; for "official" what ends one in the published code.
 
     Raises:
         TypeError: A field has the wrong type.
-        ValueError: A threshold is not between 0 and 1 or a recall not between -1 and 1, or an
-            answer has no room.
+        ValueError: The score is unknown, a threshold is not between 0 and 1 or a recall not between
+            -1 and 1, or an answer has no room.
     """
 
     score: ScoreName
@@ -36,14 +41,21 @@ class DetectionOptions:
     stop: StopRule
 
     def __post_init__(self) -> None:
+        require_choice("score", self.score, get_args(ScoreName))
         require_number("threshold", self.threshold, at_least=0, at_most=1)
         # -1 accepts every answer, also those without a word of the needle's.
         require_number("min_recall", self.min_recall, at_least=-1, at_most=1)
         require_answering(max_new_tokens=self.max_new_tokens, stop=self.stop)
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> "DetectionChoices":
         """The choices by name, as `detect_retrieval_heads` takes them."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return DetectionChoices(
+            score=self.score,
+            threshold=self.threshold,
+            min_recall=self.min_recall,
+            max_new_tokens=self.max_new_tokens,
+            stop=self.stop,
+        )
 
     def record(self) -> dict[str, Any]:
         """The same as JSON values, every field of every one."""
@@ -52,36 +64,45 @@ class DetectionOptions:
         return values
 
 
+class DetectionChoices(TypedDict, total=False):
+    """The fields of `DetectionOptions` as keywords, each of which may be left open."""
+
+    score: ScoreName
+    threshold: float
+    min_recall: float
+    max_new_tokens: int | None
+    stop: StopRule | None
+
+
 def detection_options(
-    model: Bridge,
-    prompts: Sequence[NeedlePrompt],
-    *,
-    score: ScoreName = "position",
-    threshold: float = 0.1,
-    min_recall: float = 0.5,
-    max_new_tokens: int | None = None,
-    stop: StopRule | None = None,
+    model: Bridge, prompts: Sequence[NeedlePrompt], **choices: Unpack[DetectionChoices]
 ) -> DetectionOptions:
     """The choices of a detection with those made that were left open.
 
     Args:
         model: A TransformerBridge.
         prompts: All prompts of the run.
-        score: As in `detect_retrieval_heads`, and so is the rest.
-        threshold: Score from which on a head counts as a retrieval head.
-        min_recall: A trial is accepted when the recall of its answer is above this; -1 accepts
-            every answer.
-        max_new_tokens: Longest answer in tokens. None: `room_for_answers`; 50 for "official".
-        stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
-            holds one; for "official" what `official_stop` says.
+        choices: Fields of `DetectionOptions` by name. Without them: the position score with the
+            threshold 0.1 over answers with a recall above 0.5.
+
+    Raises:
+        TypeError: A choice has the wrong type.
+        ValueError: A choice is out of range, or there is none of the name.
     """
+    for name in choices:
+        elsewhere = f"Pass execution=Execution({name}=...)." if name in _EXECUTION else ""
+        require_choice(
+            "the name of a choice", name, DetectionChoices.__annotations__, remedy=elsewhere
+        )
+    score = choices.get("score", "position")
+    max_new_tokens, stop = choices.get("max_new_tokens"), choices.get("stop")
     if score == "official":
         max_new_tokens = OFFICIAL_MAX_NEW_TOKENS if max_new_tokens is None else max_new_tokens
         stop = stop or official_stop(model.tokenizer)
     return DetectionOptions(
         score=score,
-        threshold=threshold,
-        min_recall=min_recall,
+        threshold=choices.get("threshold", 0.1),
+        min_recall=choices.get("min_recall", 0.5),
         max_new_tokens=room_for_answers(prompts) if max_new_tokens is None else max_new_tokens,
         stop=stop or stop_for_needles(model, (prompt.needle for prompt in prompts)),
     )

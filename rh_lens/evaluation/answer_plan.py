@@ -212,7 +212,7 @@ def _require_run(
         require_choice(
             "the name of one of the options", name, known - {"model", "prompts", "options"}
         )
-    asked = ("max_new_tokens", "stop", "prefill", "share_prefixes", "draft", "progress")
+    asked = ("max_new_tokens", "stop", "execution", "progress")
     require_answering(**{name: options[name] for name in asked if name in options})
 
 

@@ -16,7 +16,7 @@ from rh_lens.runtime import (
     Condition,
     FwdHooks,
     Generation,
-    answer_together,
+    answer_prompts,
 )
 
 
@@ -55,7 +55,7 @@ def answers_with_looks(
         conditions: Hooks and their scope, by name.
         heads: Heads whose attention is kept; none: no attention is looked at.
         done: Names of conditions and indices of prompts whose answers are not wanted.
-        options: Further arguments of `answer_together`.
+        options: Further arguments of `answer_prompts`.
     """
     recorders: dict[tuple[str, int], SourceRecorder] = {}
 
@@ -73,9 +73,7 @@ def answers_with_looks(
         looks = HeadLooks.of(recorded.answer_rows(n_prompt, n_steps), heads)
         return KeptAnswer(answer.generation, looks)
 
-    for together in answer_together(
-        model, prompts, conditions, done=done, listen=listen, **options
-    ):
+    for together in answer_prompts(model, prompts, conditions, done=done, listen=listen, **options):
         yield {(name, answer.index): kept(name, answer) for name, answer in together.items()}
 
 

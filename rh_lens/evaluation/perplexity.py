@@ -1,7 +1,6 @@
 """Perplexity of plain text under conditions: does a model that lost a fact keep its language?"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 
 import numpy as np
 import pandas as pd
@@ -20,13 +19,14 @@ from rh_lens.prompts import Haystack, text_haystack
 from rh_lens.prompts.haystack_tokens import tokenize_haystack
 from rh_lens.prompts.pieces import PieceEncoder
 from rh_lens.runtime import (
+    DEFAULT_EXECUTION,
     Bridge,
     Condition,
     ConditionLike,
-    PrefillChoice,
+    Execution,
     as_conditions,
+    conditions_must_fire,
     exclusively,
-    must_fire,
     open_context,
     require_answering,
     require_bridge,
@@ -42,7 +42,7 @@ def perplexity(
     *,
     window: int = 256,
     n_windows: int = 16,
-    prefill: PrefillChoice = "auto",
+    execution: Execution = DEFAULT_EXECUTION,
     level: float = 0.95,
 ) -> pd.DataFrame:
     r"""Perplexity of a text under each condition, and how many times that of the first.
@@ -58,7 +58,7 @@ def perplexity(
         conditions: Hooks and their scope, by name; the first is what the others are compared with.
         window: Tokens in a window.
         n_windows: Windows at most.
-        prefill: How the first halves are read.
+        execution: How the first halves are read.
         level: Coverage that the intervals aim at.
 
     Returns:
@@ -75,7 +75,7 @@ def perplexity(
     """
     require_number("level", level, above=0, below=1)
     losses = window_losses(
-        model, text, conditions, window=window, n_windows=n_windows, prefill=prefill
+        model, text, conditions, window=window, n_windows=n_windows, execution=execution
     )
     table = losses.pivot(index="window", columns="condition", values="nll")
     table = table[list(losses["condition"].unique())]
@@ -107,7 +107,7 @@ def window_losses(
     *,
     window: int = 256,
     n_windows: int = 16,
-    prefill: PrefillChoice = "auto",
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> pd.DataFrame:
     """Mean negative log-likelihood of the second half of each window, under each condition.
 
@@ -120,7 +120,7 @@ def window_losses(
             it is, under the name "plain".
         window: Tokens in a window, at least 2.
         n_windows: Windows at most, the first ones.
-        prefill: How the first halves are read: "auto", "sdpa", "chunked" or "whole".
+        execution: How the first halves are read.
 
     Returns:
         One row a condition and window, in this order: `condition`, `window`, `n_tokens` (those
@@ -135,7 +135,7 @@ def window_losses(
     """
     require_bridge(model)
     named = as_conditions({"plain": Condition()} if conditions is None else conditions)
-    require_answering(prefill=prefill)
+    require_answering(execution=execution)
     windows = _windows(model, text, window, n_windows)
     if not windows:
         raise ValueError(
@@ -143,7 +143,7 @@ def window_losses(
             "text or a smaller window."
         )
     found: dict[str, list[float]] = {name: [] for name in named}
-    for name, nll in _losses(model, windows, named, prefill):
+    for name, nll in _losses(model, windows, named, execution):
         found[name].append(nll)
     return pd.DataFrame(
         [
@@ -191,17 +191,13 @@ def _losses(
     model: Bridge,
     windows: Sequence[Int[Tensor, " window"]],
     conditions: Mapping[str, Condition],
-    prefill: PrefillChoice,
+    execution: Execution,
 ) -> Iterator[tuple[str, float]]:
     """Loss of each window under each condition, in the order of the windows."""
-    with ExitStack() as stack:
-        watched = {
-            name: Condition(stack.enter_context(must_fire(condition.hooks)), condition.scope)
-            for name, condition in conditions.items()
-        }
+    with conditions_must_fire(conditions) as watched:
         # Those that read alike follow each other, and share one reading of the first half.
         order = sorted(watched, key=lambda name: bool(watched[name].prefill_hooks))
-        context = open_context(model, windows[0], longest=len(windows[0]), prefill=prefill)
+        context = open_context(model, windows[0], longest=len(windows[0]), execution=execution)
         for tokens in windows:
             before, scored = tokens[: len(tokens) // 2], tokens[len(tokens) // 2 :]
             for name in order:

@@ -28,11 +28,12 @@ from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.representation import cut, html_table
 from rh_lens.runtime import (
+    DEFAULT_EXECUTION,
     Bridge,
     Condition,
     ConditionLike,
+    Execution,
     Generation,
-    PrefillChoice,
     StopRule,
     as_conditions,
     require_answering,
@@ -151,9 +152,7 @@ def needle_recall(
     max_new_tokens: int | None = None,
     stop: StopRule | None = None,
     progress: bool = True,
-    prefill: PrefillChoice = "auto",
-    share_prefixes: bool = True,
-    draft: bool = True,
+    execution: Execution = DEFAULT_EXECUTION,
     done: KeptAnswers | None = None,
     on_answers: Callable[[KeptAnswers], object] | None = None,
 ) -> RecallResult:
@@ -180,9 +179,7 @@ def needle_recall(
         stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
             holds one.
         progress: Whether to show a progress bar.
-        prefill: How prompts are read: "auto", "sdpa", "chunked" or "whole".
-        share_prefixes: Whether prompts may continue from what they have in common with another.
-        draft: Whether answers are guessed, and many tokens verified in one pass.
+        execution: How prompts are read and answers decoded.
         done: Answers that are there already, by condition and index of the prompt, such as
             `RecallResult.kept` of an earlier call; they are not asked for again. After an
             interruption the result is, to the last bit, that of one undisturbed call.
@@ -201,12 +198,7 @@ def needle_recall(
     named = as_conditions({"plain": Condition()} if conditions is None else conditions)
     require_heads(model, heads)
     require_answering(
-        max_new_tokens=max_new_tokens,
-        stop=stop,
-        prefill=prefill,
-        share_prefixes=share_prefixes,
-        draft=draft,
-        progress=progress,
+        max_new_tokens=max_new_tokens, stop=stop, execution=execution, progress=progress
     )
     if on_answers is not None:
         require_callable("on_answers", on_answers)
@@ -214,9 +206,7 @@ def needle_recall(
     options = {
         "max_new_tokens": max_new_tokens or room_for_answers(prompts),
         "stop": stop or stop_for_needles(model, (prompt.needle for prompt in prompts)),
-        "prefill": prefill,
-        "share_prefixes": share_prefixes,
-        "draft": draft,
+        "execution": execution,
     }
     require_kept_answers(kept, named, len(prompts), heads)
     bar = tqdm(

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from rh_lens.checks import require_text
 from rh_lens.detection import (
+    DetectionChoices,
     NoAcceptedTrialsError,
-    ScoreName,
     detect_retrieval_heads,
     detection_options,
 )
@@ -17,7 +17,7 @@ from rh_lens.runs.provenance import describe_model
 from rh_lens.runs.run_key import require_description, run_key
 from rh_lens.runs.shards import Shard
 from rh_lens.runs.store import TrialStore
-from rh_lens.runtime import Bridge, PrefillChoice, StopRule, require_bridge
+from rh_lens.runtime import DEFAULT_EXECUTION, Bridge, Execution, require_bridge
 
 
 class RunFolder(TrialStore):
@@ -49,17 +49,13 @@ class RunFolder(TrialStore):
         path: The folder; made if missing.
         model: A TransformerBridge. All its weights are hashed.
         prompts: All prompts of the run, also when a shard of them is answered here.
-        score: As in `detect_retrieval_heads`, and so are the next four.
-        threshold: Score from which on a head counts as a retrieval head.
-        min_recall: A trial is accepted when the recall of its answer is above this.
-        max_new_tokens: Longest answer in tokens. None: `room_for_answers`; 50 for "official".
-        stop: What ends an answer. None: end of sequence, and a newline unless a needle's answer
-            holds one; for "official" what ends one in the published code.
         hooks: A name for the hooks that are open while `detect` answers, such as "without L2H4".
         name: The model's name, for `run.json`.
         description: What else goes into `run.json`; JSON values.
         shard: The part of the prompts to answer here; None: all.
         save_prompts: Whether a trial's line holds the prompt's token ids.
+        choices: What is asked, as in `detect_retrieval_heads`: the fields of `DetectionOptions` by
+            name, `score`, `threshold`, `min_recall`, `max_new_tokens` and `stop`.
 
     Raises:
         OSError: No folder can have this name.
@@ -73,16 +69,12 @@ class RunFolder(TrialStore):
         model: Bridge,
         prompts: Sequence[NeedlePrompt],
         *,
-        score: ScoreName = "position",
-        threshold: float = 0.1,
-        min_recall: float = 0.5,
-        max_new_tokens: int | None = None,
-        stop: StopRule | None = None,
         hooks: str | None = None,
         name: str | None = None,
         description: Mapping[str, Any] | None = None,
         shard: Shard | None = None,
         save_prompts: bool = False,
+        **choices: Unpack[DetectionChoices],
     ) -> None:
         require_bridge(model)
         prompts = require_prompts(prompts)
@@ -92,36 +84,17 @@ class RunFolder(TrialStore):
         if description is not None:
             require_description("description", description)
         self._model, self._hooks = model, hooks
-        self._options = detection_options(
-            model,
-            prompts,
-            score=score,
-            threshold=threshold,
-            min_recall=min_recall,
-            max_new_tokens=max_new_tokens,
-            stop=stop,
-        )
+        self._options = detection_options(model, prompts, **choices)
         described = describe_model(model, name or str(model.cfg.model_name))
         key = run_key(described, prompts, self._options, hooks=hooks)
         whole = {**(description or {}), "model": described}
         super().__init__(path, prompts, key, whole, shard=shard, save_prompts=save_prompts)
 
-    def detect(
-        self,
-        *,
-        prefill: PrefillChoice = "auto",
-        share_prefixes: bool = True,
-        draft: bool = True,
-        batch_size: int = 1,
-        progress: bool = True,
-    ) -> None:
+    def detect(self, *, execution: Execution = DEFAULT_EXECUTION, progress: bool = True) -> None:
         """Answer the prompts that are missing, each kept as its answer ends; then `finish`.
 
         Args:
-            prefill: As in `detect_retrieval_heads`, and so is the rest.
-            share_prefixes: Whether prompts continue from what they have in common.
-            draft: Whether answers are guessed, and many tokens verified in one pass.
-            batch_size: Prompts answered at once.
+            execution: How prompts are read and answers decoded.
             progress: Whether to show a progress bar.
 
         Raises:
@@ -134,16 +107,10 @@ class RunFolder(TrialStore):
             detect_retrieval_heads(
                 self._model,
                 self._prompts,
-                **self._options.arguments(),
-                prefill=prefill,
-                share_prefixes=share_prefixes,
-                draft=draft,
-                batch_size=batch_size,
+                execution=execution,
+                log=self,
                 progress=progress,
-                only=self.missing,
-                done=self.done,
-                on_start=self.start,
-                on_trial=self.add,
+                **self._options.arguments(),
             )
 
     def _require_named_hooks(self) -> None:

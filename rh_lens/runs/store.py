@@ -134,7 +134,7 @@ class TrialStore:
         return [index for index in self._indices if index not in self.done]
 
     def start(self, index: int) -> None:
-        """Note which prompt is being answered; fits `detect_retrieval_heads(on_start=...)`.
+        """Note which prompt is being answered; as a `TrialLog` does.
 
         Raises:
             TypeError: It is no whole number.
@@ -144,7 +144,7 @@ class TrialStore:
         self._under_way.add(index)
 
     def add(self, trial: Trial, events: pd.DataFrame) -> None:
-        """Keep one trial and its events; fits `detect_retrieval_heads(on_trial=...)`.
+        """Keep one trial and its events; as a `TrialLog` does.
 
         Raises:
             OSError: They could not be written; the folder is as before.
@@ -158,7 +158,7 @@ class TrialStore:
             raise ValueError(
                 f"Expected a trial that is missing in {str(self.path)!r}; found trial {index}, "
                 f"which is {'there already' if index in self.done else 'of another shard'}. "
-                "Answer only=run.missing."
+                "Answer run.missing only."
             )
         if trial.prompt.sha256 != self._prompts[index].sha256:
             raise ValueError(

@@ -8,7 +8,7 @@ from rh_lens.runtime.arguments import (
     as_conditions,
     require_answering,
 )
-from rh_lens.runtime.attention import PrefillChoice, PrefillMethod, sdpa_attention
+from rh_lens.runtime.attention import PrefillMethod, sdpa_attention
 from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.bridge import (
     Bridge,
@@ -19,12 +19,17 @@ from rh_lens.runtime.bridge import (
 )
 from rh_lens.runtime.cache import CacheKind, cache_kind, require_decoder
 from rh_lens.runtime.condition import Condition, Scope, require_hooks
-from rh_lens.runtime.condition_answers import answer_conditions, answer_together
 from rh_lens.runtime.decode import greedy_decode, teacher_force
 from rh_lens.runtime.device import require_device
 from rh_lens.runtime.draft import Draft, DraftMemory
 from rh_lens.runtime.exclusive import ModelInUseError, exclusive_use, exclusively
-from rh_lens.runtime.fired import must_fire
+from rh_lens.runtime.execution import (
+    DEFAULT_EXECUTION,
+    PLAIN_EXECUTION,
+    Execution,
+    PrefillChoice,
+)
+from rh_lens.runtime.fired import conditions_must_fire, must_fire
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.load import load_model, without_progress_bars
 from rh_lens.runtime.pieces import in_pieces, reading_in_pieces
@@ -44,6 +49,8 @@ from rh_lens.runtime.stop import (
 from rh_lens.runtime.strategy import Strategy, configured_strategy
 
 __all__ = [
+    "DEFAULT_EXECUTION",
+    "PLAIN_EXECUTION",
     "Answer",
     "Bridge",
     "CacheKind",
@@ -52,6 +59,7 @@ __all__ = [
     "Context",
     "Draft",
     "DraftMemory",
+    "Execution",
     "FwdHooks",
     "Generation",
     "ModelInUseError",
@@ -65,13 +73,12 @@ __all__ = [
     "StopReason",
     "StopRule",
     "Strategy",
-    "answer_conditions",
     "answer_prompts",
-    "answer_together",
     "as_conditions",
     "attention_layers",
     "attention_reach",
     "cache_kind",
+    "conditions_must_fire",
     "configured_strategy",
     "decode_batch",
     "eos_token_ids",

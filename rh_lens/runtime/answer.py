@@ -1,18 +1,21 @@
-"""Answering many needle prompts."""
+"""Answering many needle prompts, under one condition or several."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.representation import short_repr
 from rh_lens.runtime.answering import Generation
-from rh_lens.runtime.attention import PrefillChoice
+from rh_lens.runtime.arguments import ConditionLike, as_conditions, require_answering
 from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.bridge import Bridge, FwdHooks
+from rh_lens.runtime.condition import Condition
 from rh_lens.runtime.decode import greedy_decode, require_readable
 from rh_lens.runtime.draft import Draft, DraftMemory
 from rh_lens.runtime.exclusive import exclusively
+from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
+from rh_lens.runtime.fired import conditions_must_fire
 from rh_lens.runtime.forks import can_fork, decode_forks
 from rh_lens.runtime.plan import plan_prompts
 from rh_lens.runtime.prefill import Context
@@ -22,7 +25,7 @@ from rh_lens.runtime.stop import StopRule
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """A prompt's answer.
+    """A prompt's answer under one condition.
 
     Args:
         index: Place of the prompt among the prompts.
@@ -38,20 +41,38 @@ class Answer:
     __repr__ = short_repr
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What is asked of every prompt, under every condition."""
+
+    max_new_tokens: int
+    stop: StopRule
+    listen: Callable[[str, int], FwdHooks]
+    execution: Execution
+
+
+_Asked: TypeAlias = Mapping[str, tuple[FwdHooks, Draft | None]]
+"""Decoding hooks and guesses, by condition."""
+
+
+@exclusively
 def answer_prompts(
     model: Bridge,
     prompts: Sequence[NeedlePrompt],
+    conditions: Mapping[str, ConditionLike] | None = None,
     *,
-    hooks_for: Callable[[int], FwdHooks] = lambda index: (),
     max_new_tokens: int,
     stop: StopRule,
-    prefill: PrefillChoice = "auto",
-    share_prefixes: bool = True,
-    draft: bool = True,
-    batch_size: int = 1,
-    only: Collection[int] | None = None,
-) -> Iterator[Answer]:
+    listen: Callable[[str, int], FwdHooks] = lambda name, index: (),
+    done: Container[tuple[str, int]] = (),
+    execution: Execution = DEFAULT_EXECUTION,
+) -> Iterator[dict[str, Answer]]:
     """Greedy answers to needle prompts, in the order that reuses most of the cache.
+
+    Conditions that act on decoding only share their prompts, each read once, and where they can
+    their passes too (`rh_lens.runtime.forks`); otherwise the cache is cut back to the prompt after
+    each condition. The others read every prompt under their own hooks. Hybrids with state, and
+    contexts beyond a length-dependent RoPE, are read anew for every condition.
 
     Callers may rely on neither the order of the prompts nor the number of rows in a pass: a row
     belongs to the query position it is recorded at, and of several the last one counts. Hooks held
@@ -61,111 +82,123 @@ def answer_prompts(
     Args:
         model: A TransformerBridge.
         prompts: Prompts to answer.
-        hooks_for: Makes the decoding hooks of the prompt at an index; called right before it.
+        conditions: Hooks and their scope, by name. None: the model as it is, named "plain".
         max_new_tokens: Longest answer, in tokens.
         stop: What ends an answer earlier.
-        prefill: How to read prompts: "auto", "sdpa", "chunked" or "whole".
-        share_prefixes: Whether a prompt may continue from what it has in common with another.
-        draft: Whether to guess answers and verify them.
-        batch_size: Prompts answered at once, padded on the left, in order of their lengths. Above
-            1, prefixes are not shared and nothing is drafted; it pays for short prompts on a GPU.
-        only: Indices of the prompts whose answers are wanted; None: all. The answers are those of
-            the whole list to the last bit: where one depends on what prompts before it in its unit
-            (`Plan.units`) or beside it in its batch left, these are answered once more.
+        listen: Makes further decoding hooks, such as a recorder's, for a condition and the index of
+            a prompt; called right before that prompt is answered.
+        done: Names of conditions and indices of prompts whose answers are not wanted. Conditions of
+            which nothing is wanted play no part. The other answers are, to the last bit, what they
+            are when these conditions answer all prompts: where one depends on what prompts before
+            it in its unit (`Plan.units`) or beside it in its batch left, these are answered once
+            more, and not yielded.
+        execution: How prompts are read and answers decoded.
+
+    Yields:
+        Answers to one prompt, by condition: those that come of the same passes come together.
 
     Raises:
         ModelInUseError: Another thread is using the model.
-        RuntimeError: The chosen way of reading disagrees with the plain bridge.
-        TypeError: `model` is not a TransformerBridge.
+        RuntimeError: The chosen way of reading disagrees with the plain bridge, or a condition's
+            hook was never called.
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
         ValueError: A prompt does not fit the model, or the model can't be read as asked for.
     """
-    wanted = range(len(prompts)) if only is None else frozenset(only)
-    if not wanted:
-        return
-    if batch_size > 1:
-        options = max_new_tokens, stop, prefill, batch_size
-        yield from _batches(model, prompts, wanted, hooks_for, *options)
-        return
+    require_answering(stop=stop, execution=execution)
+    named = as_conditions({"plain": Condition()} if conditions is None else conditions)
+    wanted = {
+        name: frozenset(index for index in range(len(prompts)) if (name, index) not in done)
+        for name in named
+    }
+    request = _Request(max_new_tokens, stop, listen, execution)
+    answer = _in_batches if execution.batch_size > 1 else _in_units
+    with conditions_must_fire({n: c for n, c in named.items() if wanted[n]}) as watched:
+        for group in _read_alike(watched):
+            indices = frozenset().union(*(wanted[name] for name in group))
+            for together in answer(model, prompts, group, indices, request):
+                new = {n: one for n, one in together.items() if one.index in wanted[n]}
+                if new:
+                    yield new
 
-    def listen(name: str, index: int) -> FwdHooks:
-        return hooks_for(index)
 
-    how = max_new_tokens, stop, prefill, share_prefixes, draft
-    for together in answers_under(model, prompts, wanted, (), {"": ()}, listen, *how):
-        yield from together.values()
+def _read_alike(conditions: Mapping[str, Condition]) -> list[dict[str, Condition]]:
+    """Conditions in groups that read their prompts without hooks, or each in its own way."""
+    plain = {name: c for name, c in conditions.items() if not c.prefill_hooks}
+    others = [{name: c} for name, c in conditions.items() if c.prefill_hooks]
+    return [plain, *others] if plain else others
 
 
-@exclusively
-def answers_under(
+def _in_units(
     model: Bridge,
     prompts: Sequence[NeedlePrompt],
-    wanted: Collection[int],
-    prefill_hooks: FwdHooks,
-    decoding: Mapping[str, FwdHooks],
-    listen: Callable[[str, int], FwdHooks],
-    max_new_tokens: int,
-    stop: StopRule,
-    prefill: PrefillChoice,
-    share_prefixes: bool,
-    drafts: bool,
+    conditions: Mapping[str, Condition],
+    wanted: frozenset[int],
+    request: _Request,
 ) -> Iterator[dict[str, Answer]]:
-    """Every wanted prompt's answer under each condition's decoding hooks, as they are found."""
-    require_readable(model, (prompt.tokens for prompt in prompts), max_new_tokens)
-    longest = max(len(prompt.tokens) for prompt in prompts) + max_new_tokens
-    context = open_context(model, prompts[0].tokens, longest=longest, prefill=prefill)
-    share = share_prefixes and context.strategy.truncates
-    carries = share or (drafts and context.strategy.truncates)
-    forks = not prefill_hooks and can_fork(model, context, [*decoding.values()], prompts[0].tokens)
-    closing = sorted(stop.token_ids)[:1]
-    for unit in plan_prompts([prompt.tokens for prompt in prompts], share=share).units:
+    """Every wanted prompt's answers, one prompt after the other, as they are found."""
+    execution, tokens = request.execution, [prompt.tokens for prompt in prompts]
+    require_readable(model, tokens, request.max_new_tokens)
+    longest = max(map(len, tokens)) + request.max_new_tokens
+    context = open_context(model, tokens[0], longest=longest, execution=execution)
+    share = execution.share_prefixes and context.strategy.truncates
+    speculate = execution.speculate and context.strategy.truncates
+    forks = can_fork(model, context, [c.decode_hooks for c in conditions.values()], tokens[0])
+    answer = _answer_together if forks else _answer_in_turn
+    for unit in plan_prompts(tokens, share=share, unit=execution.unit).units:
         if share:
             context.truncate(0)
-        memories = {name: DraftMemory(closing) for name in decoding}
-        for index in _needed(unit, wanted, carries):
-            prompt = prompts[index]
+        closing = sorted(request.stop.token_ids)[:1]
+        memories = {name: DraftMemory(closing) for name in conditions} if speculate else {}
+        for index in _needed(unit, wanted, share or speculate):
             if not share:
                 context = Context(model, context.strategy)
-            asked = {
-                name: (
-                    [*hooks, *(listen(name, index) if index in wanted else ())],
-                    _draft(memories[name], prompt) if drafts else None,
-                )
-                for name, hooks in decoding.items()
-            }
-            options: dict[str, Any] = {
-                "max_new_tokens": max_new_tokens,
-                "stop": stop,
-                "context": context,
-            }
-            if forks:
-                answers = iter([decode_forks(model, prompt.tokens, asked, **options)])
-            else:
-                answers = _one_by_one(model, prompt, asked, prefill_hooks, options)
-            for together in answers:
-                for name, generation in together.items():
-                    if (draft := asked[name][1]) is not None:
-                        answer = prompt.answer_tokens.tolist()
-                        memories[name].learn(prompt.needle, answer, generation.said, draft)
+            asked = {}
+            for name, condition in conditions.items():
+                heard = request.listen(name, index) if index in wanted else ()
+                draft = _draft(memories[name], prompts[index]) if speculate else None
+                asked[name] = [*condition.decode_hooks, *heard], draft
+            for together in answer(context, prompts[index], conditions, asked, request):
+                _learn(memories, prompts[index], asked, together)
                 if index in wanted:
-                    yield {n: Answer(index, said, context) for n, said in together.items()}
+                    yield {name: Answer(index, said, context) for name, said in together.items()}
 
 
-def _one_by_one(
-    model: Bridge,
+def _answer_together(
+    context: Context,
     prompt: NeedlePrompt,
-    asked: Mapping[str, tuple[FwdHooks, Draft | None]],
-    prefill_hooks: FwdHooks,
-    options: dict[str, Any],
+    conditions: Mapping[str, Condition],
+    asked: _Asked,
+    request: _Request,
+) -> Iterator[dict[str, Generation]]:
+    """A prompt's answers under conditions that act on decoding only, in the same passes."""
+    yield decode_forks(
+        context.model,
+        prompt.tokens,
+        asked,
+        max_new_tokens=request.max_new_tokens,
+        stop=request.stop,
+        context=context,
+    )
+
+
+def _answer_in_turn(
+    context: Context,
+    prompt: NeedlePrompt,
+    conditions: Mapping[str, Condition],
+    asked: _Asked,
+    request: _Request,
 ) -> Iterator[dict[str, Generation]]:
     """A prompt's answers under conditions, one after the other."""
     for name, (hooks, draft) in asked.items():
         generation = greedy_decode(
-            model,
+            context.model,
             prompt.tokens,
             decode_hooks=hooks,
-            prefill_hooks=prefill_hooks,
+            prefill_hooks=conditions[name].prefill_hooks,
             draft=draft,
-            **options,
+            max_new_tokens=request.max_new_tokens,
+            stop=request.stop,
+            context=context,
         )
         yield {name: generation}
 
@@ -178,38 +211,63 @@ def _needed(unit: Sequence[int], wanted: Collection[int], carries: bool) -> Sequ
     return [unit[place] for place in places]
 
 
-@exclusively
-def _batches(
-    model: Bridge,
-    prompts: Sequence[NeedlePrompt],
-    wanted: Collection[int],
-    hooks_for: Callable[[int], FwdHooks],
-    max_new_tokens: int,
-    stop: StopRule,
-    prefill: PrefillChoice,
-    batch_size: int,
-) -> Iterator[Answer]:
-    """Every wanted prompt's answer, several at once."""
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].tokens))
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
-        if not any(index in wanted for index in batch):
-            continue
-        generations = decode_batch(
-            model,
-            [prompts[index].tokens for index in batch],
-            decode_hooks=[hooks_for(index) if index in wanted else () for index in batch],
-            max_new_tokens=max_new_tokens,
-            stop=stop,
-            prefill=prefill,
-        )
-        for index, generation in zip(batch, generations, strict=True):
-            if index in wanted:
-                yield Answer(index, generation, None)
-
-
 def _draft(memory: DraftMemory, prompt: NeedlePrompt) -> Draft:
     """Guesses at the answer to a prompt."""
     (start, stop), answer = prompt.needle_span, prompt.answer_span
     needle = prompt.tokens[start:stop].tolist()
     return memory.draft(prompt.needle, needle, (answer[0] - start, answer[1] - start))
+
+
+def _learn(
+    memories: Mapping[str, DraftMemory],
+    prompt: NeedlePrompt,
+    asked: _Asked,
+    said: Mapping[str, Generation],
+) -> None:
+    """Remember how a prompt was answered, and how well the guesses at it did."""
+    for name, generation in said.items():
+        if (draft := asked[name][1]) is not None:
+            answer = prompt.answer_tokens.tolist()
+            memories[name].learn(prompt.needle, answer, generation.said, draft)
+
+
+def _in_batches(
+    model: Bridge,
+    prompts: Sequence[NeedlePrompt],
+    conditions: Mapping[str, Condition],
+    wanted: frozenset[int],
+    request: _Request,
+) -> Iterator[dict[str, Answer]]:
+    """Every wanted prompt's answers, several prompts at once, one condition after the other."""
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].tokens))
+    size = request.execution.batch_size
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    for name, condition in conditions.items():
+        _require_decoding_only(name, condition)
+        for batch in batches:
+            if wanted.isdisjoint(batch):
+                continue
+            hooks = [
+                [*condition.decode_hooks, *request.listen(name, index)] if index in wanted else ()
+                for index in batch
+            ]
+            generations = decode_batch(
+                model,
+                [prompts[index].tokens for index in batch],
+                decode_hooks=hooks,
+                max_new_tokens=request.max_new_tokens,
+                stop=request.stop,
+                execution=request.execution,
+            )
+            for index, generation in zip(batch, generations, strict=True):
+                if index in wanted:
+                    yield {name: Answer(index, generation, None)}
+
+
+def _require_decoding_only(name: str, condition: Condition) -> None:
+    """Refuse hooks on the reading of padded prompts, in which no position is the prompt's own."""
+    if condition.prefill_hooks:
+        raise ValueError(
+            f"Expected conditions that act on decoding only, to answer in batches; found {name!r} "
+            f'with the scope {condition.scope!r}. Use scope="decode", or batch_size=1.'
+        )

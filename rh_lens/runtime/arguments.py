@@ -1,19 +1,18 @@
 """Refusing what no answer can be asked for with, before anything is read."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 from rh_lens.checks import (
     found_as,
-    require_choice,
     require_flag,
     require_text,
     require_type,
     require_whole_number,
 )
-from rh_lens.runtime.attention import PrefillChoice
 from rh_lens.runtime.bridge import FwdHooks
 from rh_lens.runtime.condition import Condition
+from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
 from rh_lens.runtime.stop import StopRule
 
 ConditionLike: TypeAlias = Condition | FwdHooks
@@ -21,19 +20,23 @@ ConditionLike: TypeAlias = Condition | FwdHooks
 
 
 def require_answering(
-    *, max_new_tokens: Any = None, stop: Any = None, prefill: Any = "auto", **flags: Any
+    *,
+    max_new_tokens: Any = None,
+    stop: Any = None,
+    execution: Any = DEFAULT_EXECUTION,
+    progress: Any = True,
 ) -> None:
-    """Refuse choices of how prompts are answered that are none; None is one left open.
+    """Refuse choices of how prompts are answered that are none.
 
     Args:
-        max_new_tokens: Longest answer, in tokens.
-        stop: What ends an answer earlier.
-        prefill: How prompts are read.
-        flags: What is True or False.
+        max_new_tokens: Longest answer, in tokens; None is one left open.
+        stop: What ends an answer earlier; None is one left open.
+        execution: How prompts are read and answers decoded.
+        progress: Whether to show a progress bar.
 
     Raises:
         TypeError: An argument is of another type.
-        ValueError: One is out of range, or the name of no way of reading.
+        ValueError: One is out of range.
     """
     if max_new_tokens is not None:
         require_whole_number(
@@ -41,9 +44,9 @@ def require_answering(
         )
     if stop is not None:
         require_type("stop", stop, StopRule, remedy="Make one with stop_rule(tokenizer).")
-    require_choice("prefill", prefill, get_args(PrefillChoice))
-    for name, value in flags.items():
-        require_flag(name, value)
+    remedy = "Make one such as Execution(batch_size=8)."
+    require_type("execution", execution, Execution, remedy=remedy)
+    require_flag("progress", progress)
 
 
 def as_conditions(conditions: Any) -> dict[str, Condition]:

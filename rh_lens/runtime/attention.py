@@ -4,16 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
-from rh_lens.checks import require_choice
 from rh_lens.runtime.bridge import Bridge, input_device
 from rh_lens.runtime.cache import CacheKind
 from rh_lens.runtime.exclusive import exclusive_use
+from rh_lens.runtime.execution import Execution
 from rh_lens.runtime.rope import RopeLimit
 
 PrefillName: TypeAlias = Literal["sdpa", "chunked", "whole"]
-PrefillChoice: TypeAlias = Literal["auto", "sdpa", "chunked", "whole"]
 
 # Prompts up to this many tokens cost the bridge no more than SDPA does.
 SHORT = 256
@@ -40,7 +39,7 @@ class PrefillMethod:
 
 def prefill_method(
     model: Bridge,
-    prefill: PrefillChoice,
+    execution: Execution,
     *,
     longest: int,
     cache: CacheKind,
@@ -50,25 +49,25 @@ def prefill_method(
 
     Args:
         model: A TransformerBridge.
-        prefill: "auto", or a method to force.
+        execution: Which method, or "auto", and its chunks.
         longest: Tokens of the longest prompt and its answer.
         cache: What the model can be cached in.
         limit: The model's `rope_limit`.
 
     Raises:
-        ValueError: The choice is unknown, or the model can't be read that way.
+        ValueError: The model can't be read that way.
     """
-    require_prefill_choice(prefill)
     beyond = limit is not None and longest >= limit.n_tokens
     one_pass = beyond or not cache.plain
+    prefill, chunk = execution.prefill, execution.chunk
     if prefill == "auto":
-        return _automatic(model, longest, cache, limit if beyond else None)
+        return _automatic(model, chunk, longest, cache, limit if beyond else None)
     if prefill == "sdpa":
         if obstacle := sdpa_obstacle(model):
             raise ValueError(
                 f'Expected a model that SDPA can read; found that {obstacle}. Use prefill="auto".'
             )
-        return PrefillMethod("sdpa", "asked for", None if one_pass else sdpa_chunk(model))
+        return PrefillMethod("sdpa", "asked for", None if one_pass else chunk or sdpa_chunk(model))
     if prefill == "chunked":
         if one_pass:
             cause = _length_reason(limit) if beyond and limit else f"its cache: {cache.reason}"
@@ -76,21 +75,12 @@ def prefill_method(
                 "Expected a model whose prompt may be read in pieces; found that it may not: "
                 f'{cause}. Use prefill="auto".'
             )
-        return PrefillMethod("chunked", "asked for", EAGER_CHUNK)
+        return PrefillMethod("chunked", "asked for", chunk or EAGER_CHUNK)
     return PrefillMethod("whole", "asked for", None)
 
 
-def require_prefill_choice(prefill: str) -> None:
-    """Refuse a way of reading that there is not.
-
-    Raises:
-        ValueError: The name is unknown.
-    """
-    require_choice("prefill", prefill, get_args(PrefillChoice))
-
-
 def _automatic(
-    model: Bridge, longest: int, cache: CacheKind, beyond: RopeLimit | None
+    model: Bridge, chunk: int | None, longest: int, cache: CacheKind, beyond: RopeLimit | None
 ) -> PrefillMethod:
     """The fastest method that is exact for this model."""
     if longest <= SHORT:
@@ -100,16 +90,16 @@ def _automatic(
         cause = _length_reason(beyond) if beyond else cache.reason
         if obstacle is None:
             return PrefillMethod("sdpa", f"in one pass: {cause}", None)
-        return through_the_bridge(f"{obstacle}; in one pass: {cause}", in_pieces=False)
+        return through_the_bridge(f"{obstacle}; in one pass: {cause}", chunk, in_pieces=False)
     if obstacle is None:
-        return PrefillMethod("sdpa", "the architecture supports it", sdpa_chunk(model))
-    return through_the_bridge(obstacle, in_pieces=True)
+        return PrefillMethod("sdpa", "the architecture supports it", chunk or sdpa_chunk(model))
+    return through_the_bridge(obstacle, chunk, in_pieces=True)
 
 
-def through_the_bridge(reason: str, *, in_pieces: bool) -> PrefillMethod:
+def through_the_bridge(reason: str, chunk: int | None, *, in_pieces: bool) -> PrefillMethod:
     """The bridge's own eager attention, for a model that SDPA is not for."""
     if in_pieces:
-        return PrefillMethod("chunked", reason, EAGER_CHUNK)
+        return PrefillMethod("chunked", reason, chunk or EAGER_CHUNK)
     return PrefillMethod("whole", reason, None)
 
 

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rh_lens.runtime.answering import Generation, find_ending, make_generation
-from rh_lens.runtime.attention import PrefillChoice
 from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
 from rh_lens.runtime.decode import require_readable
+from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.pieces import reading_in_pieces
 from rh_lens.runtime.prefill import may_end_early, new_cache, prefill_attention
@@ -27,7 +27,7 @@ def decode_batch(
     decode_hooks: Sequence[FwdHooks],
     max_new_tokens: int,
     stop: StopRule,
-    prefill: PrefillChoice = "auto",
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> list[Generation]:
     """Most likely continuation of every prompt, token by token, one pass a token for all of them.
 
@@ -41,7 +41,7 @@ def decode_batch(
         decode_hooks: Forward hooks for the decoding passes, for each prompt.
         max_new_tokens: Longest answer, in tokens.
         stop: What ends an answer earlier.
-        prefill: How to read the prompts: "auto", "sdpa", "chunked" or "whole".
+        execution: How to read the prompts.
 
     Raises:
         RuntimeError: The chosen prefill disagrees with the plain bridge.
@@ -53,7 +53,7 @@ def decode_batch(
         require_readable(model, prompts, max_new_tokens)
         longest = max(prompts, key=len)
         reading = open_context(
-            model, longest, longest=len(longest) + max_new_tokens, prefill=prefill
+            model, longest, longest=len(longest) + max_new_tokens, execution=execution
         )
         _require_padding(model, reading.strategy)
         batch = _Batch(model, reading.strategy, prompts, max_new_tokens)

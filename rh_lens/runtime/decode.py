@@ -8,9 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rh_lens.runtime.answering import Answering, Generation
-from rh_lens.runtime.attention import PrefillChoice
 from rh_lens.runtime.bridge import Bridge, FwdHooks
 from rh_lens.runtime.draft import Draft
+from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.prefill import Context
 from rh_lens.runtime.rope import rope_limit
@@ -28,7 +28,7 @@ def greedy_decode(
     decode_hooks: FwdHooks = (),
     prefill_hooks: FwdHooks = (),
     draft: Draft | None = None,
-    prefill: PrefillChoice = "auto",
+    execution: Execution = DEFAULT_EXECUTION,
     context: Context | None = None,
 ) -> Generation:
     """Most likely continuation of a prompt, through the KV cache.
@@ -55,9 +55,9 @@ def greedy_decode(
         decode_hooks: Forward hooks for the decoding passes only.
         prefill_hooks: Forward hooks for the reading of the prompt only.
         draft: Guesses to verify; ignored where the cache can't be cut back.
-        prefill: How to read the prompt: "auto", "sdpa", "chunked" or "whole".
+        execution: How to read the prompt.
         context: Context to continue, which keeps the longest prefix it has in common with the
-            prompt; `prefill` is then its own. None: a new one.
+            prompt; `execution` is then its own. None: a new one.
 
     Returns:
         Tokens, text and the reason for stopping.
@@ -74,7 +74,7 @@ def greedy_decode(
         prompt,
         max_new_tokens,
         decode_hooks,
-        prefill,
+        execution,
         context,
         prefill_hooks=prefill_hooks,
         cuts_back=draft is not None,
@@ -95,7 +95,7 @@ def teacher_force(
     *,
     decode_hooks: FwdHooks = (),
     prefill_hooks: FwdHooks = (),
-    prefill: PrefillChoice = "auto",
+    execution: Execution = DEFAULT_EXECUTION,
     context: Context | None = None,
 ) -> Float[Tensor, "answer d_vocab"]:
     """Logits of the rows that predict a given answer, fed after the prompt.
@@ -110,7 +110,7 @@ def teacher_force(
         answer_tokens: Token ids, at least one.
         decode_hooks: Forward hooks for the answer's pass only.
         prefill_hooks: Forward hooks for the reading of the prompt only.
-        prefill: How to read the prompt: "auto", "sdpa", "chunked" or "whole".
+        execution: How to read the prompt.
         context: Context to continue, as in `greedy_decode`. None: a new one.
 
     Raises:
@@ -130,7 +130,7 @@ def teacher_force(
         prompt,
         len(answer_tokens),
         decode_hooks,
-        prefill,
+        execution,
         context,
         prefill_hooks=prefill_hooks,
     ) as (token, reading):
@@ -146,7 +146,7 @@ def _after_prompt(
     prompt: TokensLike,
     n_answer: int,
     hooks: FwdHooks,
-    prefill: PrefillChoice,
+    execution: Execution,
     context: Context | None,
     *,
     prefill_hooks: FwdHooks = (),
@@ -160,7 +160,7 @@ def _after_prompt(
         if context is None:
             longest = len(prompt_tokens) + n_answer
             context = open_context(
-                model, prompt_tokens, longest=longest, prefill=prefill, cuts_back=cuts_back
+                model, prompt_tokens, longest=longest, execution=execution, cuts_back=cuts_back
             )
         context.reach(before, prefill_hooks)
         # Entering costs milliseconds, so once for the whole answer.

@@ -1,10 +1,11 @@
 """Hooks that must not stay silent."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from rh_lens.runtime.bridge import FwdHooks
+from rh_lens.runtime.condition import Condition
 
 
 @contextmanager
@@ -33,3 +34,17 @@ def must_fire(hooks: FwdHooks) -> Iterator[FwdHooks]:
             f"{list(silent.values())[:4]}: the intervention did not take place. Check that the "
             "model has these layers, that it ran, and that nothing reset its hooks meanwhile."
         )
+
+
+@contextmanager
+def conditions_must_fire(conditions: Mapping[str, Condition]) -> Iterator[dict[str, Condition]]:
+    """Context with the same conditions, by name, whose hooks are watched by `must_fire`.
+
+    Raises:
+        RuntimeError: As `must_fire`.
+    """
+    with ExitStack() as stack:
+        yield {
+            name: Condition(stack.enter_context(must_fire(condition.hooks)), condition.scope)
+            for name, condition in conditions.items()
+        }

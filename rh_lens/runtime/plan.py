@@ -33,10 +33,12 @@ class Plan:
     Args:
         steps: Every prompt once.
         n_tokens: Tokens in the prompts.
+        unit: Prompts of a unit.
     """
 
     steps: tuple[Step, ...]
     n_tokens: int
+    unit: int
 
     __repr__ = short_repr
 
@@ -47,18 +49,21 @@ class Plan:
 
     @property
     def units(self) -> tuple[tuple[int, ...], ...]:
-        """Indices of the prompts in the order of the plan, `UNIT` at a time.
+        """Indices of the prompts in the order of the plan, `unit` at a time.
 
         A unit begins with an empty cache, and nothing that was learned about the answers of others.
         So what its prompts give is the same to the last bit, wherever and whenever the other units
         are answered.
         """
         order = [step.prompt for step in self.steps]
-        return tuple(tuple(order[at : at + UNIT]) for at in range(0, len(order), UNIT))
+        return tuple(tuple(order[at : at + self.unit]) for at in range(0, len(order), self.unit))
 
 
 def plan_prompts(
-    prompts: Sequence[Int[Tensor, " _"] | Sequence[int]], *, share: bool = True
+    prompts: Sequence[Int[Tensor, " _"] | Sequence[int]],
+    *,
+    share: bool = True,
+    unit: int | None = None,
 ) -> Plan:
     """Order of prompts in which each continues from the longest prefix of the one before.
 
@@ -70,14 +75,16 @@ def plan_prompts(
     Args:
         prompts: Token ids.
         share: False: the order given, and nothing shared.
+        unit: Prompts of a unit; None: `UNIT`.
     """
+    unit = unit or UNIT
     tokens = [p.tolist() if isinstance(p, Tensor) else list(p) for p in prompts]
     order = sorted(range(len(tokens)), key=tokens.__getitem__) if share else range(len(tokens))
     steps = []
     before: list[int] = []
     for place, index in enumerate(order):
-        continues = share and place % UNIT > 0
+        continues = share and place % unit > 0
         n_shared = shared_prefix(before, tokens[index][:-1]) if continues else 0
         steps.append(Step(index, n_shared))
         before = tokens[index][:-1]
-    return Plan(tuple(steps), sum(len(one) for one in tokens))
+    return Plan(tuple(steps), sum(len(one) for one in tokens), unit)

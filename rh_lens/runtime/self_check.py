@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.attention import PrefillChoice, through_the_bridge
+from rh_lens.runtime.attention import through_the_bridge
 from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
 from rh_lens.runtime.cache import NoCacheError
+from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.prefill import Context
 from rh_lens.runtime.quiet import without_hooks
@@ -30,7 +31,7 @@ def open_context(
     sample: Int[Tensor, " pos"] | Sequence[int],
     *,
     longest: int,
-    prefill: PrefillChoice = "auto",
+    execution: Execution = DEFAULT_EXECUTION,
     cuts_back: bool = True,
 ) -> Context:
     """Empty context whose way of reading has been tried out on the first tokens of a prompt.
@@ -46,7 +47,7 @@ def open_context(
         model: A TransformerBridge.
         sample: Token ids of any prompt of the run; the first few count.
         longest: Tokens of the longest prompt and its answer.
-        prefill: "auto", or a method to force.
+        execution: How to read.
         cuts_back: Whether the run will cut the context back. If it will not, and reads prompts in
             one pass through the bridge, there is nothing to try out.
 
@@ -56,7 +57,7 @@ def open_context(
         ValueError: The model can't be read the way that was asked for, or an open hook would not be
             called.
     """
-    strategy = configured_strategy(model, longest=longest, prefill=prefill)
+    strategy = configured_strategy(model, longest=longest, execution=execution)
     if not cuts_back and strategy.prefill.name == "whole":
         return Context(model, strategy)
     limit = rope_limit(model)
@@ -67,10 +68,10 @@ def open_context(
         try:
             checked = _checked(model, strategy, tokens, expected, fired)
         except (_UnsupportedError, _SilentHookError) as error:
-            if prefill != "auto" or strategy.prefill.name != "sdpa":
+            if execution.prefill != "auto" or strategy.prefill.name != "sdpa":
                 raise error.as_value_error() from error.__cause__
             in_pieces = strategy.prefill.chunk is not None
-            method = through_the_bridge(str(error), in_pieces=in_pieces)
+            method = through_the_bridge(str(error), execution.chunk, in_pieces=in_pieces)
             checked = _checked(model, replace(strategy, prefill=method), tokens, expected, fired)
     return Context(model, checked)
 
@@ -235,8 +236,8 @@ def _require_agreement(
         raise RuntimeError(
             f"Expected {strategy.prefill.name!r} reading of {model.cfg.model_name!r} to give the "
             f"logits of the plain bridge up to {most:g} of their size; found an error of "
-            f"{error:.3g} on {len(found)} tokens. Force another way, such as "
-            'prefill="whole" with share_prefixes=False and draft=False, and report the model.'
+            f"{error:.3g} on {len(found)} tokens. Read in "
+            "another way, with execution=PLAIN_EXECUTION, and report the model."
         )
 
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rh_lens.runtime.attention import PrefillChoice, PrefillMethod, prefill_method
+from rh_lens.runtime.attention import PrefillMethod, prefill_method
 from rh_lens.runtime.bridge import Bridge
 from rh_lens.runtime.cache import CacheKind, cache_kind
+from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
 from rh_lens.runtime.rope import rope_limit
 
 
@@ -38,7 +39,7 @@ class Strategy:
 
 
 def configured_strategy(
-    model: Bridge, *, longest: int, prefill: PrefillChoice = "auto"
+    model: Bridge, *, longest: int, execution: Execution = DEFAULT_EXECUTION
 ) -> Strategy:
     """Strategy for contexts of up to `longest` tokens, by the model's configuration alone.
 
@@ -49,7 +50,7 @@ def configured_strategy(
     cache, limit = cache_kind(model), rope_limit(model)
     beyond = limit is not None and longest >= limit.n_tokens
     return Strategy(
-        prefill=prefill_method(model, prefill, longest=longest, cache=cache, limit=limit),
+        prefill=prefill_method(model, execution, longest=longest, cache=cache, limit=limit),
         cache=cache,
         truncates=cache.plain and not beyond,
         resets=beyond and limit is not None and limit.kind == "dynamic",

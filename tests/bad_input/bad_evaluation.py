@@ -80,9 +80,7 @@ RANKING = {
 }
 ANSWERING = {
     "max_new_tokens": whole(1, none=True),
-    "prefill": CHUNKS,
-    "share_prefixes": FLAG,
-    "draft": FLAG,
+    "execution": instance(),
     "progress": FLAG,
 }
 TEXT = (
@@ -97,7 +95,7 @@ LOSSES = {
     "conditions": CONDITIONS,
     "window": whole(2),
     "n_windows": whole(1, huge=False),
-    "prefill": CHUNKS,
+    "execution": instance(),
 }
 
 

@@ -21,12 +21,8 @@ LEFT_OUT = {
     # Handed on to the bench as they are.
     ("make_bench", "options"),
     # Handed on to the detection.
-    *{("RunFolder", name) for name in (
-        "max_new_tokens", "min_recall", "score", "stop", "threshold",
-    )},
-    *{("RunFolder.detect", name) for name in (
-        "batch_size", "draft", "prefill", "progress", "share_prefixes",
-    )},
+    ("RunFolder", "choices"),
+    *{("RunFolder.detect", name) for name in ("execution", "progress")},
     # Of each kind of result its own: tests/views/test_summarise.py.
     ("summarise", "options"),
     # Switches that only the tokenizer's chat template knows.

@@ -14,6 +14,7 @@ from rh_lens.demo.evaluate import exact_answers
 from rh_lens.demo.training.held_out import held_out_prompts
 from rh_lens.detection import detect_retrieval_heads
 from rh_lens.heads import Head
+from rh_lens.runtime import Execution
 
 EVALUATION = json.loads((DEMO_MODEL_FOLDER / "evaluation.json").read_text())
 MEASURED_HEADS = {
@@ -132,19 +133,21 @@ def test_the_card_shows_what_was_measured():
 
 
 @pytest.mark.parametrize(
-    "options",
+    "execution",
     [
         pytest.param({"share_prefixes": False}, marks=pytest.mark.slow),
-        pytest.param({"draft": False}, marks=pytest.mark.slow),
+        pytest.param({"speculate": False}, marks=pytest.mark.slow),
         {"prefill": "sdpa"},
         {"prefill": "chunked"},
-        {"prefill": "whole", "share_prefixes": False, "draft": False},
+        {"prefill": "whole", "share_prefixes": False, "speculate": False},
         {"batch_size": 4},
     ],
-    ids=lambda options: ", ".join(f"{key}={value}" for key, value in options.items()),
+    ids=lambda choices: ", ".join(f"{key}={value}" for key, value in choices.items()),
 )
-def test_how_prompts_are_read_changes_no_token_and_no_source(model, prompts, result, options):
-    found = detect_retrieval_heads(model, prompts[:12], progress=False, **options)
+def test_how_prompts_are_read_changes_no_token_and_no_source(model, prompts, result, execution):
+    found = detect_retrieval_heads(
+        model, prompts[:12], progress=False, execution=Execution(**execution)
+    )
     for trial, other in zip(result.trials, found.trials, strict=True):
         assert trial.tokens.tolist() == other.tokens.tolist()
     same = ["trial", "step", "layer", "head", "source", "token_id"]

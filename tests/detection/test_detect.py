@@ -9,11 +9,15 @@ from planted import PlantedModel, make_prompt
 from tiny_models import TEXT, make_tiny_model
 from tolerances import double_rounding, weight_rounding
 
-from rh_lens.detection import NoAcceptedTrialsError, detect_retrieval_heads
-from rh_lens.detection.result import require_score_name
+from rh_lens.detection import (
+    MemoryLog,
+    NoAcceptedTrialsError,
+    detect_retrieval_heads,
+    detection_options,
+)
 from rh_lens.heads import Head
 from rh_lens.prompts import build_grid, text_haystack
-from rh_lens.runtime import StopRule, attention
+from rh_lens.runtime import PLAIN_EXECUTION, Execution, StopRule, attention
 
 LOST = 2  # a position outside every answer
 
@@ -225,16 +229,16 @@ def test_no_accepted_trial_is_an_error_that_quotes_the_model(llama, otter_prompt
 
 def test_each_trial_is_reported_as_it_ends(llama, otter_prompt, looks):
     right = otter_prompt.answer_tokens.tolist()
-    reported = []
+    log = MemoryLog([0, 1])
     result = detect(
         llama,
         [otter_prompt] * 2,
         [right, [50, 51]],
         [looks, {}],
-        on_trial=lambda trial, events: reported.append((trial, len(events))),
+        log=log,
     )
-    assert [trial for trial, _ in reported] == list(result.trials)
-    assert [n for _, n in reported] == [12, 0]
+    assert [trial for trial, _ in log.done.values()] == list(result.trials)
+    assert [len(events) for _, events in log.done.values()] == [12, 0]
 
 
 def test_answers_have_room_for_32_tokens_or_one_and_a_half_answers(llama, otter_prompt):
@@ -271,9 +275,11 @@ def test_no_prompt_is_refused(llama):
         detect_retrieval_heads(llama, [])
 
 
-def test_an_unknown_score_is_refused():
+def test_an_unknown_score_is_refused(llama, otter_prompt):
+    options = detection_options(llama, [otter_prompt])
+    object.__setattr__(options, "score", "copy")
     with pytest.raises(ValueError, match=r"one of position, token-set, event, .*; found 'copy'"):
-        require_score_name("copy")
+        options.__post_init__()
 
 
 def test_a_model_that_is_no_bridge_is_refused(otter_prompt):
@@ -302,10 +308,10 @@ def test_how_prompts_are_read_changes_no_result(
         context_lengths=[150, 220],
         depths=2,
     )
-    plain = {"prefill": "whole", "share_prefixes": False, "draft": False}
-    ways = [plain, {}, {"prefill": "chunked"}, {"prefill": "sdpa"}, {"batch_size": 4}]
+    ways = [{}, {"prefill": "chunked"}, {"prefill": "sdpa"}, {"batch_size": 4}]
+    ways = [PLAIN_EXECUTION, *(Execution(**way) for way in ways)]
     options = {"score": "teacher-forced", "max_new_tokens": 32, "progress": False}
-    results = [detect_retrieval_heads(llama, grid, **options, **way) for way in ways]
+    results = [detect_retrieval_heads(llama, grid, **options, execution=way) for way in ways]
     exact = ["trial", "step", "layer", "head", "source", "answer_offset", "token_id", "token"]
     for result in results[1:]:
         assert torch.equal(result.scores.values, results[0].scores.values)
@@ -323,7 +329,11 @@ def test_how_prompts_are_read_changes_no_result(
 def test_half_precision_counts_its_ties(tiny_tokenizer, otter_prompt, dtype):
     bridge = make_tiny_model("llama", tiny_tokenizer).bridge.to(dtype, print_details=False)
     result = detect_retrieval_heads(
-        bridge, [otter_prompt] * 2, score="teacher-forced", progress=False, prefill="sdpa"
+        bridge,
+        [otter_prompt] * 2,
+        score="teacher-forced",
+        progress=False,
+        execution=Execution(prefill="sdpa"),
     )
     assert [trial.n_ties for trial in result.trials] == [result.trials[0].n_ties] * 2
     assert result.events.table["margin"].dtype == "float32"

@@ -10,7 +10,6 @@ BAD = {
     "threshold": (math.nan, math.inf, -1.0, 2.0),
     "min_recall": (math.nan, math.inf, -1.5, 1.5),
     "max_new_tokens": (0, -5),
-    "batch_size": (0, -1),
 }
 
 

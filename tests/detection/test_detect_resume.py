@@ -8,9 +8,14 @@ import torch
 from planted import make_prompt
 from tiny_models import TEXT
 
-from rh_lens.detection import NoAcceptedTrialsError, detect_retrieval_heads, room_for_answers
+from rh_lens.detection import (
+    MemoryLog,
+    NoAcceptedTrialsError,
+    detect_retrieval_heads,
+    room_for_answers,
+)
 from rh_lens.prompts import Needle, build_grid, text_haystack
-from rh_lens.runtime import plan
+from rh_lens.runtime import Execution, plan
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +40,22 @@ def units_of_five(monkeypatch):
     monkeypatch.setattr(plan, "UNIT", 5)
 
 
-def detect(model, prompts, **options):
+class NotedLog(MemoryLog):
+    """Notes which prompts were begun."""
+
+    def start(self, index):
+        self.__dict__.setdefault("started", []).append(index)
+
+
+def detect(model, prompts, log=None, **execution):
     """Teacher-forced, so that it needs no right answer, and with all that is recorded."""
-    ended = {}
-
-    def keep(trial, events):
-        ended[trial.index] = trial, events
-
-    options = {"score": "teacher-forced", "max_new_tokens": 6, "progress": False} | options
-    result = detect_retrieval_heads(model, prompts, on_trial=keep, **options)
-    return result, ended
+    log = log or NotedLog(range(len(prompts)))
+    before = set(log.done)
+    options = {"score": "teacher-forced", "max_new_tokens": 6, "progress": False}
+    result = detect_retrieval_heads(
+        model, prompts, log=log, execution=Execution(**execution), **options
+    )
+    return result, {index: log.done[index] for index in log.done if index not in before}
 
 
 @pytest.fixture(scope="module")
@@ -74,43 +85,43 @@ def assert_same_bits(found, expected):
 
 
 @pytest.mark.parametrize(
-    "options",
+    "execution",
     [
         {},
-        pytest.param({"draft": False}, marks=pytest.mark.slow),
+        pytest.param({"speculate": False}, marks=pytest.mark.slow),
         pytest.param({"share_prefixes": False}, marks=pytest.mark.slow),
         pytest.param(
-            {"prefill": "whole", "share_prefixes": False, "draft": False}, marks=pytest.mark.slow
+            {"prefill": "whole", "share_prefixes": False, "speculate": False},
+            marks=pytest.mark.slow,
         ),
         {"batch_size": 4},
     ],
     ids=str,
 )
-def test_a_part_has_the_numbers_of_the_whole(llama, grid, options):
-    whole, expected = detect(llama, grid, **options)
+def test_a_part_has_the_numbers_of_the_whole(llama, grid, execution):
+    whole, expected = detect(llama, grid, **execution)
     assert len({float(trial.attention_mass.sum()) for trial in whole.trials}) == len(grid)
     rng = random.Random(1)
     for n_wanted in (1, 6):
         only = rng.sample(range(len(grid)), n_wanted)
-        result, found = detect(llama, grid, only=only, **options)
+        result, found = detect(llama, grid, NotedLog(only), **execution)
         assert sorted(found) == sorted(only) == [trial.index for trial in result.trials]
         for index in only:
             assert_same_bits(found[index], expected[index])
 
 
 def test_a_run_without_common_state_answers_nothing_twice(llama, grid):
-    started = []
-    options = {"prefill": "whole", "share_prefixes": False, "draft": False}
-    detect(llama, grid, only=[9, 3], on_start=started.append, **options)
-    assert started == [3, 9]
+    log = NotedLog([9, 3])
+    detect(llama, grid, log, prefill="whole", share_prefixes=False, speculate=False)
+    assert log.started == [3, 9]
 
 
 def test_trials_that_are_done_are_not_answered_again(llama, grid, whole):
     whole, expected = whole
     done = {index: expected[index] for index in random.Random(2).sample(range(12), 5)}
-    started = []
-    result, found = detect(llama, grid, done=done, on_start=started.append)
-    assert set(started) == set(found) == set(range(12)) - set(done)
+    log = NotedLog(range(12), dict(done))
+    result, found = detect(llama, grid, log)
+    assert set(log.started) == set(found) == set(range(12)) - set(done)
     assert torch.equal(result.scores.values, whole.scores.values)
     pd.testing.assert_frame_equal(result.events.table, whole.events.table, check_exact=True)
     assert result.trials[min(done)] is done[min(done)][0]
@@ -124,33 +135,36 @@ def test_with_all_trials_done_the_model_is_not_asked(llama, grid, whole):
         raise AssertionError("the model ran")
 
     with llama.hooks(fwd_hooks=[("blocks.0.attn.hook_pattern", fail)]):
-        result, found = detect(llama, grid, done=expected)
+        result, found = detect(llama, grid, NotedLog(range(12), expected))
     assert found == {}
     assert torch.equal(result.scores.values, whole.scores.values)
 
 
-def test_only_and_done_together(llama, grid, whole):
+def test_some_wanted_and_some_done_together(llama, grid, whole):
     _, expected = whole
-    result, found = detect(llama, grid, only=[2, 4, 6], done={4: expected[4], 11: expected[11]})
+    log = NotedLog([2, 4, 6], {4: expected[4], 11: expected[11]})
+    result, found = detect(llama, grid, log)
     assert sorted(found) == [2, 6]
     assert [trial.index for trial in result.trials] == [2, 4, 6, 11]
 
 
 def test_a_part_without_accepted_trials_has_no_scores(llama, grid):
     with pytest.raises(NoAcceptedTrialsError, match="found 1 rejected"):
-        detect_retrieval_heads(llama, grid, only=[3], progress=False)
+        detect_retrieval_heads(llama, grid, log=MemoryLog([3]), progress=False)
 
 
 def test_prompts_that_there_are_not_are_refused(llama, grid, whole):
     with pytest.raises(ValueError, match=r"by their index, 0 to 11; found \[12\]"):
-        detect(llama, grid, only=[3, 12])
+        detect(llama, grid, NotedLog([3, 12]))
     expected = {3: whole[1][3]}
-    with pytest.raises(ValueError, match=r"Expected trial 4 of `done` to be of prompt 4.* trial 3"):
-        detect(llama, grid, done={4: expected[3]})
+    with pytest.raises(
+        ValueError, match=r"Expected trial 4 of the log to be of prompt 4.* trial 3"
+    ):
+        detect(llama, grid, NotedLog([], {4: expected[3]}))
     with pytest.raises(ValueError, match=r"Expected trial 3 .* Pass the prompts that the trials"):
-        detect(llama, grid[::-1], done=expected)
+        detect(llama, grid[::-1], NotedLog([], expected))
     with pytest.raises(ValueError, match="no such prompt"):
-        detect(llama, grid[:2], done=expected)
+        detect(llama, grid[:2], NotedLog([], expected))
 
 
 def test_answers_have_room_for_one_and_a_half_needles(grid, otter_prompt):

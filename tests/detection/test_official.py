@@ -13,6 +13,7 @@ from tolerances import double_rounding
 from rh_lens.demo import load_demo_model
 from rh_lens.demo.training.held_out import held_out_prompts
 from rh_lens.detection import (
+    MemoryLog,
     NoAcceptedTrialsError,
     detect_official,
     detect_retrieval_heads,
@@ -200,10 +201,10 @@ def test_an_answer_without_words_for_rouge_is_never_accepted(detect, answer, ott
 
 
 def test_trials_and_events_are_handed_over_as_they_end(detect, answer, start):
-    seen = []
+    log = MemoryLog([0])
     looks = {(0, 1): [start + t for t in range(7)]}
-    detect([[*answer, NEWLINE]], [looks], on_trial=lambda *args: seen.append(args))
-    (trial, events), *more = seen
+    detect([[*answer, NEWLINE]], [looks], log=log)
+    (trial, events), *more = log.done.values()
     assert (trial.index, len(events), more) == (0, 7, [])
 
 
@@ -259,15 +260,11 @@ def test_a_run_that_goes_on_has_the_scores_of_an_undisturbed_one(demo_model):
         demo_model.tokenizer, context_lengths=[128], depths=1, n_needles=4, seed=5
     )
     whole = detect_official(demo_model, prompts, progress=False)
-    kept, started = {}, []
-    options = {"score": "official", "progress": False, "only": [0, 2]}
-    detect_retrieval_heads(
-        demo_model, prompts, **options, on_trial=lambda *pair: kept.update({pair[0].index: pair})
-    )
-    result = detect_official(
-        demo_model, prompts, progress=False, done=kept, on_start=started.append
-    )
-    assert sorted(started) == [1, 3]
+    log = MemoryLog([0, 2])
+    detect_retrieval_heads(demo_model, prompts, score="official", progress=False, log=log)
+    before, log.wanted = [*log.done], range(4)
+    result = detect_official(demo_model, prompts, progress=False, log=log)
+    assert (sorted(before), list(log.done)[2:]) == ([0, 2], [1, 3])
     assert result.scores.values.equal(whole.scores.values)
     assert result.spans == whole.spans
     pd.testing.assert_frame_equal(result.to_dataframe(), whole.to_dataframe(), check_exact=True)

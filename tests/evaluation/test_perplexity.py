@@ -12,7 +12,7 @@ from rh_lens.evaluation.perplexity import mean_nll
 from rh_lens.heads import Head
 from rh_lens.interventions import zero_ablation
 from rh_lens.prompts import synthetic_haystack, text_haystack
-from rh_lens.runtime import Condition
+from rh_lens.runtime import Condition, Execution
 
 HEADS = [Head(0, 1), Head(1, 0), Head(1, 3)]
 WINDOW = 20
@@ -59,7 +59,8 @@ def test_losses_equal_hugging_face_with_the_columns_zeroed(tiny_model, text, pre
         scope: Condition() if scope == "none" else Condition(zero_ablation(HEADS), scope)
         for scope in scopes
     }
-    losses = window_losses(model.bridge, text, conditions, window=WINDOW, prefill=prefill)
+    execution = Execution(prefill=prefill)
+    losses = window_losses(model.bridge, text, conditions, window=WINDOW, execution=execution)
     assert losses["condition"].tolist() == [scope for scope in scopes for _ in range(3)]
     assert losses["window"].tolist() == [0, 1, 2] * 4
     assert (losses["n_tokens"] == 10).all()

@@ -11,7 +11,7 @@ from rh_lens.evaluation import ACTIVITY_COLUMNS, kept_answers, needle_recall
 from rh_lens.heads import Head
 from rh_lens.interventions import zero_ablation
 from rh_lens.prompts import Needle, build_grid, evaluation_needles, synthetic_haystack
-from rh_lens.runtime import Condition, StopRule, greedy_decode
+from rh_lens.runtime import PLAIN_EXECUTION, Condition, StopRule, greedy_decode
 
 NEVER, STEPS = StopRule(frozenset()), 8
 LAYER = [Head(1, head) for head in range(4)]
@@ -102,7 +102,7 @@ def test_forked_conditions_equal_separate_runs(tiny_model, prompts, name):
             prompts[trial].tokens,
             decode_hooks=CONDITIONS[condition].decode_hooks,
             prefill_hooks=CONDITIONS[condition].prefill_hooks,
-            prefill="whole",
+            execution=PLAIN_EXECUTION,
             **options,
         )
         assert torch.equal(tokens, alone.tokens)
@@ -118,9 +118,7 @@ def test_drafts_and_shared_prompts_change_no_activity(llama, prompts):
         llama,
         prompts[:2],
         conditions,
-        draft=False,
-        share_prefixes=False,
-        prefill="whole",
+        execution=PLAIN_EXECUTION,
         **options,
     )
     allowed = weight_rounding(llama, max(len(prompt.tokens) for prompt in prompts) + STEPS)

@@ -19,7 +19,7 @@ from rh_lens.interventions import (
     uniform_attention,
     zero_ablation,
 )
-from rh_lens.runtime import Condition, answer_conditions, greedy_decode, teacher_force
+from rh_lens.runtime import PLAIN_EXECUTION, Condition, answer_prompts, greedy_decode, teacher_force
 
 STEPS = 5
 
@@ -50,12 +50,13 @@ def answers(bridge, prompts, conditions, **options):
         return recorders[name, index].fwd_hooks()
 
     found = {}
-    for name, answer in answer_conditions(
+    for said in answer_prompts(
         bridge, prompts, conditions, listen=listen, max_new_tokens=STEPS, stop=NEVER, **options
     ):
-        rows = recorders[name, answer.index].result()
-        sources = rows.answer_rows(len(prompts[answer.index].tokens), STEPS)
-        found[name, answer.index] = answer.generation.tokens, sources
+        for name, answer in said.items():
+            rows = recorders[name, answer.index].result()
+            sources = rows.answer_rows(len(prompts[answer.index].tokens), STEPS)
+            found[name, answer.index] = answer.generation.tokens, sources
     return found
 
 
@@ -65,7 +66,7 @@ def test_drafted_is_stepwise_and_shared_is_unshared_under_every_operator(tiny_mo
     prompts = [first, last, first]
     conditions = every_operator(bridge, prompts)
     fast = answers(bridge, prompts, conditions)
-    slow = answers(bridge, prompts, conditions, draft=False, share_prefixes=False)
+    slow = answers(bridge, prompts, conditions, execution=PLAIN_EXECUTION)
     assert len(fast) == 7 * 3
     for key, (tokens, sources) in fast.items():
         assert torch.equal(tokens, slow[key][0]), key

@@ -15,7 +15,7 @@ from rh_lens.interventions import (
     uniform_attention,
     zero_ablation,
 )
-from rh_lens.runtime import Condition, answer_conditions, eos_token_ids, greedy_decode, stop_rule
+from rh_lens.runtime import Condition, answer_prompts, eos_token_ids, greedy_decode, stop_rule
 
 RETRIEVAL = [Head(2, head) for head in (2, 3, 4, 5)]
 OTHERS = [Head(2, head) for head in (0, 1, 6, 7)]
@@ -46,8 +46,9 @@ def n_right(demo, conditions):
     """Prompts answered rightly under each condition."""
     model, prompts, stop = demo
     right = dict.fromkeys(conditions, 0)
-    for name, answer in answer_conditions(model, prompts, conditions, max_new_tokens=16, stop=stop):
-        right[name] += says_it(prompts[answer.index], answer.generation.text)
+    for together in answer_prompts(model, prompts, conditions, max_new_tokens=16, stop=stop):
+        for name, answer in together.items():
+            right[name] += says_it(prompts[answer.index], answer.generation.text)
     return right
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from rh_lens.detection import DetectionOptions, detect_retrieval_heads, detection_options
+from rh_lens.detection import DetectionOptions, MemoryLog, detect_retrieval_heads, detection_options
 from rh_lens.prompts import Needle
 from rh_lens.runs import DamagedRunError, RunFolder, Shard, load_run, merge_runs
 from rh_lens.runtime import StopRule
@@ -99,12 +99,11 @@ def test_shards_made_with_different_answers_do_not_merge(llama, prompts, tmp_pat
 
 
 def test_trials_of_another_answer_are_not_taken_as_done(llama, prompts):
-    done = {}
+    log = MemoryLog([0])
     options = {"score": "teacher-forced", **FEW, **SILENT}
-    keep = {"on_trial": lambda trial, events: done.update({0: (trial, events)})}
-    detect_retrieval_heads(llama, [prompts[0]], **options, **keep)
-    with pytest.raises(ValueError, match=r"Expected trial 0 of `done` to be of prompt 0"):
-        detect_retrieval_heads(llama, [prompts[1]], done=done, **options)
+    detect_retrieval_heads(llama, [prompts[0]], log=log, **options)
+    with pytest.raises(ValueError, match=r"Expected trial 0 of the log to be of prompt 0"):
+        detect_retrieval_heads(llama, [prompts[1]], log=log, **options)
 
 
 @pytest.mark.parametrize(

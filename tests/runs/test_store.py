@@ -46,7 +46,7 @@ def finished(run, key, otter_prompt, tmp_path):
     folder = tmp_path / "run"
     description = {"command": "detect", "started": "today", "machine": {}}
     with TrialStore(folder, [otter_prompt] * 2, key, description, save_prompts=True) as store:
-        result = run(only=store.missing, on_start=store.start, on_trial=store.add)
+        result = run(log=store)
         store.finish()
     return folder, result
 

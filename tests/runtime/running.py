@@ -11,7 +11,7 @@ from torch import Tensor
 from rh_lens.detection import AttentionSources
 from rh_lens.detection.capture import answer_recorder
 from rh_lens.prompts import Needle, NeedlePrompt
-from rh_lens.runtime import Generation, StopRule, answer_prompts
+from rh_lens.runtime import Execution, Generation, StopRule, answer_prompts
 
 NEVER = StopRule(frozenset())
 STEPS = 6
@@ -34,18 +34,26 @@ def grid(seed: int = 3, *, n_haystack: int = 60) -> list[NeedlePrompt]:
     return [*prompts, prompts[0]]
 
 
-def run(bridge: Any, prompts: list[NeedlePrompt], **options: Any) -> Run:
+def run(
+    bridge: Any, prompts: list[NeedlePrompt], *, max_new_tokens: int = STEPS, **execution: Any
+) -> Run:
     """Answer and sources of each prompt, by its index."""
     recorders: dict[int, Any] = {}
 
-    def hooks_for(index: int) -> Any:
+    def listen(name: str, index: int) -> Any:
         recorders[index] = answer_recorder(bridge, prompts[index])
         return recorders[index].fwd_hooks()
 
-    options = {"max_new_tokens": STEPS, "stop": NEVER, **options}
-    answers = answer_prompts(bridge, prompts, hooks_for=hooks_for, **options)
+    answers = answer_prompts(
+        bridge,
+        prompts,
+        listen=listen,
+        max_new_tokens=max_new_tokens,
+        stop=NEVER,
+        execution=Execution(**execution),
+    )
     found = {}
-    for answer in answers:
+    for answer in (together["plain"] for together in answers):
         rows = recorders[answer.index].result()
         n_prompt, said = len(prompts[answer.index].tokens), answer.generation
         found[answer.index] = said, rows.answer_rows(n_prompt, len(said.tokens))

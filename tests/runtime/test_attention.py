@@ -5,6 +5,7 @@ from tolerances import assert_close, model_rounding
 
 from rh_lens.runtime import (
     Context,
+    Execution,
     cache_kind,
     configured_strategy,
     inference,
@@ -13,13 +14,12 @@ from rh_lens.runtime import (
     rope_limit,
     sdpa_attention,
 )
-from rh_lens.runtime.attention import require_prefill_choice
 
 WITHOUT_SDPA = {"gemma2", "gpt-oss", "gpt-neo", "gptj", "bloom", "falcon"}
 
 
 def method(bridge, longest=1000, **options):
-    return configured_strategy(bridge, longest=longest, **options).prefill
+    return configured_strategy(bridge, longest=longest, execution=Execution(**options)).prefill
 
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *OTHERS])
@@ -69,8 +69,6 @@ def test_the_impossible_cannot_be_forced(tiny_model):
     for name in ("dynamic", "longrope"):
         with pytest.raises(ValueError, match=rf"{name} RoPE depends on the length from 32 tokens"):
             method(tiny_model(name).bridge, prefill="chunked")
-    with pytest.raises(ValueError, match="of auto, sdpa, chunked, whole; found 'flash'"):
-        require_prefill_choice("flash")
 
 
 def test_only_a_rope_that_depends_on_the_length_has_a_limit(tiny_model):
@@ -140,7 +138,9 @@ def test_an_ablation_acts_on_a_prompt_read_in_any_way(tiny_model, random_tokens,
     bridge = tiny_model(name).bridge
 
     def values(prefill_name):
-        strategy = configured_strategy(bridge, longest=50, prefill=prefill_name)
+        strategy = configured_strategy(
+            bridge, longest=50, execution=Execution(prefill=prefill_name)
+        )
         with inference(bridge):
             context = prefill(bridge, random_tokens, strategy=strategy)
         return torch.stack([layer.values for layer in context.cache.layers[1:]])
@@ -203,7 +203,9 @@ class TestSelfCheck:
             with pytest.raises(
                 ValueError, match=r"a hook is open at blocks\.1\.attn\.hook_pattern"
             ):
-                open_context(llama, random_tokens, longest=1000, prefill="sdpa")
+                open_context(
+                    llama, random_tokens, longest=1000, execution=Execution(prefill="sdpa")
+                )
         assert chosen.name == "chunked"
         assert chosen.reason.startswith("a hook is open at blocks.1.attn.hook_pattern")
 
@@ -213,7 +215,9 @@ class TestSelfCheck:
         def note(pattern, hook):
             seen.append(pattern.shape[-1])
 
-        context = open_context(llama, random_tokens, longest=1000, prefill="sdpa")
+        context = open_context(
+            llama, random_tokens, longest=1000, execution=Execution(prefill="sdpa")
+        )
         with inference(llama), llama.hooks(fwd_hooks=[("blocks.1.attn.hook_pattern", note)]):
             context.reach(random_tokens)
         assert seen == [40]
@@ -226,7 +230,7 @@ class TestSelfCheck:
         assert chosen.name == "chunked"
         assert chosen.reason.startswith("sdpa fails with")
         with pytest.raises(ValueError, match="can be read as asked for; found that sdpa fails"):
-            open_context(bridge, random_tokens, longest=1000, prefill="sdpa")
+            open_context(bridge, random_tokens, longest=1000, execution=Execution(prefill="sdpa"))
 
     def test_a_way_that_disagrees_is_refused(self, tiny_tokenizer, random_tokens):
         """Planted: under SDPA the scores of one layer are scaled otherwise."""
@@ -244,7 +248,7 @@ class TestSelfCheck:
         original.forward = other
         with pytest.raises(RuntimeError, match=r"'sdpa' reading .* plain bridge up to 0\.001 of"):
             open_context(bridge, random_tokens, longest=1000)
-        open_context(bridge, random_tokens, longest=1000, prefill="chunked")
+        open_context(bridge, random_tokens, longest=1000, execution=Execution(prefill="chunked"))
 
     def test_a_dead_hook_z_is_refused(self, tiny_tokenizer, random_tokens, monkeypatch):
         """Without the exchange of its raw projection, GPT-2's heads can't be ablated."""

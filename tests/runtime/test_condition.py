@@ -7,7 +7,8 @@ from rh_lens.heads import Head
 from rh_lens.interventions import scale_heads, uniform_attention, zero_ablation
 from rh_lens.runtime import (
     Condition,
-    answer_conditions,
+    Execution,
+    answer_prompts,
     greedy_decode,
     inference,
     open_context,
@@ -17,14 +18,14 @@ from rh_lens.runtime import (
 HOOKS = zero_ablation([Head(0, 1), Head(1, 2)])
 
 
-def logits(bridge, tokens, condition, **options):
+def logits(bridge, tokens, condition, **execution):
     return teacher_force(
         bridge,
         tokens,
         tokens[:5],
         prefill_hooks=condition.prefill_hooks,
         decode_hooks=condition.decode_hooks,
-        **options,
+        execution=Execution(**execution),
     )
 
 
@@ -70,7 +71,7 @@ def test_both_is_prefill_and_decode(llama, random_tokens, prefill):
         random_tokens[:5],
         prefill_hooks=HOOKS,
         decode_hooks=HOOKS,
-        prefill=prefill,
+        execution=Execution(prefill=prefill),
     )
     with llama.hooks(fwd_hooks=HOOKS):
         held_open = logits(llama, random_tokens, Condition(), prefill=prefill)
@@ -113,17 +114,26 @@ def test_a_prefill_condition_on_attention_is_read_through_the_bridge(llama, rand
 
 
 @pytest.mark.parametrize("name", ["llama", "mistral-window", "lfm2"])
-@pytest.mark.parametrize("draft", [True, False])
-def test_conditions_of_every_scope_answer_as_alone(tiny_model, name, draft):
+@pytest.mark.parametrize("speculate", [True, False])
+def test_conditions_of_every_scope_answer_as_alone(tiny_model, name, speculate):
     bridge, prompts = tiny_model(name).bridge, grid()[:2]
     layer = bridge.blocks_with("attn")[0][0]
     hooks = scale_heads([Head(layer, head) for head in range(4)], -1.0)
     conditions = {scope: Condition(hooks, scope) for scope in ("prefill", "decode", "both")}
     conditions["plain"] = Condition()
-    answers = answer_conditions(
-        bridge, prompts, conditions, max_new_tokens=STEPS, stop=NEVER, draft=draft
+    answers = answer_prompts(
+        bridge,
+        prompts,
+        conditions,
+        max_new_tokens=STEPS,
+        stop=NEVER,
+        execution=Execution(speculate=speculate),
     )
-    found = {(name, answer.index): answer.generation.tokens for name, answer in answers}
+    found = {
+        (name, answer.index): answer.generation.tokens
+        for together in answers
+        for name, answer in together.items()
+    }
     assert len(found) == 4 * 2
     for (scope, index), tokens in found.items():
         alone = greedy_decode(

@@ -4,8 +4,9 @@ from running import NEVER, STEPS, grid
 
 from rh_lens.heads import Head
 from rh_lens.interventions import zero_ablation
-from rh_lens.runtime import Condition, answer_conditions, greedy_decode
+from rh_lens.runtime import Condition, Execution, answer_prompts, greedy_decode
 
+STEPWISE = Execution(speculate=False)
 MODELS = ["llama", "mistral-window", "gemma3", "gpt2", "gpt-oss", "lfm2", "dynamic", "longrope"]
 CONDITIONS = {
     "plain": Condition(scope="decode"),
@@ -15,20 +16,26 @@ CONDITIONS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "draft"),
+    ("name", "speculate"),
     [
         *((name, True) for name in MODELS),
         *(pytest.param(name, False, marks=pytest.mark.slow) for name in MODELS[1:]),
         ("llama", False),
     ],
 )
-def test_forked_answers_equal_separate_runs(tiny_model, name, draft):
+def test_forked_answers_equal_separate_runs(tiny_model, name, speculate):
     bridge, prompts = tiny_model(name).bridge, grid()[:3]
     found = {
         (condition, answer.index): answer.generation
-        for condition, answer in answer_conditions(
-            bridge, prompts, CONDITIONS, max_new_tokens=STEPS, stop=NEVER, draft=draft
+        for together in answer_prompts(
+            bridge,
+            prompts,
+            CONDITIONS,
+            max_new_tokens=STEPS,
+            stop=NEVER,
+            execution=Execution(speculate=speculate),
         )
+        for condition, answer in together.items()
     }
     assert len(found) == 9
     for (condition, index), generation in found.items():
@@ -38,7 +45,7 @@ def test_forked_answers_equal_separate_runs(tiny_model, name, draft):
             max_new_tokens=STEPS,
             stop=NEVER,
             decode_hooks=CONDITIONS[condition].hooks,
-            prefill="whole",
+            execution=Execution(prefill="whole"),
         )
         assert torch.equal(generation.tokens, alone.tokens)
     assert any(
@@ -57,12 +64,12 @@ def test_a_prompt_is_read_once_for_all_conditions(llama):
 
     with llama.hooks(fwd_hooks=[("hook_embed", note)]):
         list(
-            answer_conditions(
-                llama, [prompt], CONDITIONS, max_new_tokens=STEPS, stop=NEVER, draft=False
+            answer_prompts(
+                llama, [prompt], CONDITIONS, max_new_tokens=STEPS, stop=NEVER, execution=STEPWISE
             )
         )
     assert lengths == [70] + [1] * 3 * STEPS
 
 
 def test_there_may_be_no_prompt(llama):
-    assert list(answer_conditions(llama, [], CONDITIONS, max_new_tokens=1, stop=NEVER)) == []
+    assert list(answer_prompts(llama, [], CONDITIONS, max_new_tokens=1, stop=NEVER)) == []

@@ -41,7 +41,7 @@ def test_the_default_equals_plain_hugging_face(tiny_model, name):
 @pytest.mark.parametrize("name", ALL)
 def test_one_at_a_time_equals_plain_hugging_face(tiny_model, name):
     model, prompts = tiny_model(name), grid()[1:3]
-    found = run(model.bridge, prompts, prefill="whole", share_prefixes=False, draft=False)
+    found = run(model.bridge, prompts, prefill="whole", share_prefixes=False, speculate=False)
     assert_equals_hugging_face(model, prompts, found)
     assert all(generation.n_passes == STEPS for generation, _ in found.values())
 
@@ -77,7 +77,7 @@ def test_every_way_gives_the_same(tiny_model, name, prefill, share_prefixes):
 )
 def test_drafted_is_stepwise(tiny_model, name):
     model, prompts = tiny_model(name), grid()
-    stepwise = run(model.bridge, prompts, draft=False)
+    stepwise = run(model.bridge, prompts, speculate=False)
     assert_same(model.bridge, run(model.bridge, prompts), stepwise)
     assert {generation.n_passes for generation, _ in stepwise.values()} == {STEPS}
 

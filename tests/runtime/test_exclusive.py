@@ -23,6 +23,7 @@ from rh_lens.interventions.editing import probe_patterns
 from rh_lens.prompts import text_haystack
 from rh_lens.runtime import (
     Condition,
+    Execution,
     ModelInUseError,
     StopRule,
     answer_prompts,
@@ -82,7 +83,9 @@ def entries(model, otter_prompt):
         ).to_json(),
         "greedy": lambda: greedy_decode(model, tokens, max_new_tokens=4, stop=STOP).tokens,
         "sdpa": lambda: (
-            greedy_decode(model, tokens, max_new_tokens=4, stop=STOP, prefill="sdpa").tokens
+            greedy_decode(
+                model, tokens, max_new_tokens=4, stop=STOP, execution=Execution(prefill="sdpa")
+            ).tokens
         ),
         "force": lambda: teacher_force(model, tokens, prompt.answer_tokens),
         "forced": lambda: list(forced_shares(model, prompt).values()),
@@ -178,14 +181,14 @@ def test_many_threads_get_right_results_or_the_refusal(model, entries):
 
 def test_a_model_for_each_thread_is_the_way_out(model, tiny_tokenizer, otter_prompt):
     models = [model, make_tiny_model("llama", tiny_tokenizer).bridge]
-    ways = [{"prefill": "sdpa"}, {"prefill": "chunked"}]
+    ways = [Execution(prefill="sdpa"), Execution(prefill="chunked")]
 
     def detected(place):
         options = {"score": "fed-attention", "progress": False, "max_new_tokens": 4}
         hooks = zero_ablation([Head(0, place)])
         with models[place].hooks(fwd_hooks=hooks):
             return detect_retrieval_heads(
-                models[place], [otter_prompt] * 2, **options, **ways[place]
+                models[place], [otter_prompt] * 2, **options, execution=ways[place]
             ).scores.values
 
     expected, found = [detected(0), detected(1)], {}

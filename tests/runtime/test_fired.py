@@ -4,7 +4,7 @@ from running import NEVER, grid
 
 from rh_lens.heads import Head
 from rh_lens.interventions import zero_ablation
-from rh_lens.runtime import Condition, answer_conditions, must_fire
+from rh_lens.runtime import Condition, answer_prompts, must_fire
 
 # A hook point that the bridge has and never calls.
 SILENT = "blocks.1.attn.hook_hidden_states"
@@ -83,14 +83,14 @@ def test_no_hooks_no_error():
 @pytest.mark.parametrize("scope", ["prefill", "decode", "both"])
 def test_a_condition_whose_hook_stays_silent_is_an_error(llama, scope):
     conditions = {"plain": Condition(), "silent": Condition([(SILENT, observe)], scope)}
-    answers = answer_conditions(llama, grid()[:1], conditions, max_new_tokens=2, stop=NEVER)
+    answers = answer_prompts(llama, grid()[:1], conditions, max_new_tokens=2, stop=NEVER)
     with pytest.raises(RuntimeError, match="found 1 of 1 silent"):
         list(answers)
 
 
 def test_a_run_that_is_left_early_is_no_error(llama):
     conditions = {"a": Condition(), "silent": Condition([(SILENT, observe)], "decode")}
-    answers = answer_conditions(llama, grid(), conditions, max_new_tokens=2, stop=NEVER)
-    assert next(answers)[0] == "a"
+    answers = answer_prompts(llama, grid(), conditions, max_new_tokens=2, stop=NEVER)
+    assert list(next(answers)) == ["a"]
     answers.close()
     assert llama.list_hooks() == {}

@@ -8,7 +8,7 @@ from tolerances import assert_same_sources, weight_rounding
 from rh_lens.detection import answer_recorder
 from rh_lens.heads import Head
 from rh_lens.interventions import knock_out_edges, uniform_attention, zero_ablation
-from rh_lens.runtime import Condition, answer_conditions, greedy_decode, open_context
+from rh_lens.runtime import Condition, Execution, answer_prompts, greedy_decode, open_context
 from rh_lens.runtime.answering import Answering
 from rh_lens.runtime.draft import Draft
 from rh_lens.runtime.forks import Fork, _passes, can_fork, decode_forks
@@ -29,7 +29,7 @@ def conditions(bridge, prompt):
 
 
 def context_of(bridge, prompt, prefill="auto"):
-    return open_context(bridge, prompt.tokens, longest=100, prefill=prefill)
+    return open_context(bridge, prompt.tokens, longest=100, execution=Execution(prefill=prefill))
 
 
 def rows_of(recorder, prompt, generation):
@@ -51,7 +51,7 @@ def test_tokens_and_sources_are_those_of_each_condition_alone(tiny_model, name, 
             max_new_tokens=STEPS,
             stop=NEVER,
             decode_hooks=[*hooks, *recorder.fwd_hooks()],
-            prefill="whole",
+            execution=Execution(prefill="whole"),
         )
         alone[condition] = said, rows_of(recorder, prompt, said)
         recorders[condition] = answer_recorder(bridge, prompt)
@@ -99,7 +99,7 @@ def test_an_answer_without_room_is_refused(llama):
     (prompt,) = grid()[:1]
     two = {"plain": Condition(scope="decode"), "zero": Condition(zero_ablation([Head(1, 0)]))}
     with pytest.raises(ValueError, match="Expected max_new_tokens of at least 1; found 0"):
-        list(answer_conditions(llama, [prompt], two, max_new_tokens=0, stop=NEVER))
+        list(answer_prompts(llama, [prompt], two, max_new_tokens=0, stop=NEVER))
 
 
 def test_twenty_conditions_take_as_many_passes_as_one(llama):
@@ -117,11 +117,18 @@ def test_twenty_conditions_take_as_many_passes_as_one(llama):
     )
     try:
         answers = list(
-            answer_conditions(llama, [prompt], many, max_new_tokens=STEPS, stop=NEVER, draft=False)
+            answer_prompts(
+                llama,
+                [prompt],
+                many,
+                max_new_tokens=STEPS,
+                stop=NEVER,
+                execution=Execution(speculate=False),
+            )
         )
     finally:
         handle.remove()
-    assert len(answers) == 20
+    assert [len(together) for together in answers] == [20]
     assert [n for n in rows if n == 1] == [1] * STEPS
     assert [n for n in rows if n == ("pass", 20)] == [("pass", 20)] * STEPS
 

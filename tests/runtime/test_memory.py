@@ -3,7 +3,7 @@
 import pytest
 import torch
 from planted import make_prompt
-from running import NEVER, run
+from running import run
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -32,7 +32,7 @@ def largest(bridge, n_tokens, prefill):
     tokens = torch.randint(2, 300, (n_tokens,), generator=torch.Generator().manual_seed(7))
     prompts = [make_prompt(tokens[start:].tolist(), (40, 44)) for start in (0, 20)]
     with Largest() as seen:
-        run(bridge, prompts, prefill=prefill, max_new_tokens=3, stop=NEVER)
+        run(bridge, prompts, prefill=prefill, max_new_tokens=3)
     return seen.n_numbers
 
 

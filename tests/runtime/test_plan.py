@@ -59,18 +59,18 @@ def test_a_grid_of_depths_shares_its_haystack():
 
 def test_equal_prompts_keep_their_order_and_their_last_token_is_read_again():
     plan = plan_prompts([[5, 6, 7], [5, 6, 7]])
-    assert plan == Plan((Step(0, 0), Step(1, 2)), 6)
+    assert plan == Plan((Step(0, 0), Step(1, 2)), 6, 32)
     assert plan.n_computed == 4
 
 
 def test_without_sharing_the_order_is_the_one_given():
     plan = plan_prompts([[5, 6], [1, 2], [5, 6]], share=False)
-    assert plan == Plan((Step(0, 0), Step(1, 0), Step(2, 0)), 6)
+    assert plan == Plan((Step(0, 0), Step(1, 0), Step(2, 0)), 6, 32)
     assert plan.n_computed == 6
 
 
 def test_nothing_to_plan():
-    assert plan_prompts([]) == Plan((), 0)
+    assert plan_prompts([]) == Plan((), 0, 32)
 
 
 @pytest.mark.parametrize(

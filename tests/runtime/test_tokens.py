@@ -5,7 +5,7 @@ import torch
 from planted import make_prompt
 
 from rh_lens.detection import detect_retrieval_heads
-from rh_lens.runtime import greedy_decode, stop_rule
+from rh_lens.runtime import Execution, greedy_decode, stop_rule
 from rh_lens.runtime.tokens import as_tokens
 
 
@@ -45,7 +45,7 @@ def test_detection_refuses_other_tokenizers_and_prompts_beyond_the_window_at_onc
 
     good = make_prompt(list(range(5, 35)), (12, 15))
     foreign = make_prompt([*range(5, 34), 5000], (12, 15))
-    n_ctx = llama.cfg.n_ctx
+    n_ctx, pairs = llama.cfg.n_ctx, Execution(batch_size=2)
     too_long = make_prompt([5] * n_ctx, (12, 15))
     with llama.hooks(fwd_hooks=[("blocks.0.attn.hook_z", refuse_to_run)]):
         with pytest.raises(ValueError, match="found 5000"):
@@ -53,4 +53,4 @@ def test_detection_refuses_other_tokenizers_and_prompts_beyond_the_window_at_onc
         with pytest.raises(ValueError, match=rf"window of {n_ctx} tokens; found {n_ctx} \+ 32"):
             detect_retrieval_heads(llama, [good, too_long], progress=False)
         with pytest.raises(ValueError, match="found 5000"):
-            detect_retrieval_heads(llama, [good, foreign], batch_size=2, progress=False)
+            detect_retrieval_heads(llama, [good, foreign], execution=pairs, progress=False)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from planted import make_prompt
 
-from rh_lens.runtime import StopRule, answer_prompts, plan, plan_prompts
+from rh_lens.runtime import Execution, StopRule, answer_prompts, plan, plan_prompts
 
 NEVER = StopRule(frozenset())
 
@@ -31,7 +31,7 @@ def prompts(random_tokens):
     return [make_prompt([*random_tokens[:25].tolist(), n, 7, 8], (2, 4)) for n in range(9, 14)]
 
 
-def answer(model, prompts, only=None, **options):
+def answer(model, prompts, only=None, **execution):
     """Answers, and how many tokens the first layer read."""
     n_read = []
 
@@ -39,20 +39,20 @@ def answer(model, prompts, only=None, **options):
         n_read.append(embedding.shape[1])
 
     with model.hooks(fwd_hooks=[("hook_embed", count)]):
-        answers = list(
-            answer_prompts(model, prompts, max_new_tokens=4, stop=NEVER, only=only, **options)
-        )
+        done = {("plain", n) for n in range(len(prompts)) if only is not None and n not in only}
+        options = {"max_new_tokens": 4, "stop": NEVER, "execution": Execution(**execution)}
+        answers = [one["plain"] for one in answer_prompts(model, prompts, done=done, **options)]
     return answers, sum(n_read)
 
 
 def test_what_is_not_wanted_is_answered_only_for_the_state_it_leaves(llama, prompts):
     """A prompt alone: 27 tokens to fill the cache and 4 rows; behind another, 2 tokens and 4."""
-    n_read = {only: answer(llama, prompts, only, draft=False)[1] for only in [(2,), (3,), (4,)]}
+    n_read = {only: answer(llama, prompts, only, speculate=False)[1] for only in [(2,), (3,), (4,)]}
     assert n_read[2,] == n_read[4,]
     assert n_read[3,] == n_read[2,] + 2 + 4
-    assert answer(llama, prompts, (0, 4), draft=False)[1] == n_read[4,] + 27 + 4
-    assert answer(llama, prompts, (), draft=False) == ([], 0)
-    alone = {"draft": False, "share_prefixes": False}
+    assert answer(llama, prompts, (0, 4), speculate=False)[1] == n_read[4,] + 27 + 4
+    assert answer(llama, prompts, (), speculate=False) == ([], 0)
+    alone = {"speculate": False, "share_prefixes": False}
     assert answer(llama, prompts, (3,), **alone)[1] == answer(llama, prompts, (2,), **alone)[1]
 
 
