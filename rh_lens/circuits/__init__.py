@@ -37,6 +37,7 @@ from rh_lens.circuits.metrics import (
     answer_log_probability,
     answer_logit_difference,
 )
+from rh_lens.circuits.overlap import HeadOverlap, compare_kinds
 from rh_lens.circuits.pair_runs import Into, Part, Rows
 from rh_lens.circuits.pairs import Corruption, PairBatch, PromptPair, make_pair, make_pairs
 from rh_lens.circuits.patching import (
@@ -56,6 +57,7 @@ __all__ = [
     "Corruption",
     "Detector",
     "HeadFeatures",
+    "HeadOverlap",
     "HeadScores",
     "HeadSurvey",
     "Into",
@@ -72,6 +74,7 @@ __all__ = [
     "Rows",
     "answer_log_probability",
     "answer_logit_difference",
+    "compare_kinds",
     "context_memory_heads",
     "copy_suppression_heads",
     "copying_heads",

@@ -7,6 +7,7 @@ from rh_lens.interventions.ablation import (
     zero_ablation,
 )
 from rh_lens.interventions.controls import ControlDraws, Match, NoControlsError, control_heads
+from rh_lens.interventions.directions import add_direction, project_out, random_ablation
 from rh_lens.interventions.head_outputs import (
     HeadOutputs,
     RowKind,
@@ -28,6 +29,7 @@ __all__ = [
     "NoControlsError",
     "RankingDraws",
     "RowKind",
+    "add_direction",
     "control_heads",
     "draw_rankings",
     "head_outputs",
@@ -35,6 +37,8 @@ __all__ = [
     "knock_out_edges",
     "mean_ablation",
     "mean_head_outputs",
+    "project_out",
+    "random_ablation",
     "resample_ablation",
     "scale_heads",
     "uniform_attention",
