@@ -1,10 +1,10 @@
 """Properties of a score table."""
 
 from rh_lens.analysis.activation import (
-    HeadActivity,
+    HeadActivation,
     ScoreProfile,
     context_entropy,
-    head_activity,
+    head_activation,
     score_profile,
 )
 from rh_lens.analysis.answer_map import AnswerMap, answer_map
@@ -13,7 +13,7 @@ from rh_lens.analysis.comparison import LineageComparison, PairComparison, Simil
 from rh_lens.analysis.duplicates import DuplicateRuns, Repetition, duplicate_runs, repetition
 from rh_lens.analysis.intervals import ScoreIntervals, score_intervals
 from rh_lens.analysis.kv_groups import kv_group_means
-from rh_lens.analysis.layer_profiles import depth_profile, profile_distance
+from rh_lens.analysis.layer_profiles import layer_profile, sorted_score_distance
 from rh_lens.analysis.lineage import compare_scores
 from rh_lens.analysis.planner import SamplingPlan, plan_precision, plan_stability
 from rh_lens.analysis.reliability import NeedleAgreement, SplitHalf, needle_agreement, split_half
@@ -33,7 +33,7 @@ __all__ = [
     "AnswerMap",
     "Audit",
     "DuplicateRuns",
-    "HeadActivity",
+    "HeadActivation",
     "LineageComparison",
     "NeedleAgreement",
     "PairComparison",
@@ -50,20 +50,20 @@ __all__ = [
     "audit_scores",
     "compare_scores",
     "context_entropy",
-    "depth_profile",
     "duplicate_runs",
     "gini",
-    "head_activity",
+    "head_activation",
     "kv_group_means",
+    "layer_profile",
     "measure_sparsity",
     "needle_agreement",
     "plan_precision",
     "plan_stability",
-    "profile_distance",
     "repetition",
     "score_intervals",
     "score_profile",
     "similarities",
+    "sorted_score_distance",
     "split_half",
     "threshold_sensitivity",
     "variance_components",

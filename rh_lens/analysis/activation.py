@@ -9,7 +9,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.analysis.trial_groups import Groups, group_means, group_trials, trials_of
+from rh_lens.analysis.trial_groups import (
+    Groups,
+    ScoresLike,
+    group_means,
+    group_trials,
+    scored_trials,
+    trials_of,
+)
 from rh_lens.checks import require_choice, require_text
 from rh_lens.detection import RetrievalScores
 from rh_lens.heads import Head
@@ -17,7 +24,7 @@ from rh_lens.representation import short_repr
 
 
 @dataclass(frozen=True, eq=False)
-class HeadActivity:
+class HeadActivation:
     """How steadily each head is active over contexts.
 
     Args:
@@ -55,16 +62,16 @@ class HeadActivity:
         )
 
 
-def head_activity(
-    scores: RetrievalScores, trials: pd.DataFrame, *, by: Sequence[str] = ()
-) -> HeadActivity:
+def head_activation(
+    scores: ScoresLike, trials: pd.DataFrame | None = None, *, by: Sequence[str] = ()
+) -> HeadActivation:
     """Activation frequency of every head, and the entropy of its scores over contexts.
 
     A head that copies in every context alike has entropy 1; one that wakes in a single context has
     0 (Wu et al. 2024, arXiv:2404.15574, call these dynamically activated, without a measure).
 
     Args:
-        scores: Scores of accepted trials.
+        scores: Scores of accepted trials; or a run, which brings its trials.
         trials: One row a trial, from `trial_table` or a stored run.
         by: As in `context_entropy`.
 
@@ -72,10 +79,11 @@ def head_activity(
         TypeError: An argument is of another type.
         ValueError: The table lacks a column or a trial.
     """
+    scores, trials = scored_trials(scores, trials)
     trials_of(scores, trials, by)
     table = scores.to_dataframe().sort_values(["layer", "head"])
     frequency = torch.tensor(table["activation"].to_numpy(), dtype=torch.float64)
-    return HeadActivity(
+    return HeadActivation(
         scores,
         frequency.reshape(scores.values.shape[1:]),
         context_entropy(scores, trials, by=by),
@@ -84,7 +92,7 @@ def head_activity(
 
 
 def context_entropy(
-    scores: RetrievalScores, trials: pd.DataFrame, *, by: Sequence[str] = ()
+    scores: ScoresLike, trials: pd.DataFrame | None = None, *, by: Sequence[str] = ()
 ) -> Float[Tensor, "layer head"]:
     r"""Normalised entropy of each head's scores over contexts.
 
@@ -93,7 +101,7 @@ def context_entropy(
     largest value (Pielou 1966, evenness).
 
     Args:
-        scores: Scores of some trials, none below 0.
+        scores: Scores of some trials, none below 0; or a run, which brings its trials.
         trials: One row a trial, from `trial_table` or a stored run.
         by: Columns that name a context, such as `("needle",)` or `("context_length",
             "requested_depth")`; none: each trial is a context of its own.
@@ -105,6 +113,7 @@ def context_entropy(
         TypeError: An argument is of another type.
         ValueError: The table lacks a column or a trial.
     """
+    scores, trials = scored_trials(scores, trials)
     known = trials_of(scores, trials, by)
     means = scores.values.double()
     if by:
@@ -124,7 +133,7 @@ class ScoreProfile:
         by: Column whose values are the levels.
         levels: The values, sorted.
         score: Mean score at each level; NaN where a head could see no answer.
-        activation: Share of the level's trials with a score above 0, as `HeadActivity.frequency`
+        activation: Share of the level's trials with a score above 0, as `HeadActivation.frequency`
             over all of them; NaN where a head could see no answer.
         n_trials: Trials in the mean score: those in which a head could see the answer.
     """
@@ -175,12 +184,12 @@ class ScoreProfile:
 
 
 def score_profile(
-    scores: RetrievalScores, trials: pd.DataFrame, *, by: str = "context_length"
+    scores: ScoresLike, trials: pd.DataFrame | None = None, *, by: str = "context_length"
 ) -> ScoreProfile:
     """Mean score and activation of every head at each level of one column of the trials.
 
     Args:
-        scores: Scores of some trials.
+        scores: Scores of some trials; or a run, which brings its trials.
         trials: One row a trial, from `trial_table` or a stored run.
         by: Usually "context_length", "requested_depth" or "needle"; of the real "depth" every
             value is a level of its own.
@@ -189,6 +198,7 @@ def score_profile(
         TypeError: An argument is of another type.
         ValueError: The table lacks a column or a trial.
     """
+    scores, trials = scored_trials(scores, trials)
     require_text("by", by, remedy="Name a column of the table of trials.")
     groups: Groups = group_trials(trials_of(scores, trials, [by]), [by])
     score, n_trials = group_means(scores.values, groups)

@@ -1,16 +1,16 @@
 """Which heads carry which part of the answer."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.analysis.trial_groups import trials_of
+from rh_lens.analysis.trial_groups import ScoresLike, scored_trials, trials_of
 from rh_lens.checks import require_type, require_whole_number
-from rh_lens.detection import CopyEvents, RetrievalScores
+from rh_lens.detection import CopyEvents, RetrievalResult, RetrievalScores
 from rh_lens.heads import Head
 from rh_lens.representation import short_repr
 
@@ -69,9 +69,9 @@ class AnswerMap:
 
 
 def answer_map(
-    scores: RetrievalScores,
-    events: CopyEvents,
-    trials: pd.DataFrame,
+    scores: ScoresLike,
+    events: CopyEvents | None = None,
+    trials: pd.DataFrame | None = None,
     *,
     n_parts: int | None = None,
 ) -> AnswerMap:
@@ -81,7 +81,8 @@ def answer_map(
 
     Args:
         scores: Says which trials count and which heads could see the answer; their values play no
-            part. Position, token-set or event scores of accepted trials.
+            part. Position, token-set or event scores of accepted trials; or a run, which brings its
+            events and trials.
         events: Copy-paste events of the run; those of other trials are left out.
         trials: One row a trial with its `answer_span`, from `trial_table` or a stored run.
         n_parts: None: one part for each token offset, and trials with shorter answers are left out
@@ -91,10 +92,13 @@ def answer_map(
     Raises:
         TypeError: An argument is of another type.
         ValueError: n_parts is below 1, the table lacks a column or a trial, or a copied token lies
-            behind its answer.
+            after its answer.
     """
     if n_parts is not None:
         require_whole_number("n_parts", n_parts, at_least=1, at_most=MAX_PARTS)
+    if events is None and isinstance(scores, RetrievalResult):
+        events = scores.events
+    scores, trials = scored_trials(scores, trials)
     require_type("events", events, CopyEvents, remedy="Take result.events.")
     spans = trials_of(scores, trials, ["answer_span"])["answer_span"]
     lengths = torch.tensor([stop - start for start, stop in spans])
@@ -104,7 +108,7 @@ def answer_map(
     visible = (~scores.values.isnan()).double()
     has_part = (in_part > 0).double()
     n_seen = torch.einsum("tlh,tp->lhp", visible, has_part)
-    copied = _copied_shares(scores, events, part_of, in_part)
+    copied = _copied_shares(scores, cast(CopyEvents, events), part_of, in_part)
     return AnswerMap(
         share=(copied / n_seen).where(n_seen > 0, torch.nan),
         parts=tuple(_edges(n_columns, n_parts)),
@@ -114,7 +118,7 @@ def answer_map(
 
 
 def _part_of(lengths: Int[Tensor, " trial"], n_parts: int | None) -> Int[Tensor, "trial offset"]:
-    """Part of every token offset of each answer; -1 behind its end."""
+    """Part of every token offset of each answer; -1 after its end."""
     offset = torch.arange(int(lengths.max())).expand(len(lengths), -1)
     part = offset if n_parts is None else offset * n_parts // lengths[:, None]
     return part.where(offset < lengths[:, None], -1)

@@ -18,7 +18,8 @@ from rh_lens.analysis.duplicates import (
     repetition,
 )
 from rh_lens.analysis.sparsity import Sparsity, measure_sparsity, require_thresholds, set_change
-from rh_lens.detection import RetrievalScores, ScoreSource, require_scores
+from rh_lens.analysis.trial_groups import ScoresLike, scores_of
+from rh_lens.detection import RetrievalScores, ScoreOrigin
 from rh_lens.heads import Head
 from rh_lens.representation import short_repr
 
@@ -32,7 +33,7 @@ class Audit:
     """Repeated, empty and excessive samples, and what they do to the set of retrieval heads.
 
     Args:
-        source: The file that was audited, if it was one.
+        origin: The file that was audited, if it was one.
         duplicates: Which samples equal others in every head's score.
         n_copies: How many equal copies of one sequence of samples the table is made of; 1 when it
             is no repetition. A run started twice with the published code appends to its old scores.
@@ -49,7 +50,7 @@ class Audit:
         effects: The set of retrieval heads before and after each correction; see `to_dataframe`.
     """
 
-    source: ScoreSource | None
+    origin: ScoreOrigin | None
     duplicates: DuplicateRuns
     n_copies: int
     n_zero_samples: int
@@ -87,7 +88,7 @@ class Audit:
         """The whole audit as JSON values; None where a number is missing."""
         numbers = ("n_samples", "n_copies", "n_zero_samples", "depth_collapsed", "n_above_one")
         return {
-            "source": None if self.source is None else asdict(self.source),
+            "origin": None if self.origin is None else asdict(self.origin),
             "n_distinct": self.duplicates.n_distinct,
             "run_lengths": list(self.duplicates.run_lengths),
             "repetition": asdict(self.repetition),
@@ -99,7 +100,7 @@ class Audit:
 
 
 def audit_scores(
-    scores: RetrievalScores,
+    scores: ScoresLike,
     *,
     thresholds: Iterable[float] = (0.1, 0.2, 0.3, 0.4, 0.5),
 ) -> Audit:
@@ -113,26 +114,26 @@ def audit_scores(
     whatever lengths (`Repetition`).
 
     Args:
-        scores: Scores of single samples, in the order in which they were made.
+        scores: Scores of single samples, or a run, in the order in which they were made.
         thresholds: Where to look at the set of retrieval heads; a head at the threshold is in it.
 
     Raises:
         TypeError: An argument is of another type.
         ValueError: The scores hold only one value for each head.
     """
-    require_scores(scores)
+    scores = scores_of(scores)
     ascending = require_thresholds(thresholds)
-    if scores.source is not None and scores.source.n_samples is None:
+    if scores.origin is not None and scores.origin.n_samples is None:
         raise ValueError(
             f"Expected scores of single samples; found one value for each head in "
-            f"{scores.source.path!r}. Take the file that has a list for each head."
+            f"{scores.origin.path!r}. Take the file that has a list for each head."
         )
     values = scores.values
     duplicates = duplicate_runs(values)
     zero = _all_zero(values)
     seen = values[~values.isnan()]
     return Audit(
-        source=scores.source,
+        origin=scores.origin,
         duplicates=duplicates,
         n_copies=_n_copies(duplicates.first_equal.tolist()),
         n_zero_samples=int(zero.sum()),

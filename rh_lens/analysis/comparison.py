@@ -56,10 +56,11 @@ class PairComparison:
             profiles only.
         n_layer_arrangements: The same inside the layers.
         similarities: One for each statistic; none when compared by profiles only.
-        profile_distance: Mean difference between the sorted scores; see `profile_distance`.
-        depth_pearson: Correlation of the layers' mean scores on relative depth; see
-            `depth_profile_pearson`.
-        depth_null: Its range when the heads of one result are permuted.
+        sorted_score_distance: Mean difference between the sorted scores (the function of
+            this name).
+        layer_profile_pearson: Correlation of the layers' mean scores on relative layers; see
+            `layer_profile_pearson`.
+        layer_profile_null: Its range when the heads of one result are permuted.
     """
 
     a: str
@@ -72,9 +73,9 @@ class PairComparison:
     n_arrangements: float
     n_layer_arrangements: float
     similarities: tuple[Similarity, ...]
-    profile_distance: float
-    depth_pearson: float
-    depth_null: tuple[float, float]
+    sorted_score_distance: float
+    layer_profile_pearson: float
+    layer_profile_null: tuple[float, float]
 
     __repr__ = short_repr
 
@@ -93,7 +94,7 @@ class PairComparison:
         if not self.similarities:
             raise ValueError(
                 f"Expected a pair compared one by one; found {self.a} and {self.b} compared by "
-                f"{self.compared}. Use profile_distance or depth_pearson."
+                f"{self.compared}. Use sorted_score_distance or layer_profile_pearson."
             )
         require_choice("statistic", statistic, STATISTICS)
         return {similarity.name: similarity for similarity in self.similarities}[statistic]
@@ -139,8 +140,8 @@ class LineageComparison:
             `n_layer_arrangements`; for each statistic `pearson`, `spearman`, `jaccard`, `rbo` its
             value and, with the endings `_p`, `_smallest_p`, `_null_low`, `_null_high`, `_layer_p`,
             `_smallest_layer_p`, `_layer_null_low` and `_layer_null_high`, its place among the
-            permutations, NaN when compared by profiles only; `profile_distance`, `depth_pearson`,
-            `depth_pearson_null_low` and `depth_pearson_null_high`.
+            permutations, NaN when compared by profiles only; `sorted_score_distance`,
+            `layer_profile_pearson`, `layer_profile_null_low` and `layer_profile_null_high`.
         """
         return pd.DataFrame([self._row(pair) for pair in self.pairs])
 
@@ -158,10 +159,10 @@ class LineageComparison:
             row[f"{name}_null_low"], row[f"{name}_null_high"] = found.null
             row[f"{name}_layer_null_low"], row[f"{name}_layer_null_high"] = found.layer_null
         return row | {
-            "profile_distance": pair.profile_distance,
-            "depth_pearson": pair.depth_pearson,
-            "depth_pearson_null_low": pair.depth_null[0],
-            "depth_pearson_null_high": pair.depth_null[1],
+            "sorted_score_distance": pair.sorted_score_distance,
+            "layer_profile_pearson": pair.layer_profile_pearson,
+            "layer_profile_null_low": pair.layer_profile_null[0],
+            "layer_profile_null_high": pair.layer_profile_null[1],
         }
 
 

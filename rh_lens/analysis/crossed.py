@@ -7,8 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.analysis.trial_groups import CELL, Groups, group_trials, trials_of
-from rh_lens.detection import RetrievalScores
+from rh_lens.analysis.trial_groups import (
+    CELL,
+    Groups,
+    ScoresLike,
+    group_trials,
+    scored_trials,
+    trials_of,
+)
 
 # Spread below this is rounding: scores are shares of a few tokens.
 _ROUNDING = 1e-9
@@ -77,19 +83,20 @@ class CrossedMoments:
         return variance.where(enough, torch.nan), df.clamp(min=1).where(enough, torch.nan)
 
 
-def crossed_moments(scores: RetrievalScores, trials: pd.DataFrame) -> CrossedMoments:
+def crossed_moments(scores: ScoresLike, trials: pd.DataFrame | None = None) -> CrossedMoments:
     """Moments of every head's scores by needle and by cell, for grids with gaps too.
 
     Sums of squares of needle means, of cell means and in all are set equal to what they are
     expected to be (Henderson 1953, method 1); in a full grid that is the analysis of variance.
 
     Args:
-        scores: Scores of some trials.
+        scores: Scores of some trials; or a run, which brings its trials.
         trials: One row a trial, from `trial_table` or a stored run.
 
     Raises:
         ValueError: The table lacks a column or a trial.
     """
+    scores, trials = scored_trials(scores, trials)
     table = trials_of(scores, trials, ["needle", *CELL])
     needles, cells = group_trials(table, ["needle"]), group_trials(table, CELL)
     values, mean = scores.values.double(), scores.mean().double()

@@ -10,6 +10,7 @@ from scipy import stats
 from torch import Tensor
 
 from rh_lens.analysis.crossed import crossed_moments
+from rh_lens.analysis.trial_groups import ScoresLike, scored_trials
 from rh_lens.checks import require_number
 from rh_lens.detection import RetrievalScores
 from rh_lens.representation import short_repr
@@ -64,8 +65,8 @@ class ScoreIntervals:
 
 
 def score_intervals(
-    scores: RetrievalScores,
-    trials: pd.DataFrame,
+    scores: ScoresLike,
+    trials: pd.DataFrame | None = None,
     *,
     threshold: float = 0.1,
     level: float = 0.95,
@@ -89,7 +90,7 @@ def score_intervals(
     gets a `confidence` of 0.95 or more in 3 to 5 % of runs, of 0.05 or less in 1 to 6.5 %.
 
     Args:
-        scores: Scores of accepted trials.
+        scores: Scores of accepted trials; or a run, which brings its trials.
         trials: One row a trial, from `trial_table` or a stored run.
         threshold: Score from which on a head counts as a retrieval head.
         level: Coverage that the intervals aim at.
@@ -99,6 +100,7 @@ def score_intervals(
         ValueError: There is only one needle, the table lacks a column or a trial, or a number is
             out of range.
     """
+    scores, trials = scored_trials(scores, trials)
     require_number("threshold", threshold, above=0)
     require_number("level", level, above=0, below=1)
     moments = crossed_moments(scores, trials)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from rh_lens.analysis.comparison import LineageComparison, PairComparison, Similarity
 from rh_lens.analysis.kv_groups import GroupBy, kv_group_means, require_divisor
-from rh_lens.analysis.layer_profiles import depth_profile_pearson, profile_distance
+from rh_lens.analysis.layer_profiles import layer_profile_pearson, sorted_score_distance
 from rh_lens.analysis.orders import count_arrangements, exchangeable_blocks, random_orders
 from rh_lens.analysis.similarity import DEFAULT_P, STATISTICS, similarities
 from rh_lens.checks import (
@@ -169,14 +169,16 @@ def _p_value(value: float, null: Float[np.ndarray, " order"]) -> float:
     return float(1 + (null >= value - 1e-12).sum()) / (1 + len(null))
 
 
-def _depth_null(a: Means, b: OtherMeans, size: int, settings: _Settings) -> tuple[float, float]:
-    """Range of the depth profiles' correlation when the heads of `b` are permuted."""
+def _layer_profile_null(
+    a: Means, b: OtherMeans, size: int, settings: _Settings
+) -> tuple[float, float]:
+    """Range of the layer profiles' correlation when the heads of `b` are permuted."""
     seen = ~np.isnan(b)
     blocks = exchangeable_blocks(seen, size, inside=False)
     orders = random_orders(blocks, settings.n_permutations, settings.rng)
     permuted = np.repeat(b[None], len(orders), axis=0)
     permuted[:, seen] = b[seen][orders]
-    return settings.middle(depth_profile_pearson(a, permuted))
+    return settings.middle(layer_profile_pearson(a, permuted))
 
 
 def _compare_pair(
@@ -206,9 +208,9 @@ def _compare_pair(
         n_arrangements=arrangements,
         n_layer_arrangements=layer_arrangements,
         similarities=found,
-        profile_distance=profile_distance(a, b),
-        depth_pearson=float(depth_profile_pearson(a, b)),
-        depth_null=_depth_null(a, b, size, settings),
+        sorted_score_distance=sorted_score_distance(a, b),
+        layer_profile_pearson=float(layer_profile_pearson(a, b)),
+        layer_profile_null=_layer_profile_null(a, b, size, settings),
     )
 
 

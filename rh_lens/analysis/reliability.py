@@ -13,7 +13,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rh_lens.analysis.similarity import DEFAULT_P, STATISTICS, similarities
-from rh_lens.analysis.trial_groups import Groups, group_means, group_trials, trials_of
+from rh_lens.analysis.trial_groups import (
+    Groups,
+    ScoresLike,
+    group_means,
+    group_trials,
+    scored_trials,
+    trials_of,
+)
 from rh_lens.checks import (
     MAX_REPEATS,
     require_choice,
@@ -23,7 +30,7 @@ from rh_lens.checks import (
     require_text,
     require_whole_number,
 )
-from rh_lens.detection import RetrievalScores, whole_multiples
+from rh_lens.detection import whole_multiples
 from rh_lens.representation import short_repr
 
 
@@ -76,8 +83,8 @@ class SplitHalf:
 
 
 def split_half(
-    scores: RetrievalScores,
-    trials: pd.DataFrame,
+    scores: ScoresLike,
+    trials: pd.DataFrame | None = None,
     *,
     by: Sequence[str] = ("needle",),
     k: int = 20,
@@ -91,7 +98,7 @@ def split_half(
     with the same needles would: much less, so that halves of trials promise too much.
 
     Args:
-        scores: Scores of some trials.
+        scores: Scores of some trials; or a run, which brings its trials.
         trials: One row a trial, from `trial_table` or a stored run.
         by: Columns that name the units to divide.
         k: Size of the top sets.
@@ -104,6 +111,7 @@ def split_half(
         ValueError: There is one unit only, no head has a score in both halves, or the table lacks a
             column or a trial.
     """
+    scores, trials = scored_trials(scores, trials)
     require_whole_number("k", k, at_least=1)
     require_number("p", p, above=0, below=1)
     require_whole_number("n_splits", n_splits, at_least=1, at_most=MAX_REPEATS)
@@ -169,8 +177,8 @@ class NeedleAgreement:
 
 
 def needle_agreement(
-    scores: RetrievalScores,
-    trials: pd.DataFrame,
+    scores: ScoresLike,
+    trials: pd.DataFrame | None = None,
     *,
     by: str = "needle",
     k: int = 20,
@@ -179,7 +187,7 @@ def needle_agreement(
     """Head scores of each needle against those of each other one.
 
     Args:
-        scores: Scores of some trials.
+        scores: Scores of some trials; or a run, which brings its trials.
         trials: One row a trial, from `trial_table` or a stored run.
         by: Another column to tell groups by, such as "context_length".
         k: Size of the top sets.
@@ -190,6 +198,7 @@ def needle_agreement(
         ValueError: There is one needle only, two share no head with a score, or the table lacks a
             column or a trial.
     """
+    scores, trials = scored_trials(scores, trials)
     require_whole_number("k", k, at_least=1)
     require_number("p", p, above=0, below=1)
     require_text("by", by, remedy="Name a column of the table of trials.")

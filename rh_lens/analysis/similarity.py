@@ -66,8 +66,10 @@ STATISTICS = ("pearson", "spearman", "jaccard", "rbo")
 """Keys of `similarities`."""
 
 
-def memberships(scores: Float[np.ndarray, " head"], depth: int) -> Float[np.ndarray, "depth head"]:
-    """How far each head is among the first 1, 2, ... `depth` heads; ties share their places.
+def memberships(
+    scores: Float[np.ndarray, " head"], n_places: int
+) -> Float[np.ndarray, "n_places head"]:
+    """How far each head is among the first 1, 2, ... `n_places` heads; ties share their places.
 
     A head behind `m` better ones that ties with `t` heads (itself included) belongs to the first d
     to the extent (d - m) / t, within 0 and 1: the chance of being there when ties are broken at
@@ -75,7 +77,7 @@ def memberships(scores: Float[np.ndarray, " head"], depth: int) -> Float[np.ndar
     """
     n_better = len(scores) - rankdata(scores, method="max")
     n_tied = rankdata(scores, method="max") - rankdata(scores, method="min") + 1
-    places = np.arange(1, depth + 1)[:, None]
+    places = np.arange(1, n_places + 1)[:, None]
     return np.clip((places - n_better) / n_tied, 0.0, 1.0)
 
 
@@ -113,12 +115,12 @@ def _rank_biased_overlap(
     p: float,
     orders: Int[np.ndarray, "order head"],
 ) -> Float[np.ndarray, " order"]:
-    depth = min(len(a), math.ceil(math.log(_NEGLIGIBLE) / math.log(p)))
-    in_a, in_b = memberships(a, depth), memberships(b, depth)
+    n_places = min(len(a), math.ceil(math.log(_NEGLIGIBLE) / math.log(p)))
+    in_a, in_b = memberships(a, n_places), memberships(b, n_places)
     scale = np.sqrt((in_a**2).sum(axis=1) * (in_b**2).sum(axis=1))
-    weight = (1 - p) * p ** np.arange(depth)
+    weight = (1 - p) * p ** np.arange(n_places)
     # Behind the last rank the agreement is taken to stay what it is there.
-    weight[-1] += p**depth
+    weight[-1] += p**n_places
     # Only heads that are among the first of `a` add anything; rows of heads are quick to gather.
     first = in_a.any(axis=0)
     weighted, of_b = (in_a * (weight / scale)[:, None]).T[first], np.ascontiguousarray(in_b.T)

@@ -8,6 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from rh_lens.analysis.trial_groups import ScoresLike, scores_of
 from rh_lens.checks import require_list, require_number, require_tensor, require_whole_number
 from rh_lens.detection import RetrievalScores, require_scores
 from rh_lens.heads import Head
@@ -71,17 +72,18 @@ class Sparsity:
         return pd.DataFrame([asdict(self) | shares])
 
 
-def measure_sparsity(scores: RetrievalScores, *, threshold: float = 0.1) -> Sparsity:
+def measure_sparsity(scores: ScoresLike, *, threshold: float = 0.1) -> Sparsity:
     """How many heads score how much, and how much of all score the best of them hold.
 
     Args:
-        scores: Scores of every head.
+        scores: Scores of every head, or a run.
         threshold: The paper's choice is 0.1 (Wu et al. 2024, arXiv:2404.15574).
 
     Raises:
         TypeError: An argument is of another type.
         ValueError: No head has a score.
     """
+    scores = scores_of(scores)
     require_number("threshold", threshold)
     values = _scored(scores)
     n_top = math.ceil(len(values) / 100)
@@ -164,12 +166,12 @@ class ThresholdSensitivity:
 
 
 def threshold_sensitivity(
-    scores: RetrievalScores, thresholds: Iterable[float] = THRESHOLDS, *, reference: float = 0.1
+    scores: ScoresLike, thresholds: Iterable[float] = THRESHOLDS, *, reference: float = 0.1
 ) -> ThresholdSensitivity:
     """How the set of retrieval heads changes with the threshold.
 
     Args:
-        scores: Scores of every head.
+        scores: Scores of every head, or a run.
         thresholds: Thresholds to try, in any order; a head at the threshold is in the set.
         reference: The threshold to compare with.
 
@@ -177,7 +179,7 @@ def threshold_sensitivity(
         TypeError: An argument is of another type.
         ValueError: No head has a score, or there is no threshold.
     """
-    require_scores(scores)
+    scores = scores_of(scores)
     ascending = require_thresholds(thresholds)
     require_number("reference", reference)
     return ThresholdSensitivity(
@@ -233,7 +235,7 @@ def _scored(scores: RetrievalScores) -> Float[Tensor, " head"]:
 
 def _n_always_active(scores: RetrievalScores) -> int | None:
     """Heads above 0 on every sample."""
-    if scores.source is not None and scores.source.n_samples is None:
+    if scores.origin is not None and scores.origin.n_samples is None:
         return None
     return int((scores.values > 0).all(dim=0).sum())
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,47 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rh_lens.checks import require_list, require_type, shown
-from rh_lens.detection import RetrievalScores, exact_mean, require_scores
+from rh_lens.detection import (
+    RetrievalResult,
+    RetrievalScores,
+    exact_mean,
+    require_scores,
+    trial_table,
+)
 
 CELL = ("context_length", "requested_depth")
 """Columns of a trial table that name a cell of the grid."""
+
+
+ScoresLike = RetrievalScores | RetrievalResult
+"""Scores, or the detection run that they are of."""
+
+
+def scores_of(scores: ScoresLike) -> RetrievalScores:
+    """The scores themselves.
+
+    Raises:
+        TypeError: It is neither scores nor a run.
+    """
+    if isinstance(scores, RetrievalResult):
+        return scores.scores
+    require_scores(scores)
+    return scores
+
+
+def scored_trials(
+    scores: ScoresLike, trials: pd.DataFrame | None
+) -> tuple[RetrievalScores, pd.DataFrame]:
+    """Scores and the table of their trials, which a run brings with it.
+
+    Raises:
+        TypeError: It is neither scores nor a run, or scores come without a table.
+    """
+    if trials is None and isinstance(scores, RetrievalResult):
+        trials = trial_table(scores.accepted)
+    remedy = "Make it with trial_table(result.trials), or pass the result in place of its scores."
+    require_type("trials", trials, pd.DataFrame, remedy=remedy)
+    return scores_of(scores), cast(pd.DataFrame, trials)
 
 
 def trials_of(

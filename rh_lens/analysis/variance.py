@@ -11,8 +11,8 @@ from scipy import stats
 from torch import Tensor
 
 from rh_lens.analysis.crossed import crossed_moments
+from rh_lens.analysis.trial_groups import ScoresLike, scored_trials
 from rh_lens.checks import require_number, require_whole_number
-from rh_lens.detection import RetrievalScores
 from rh_lens.heads import Head
 from rh_lens.representation import short_repr
 
@@ -136,14 +136,16 @@ class VarianceComponents:
         return table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
 
 
-def variance_components(scores: RetrievalScores, trials: pd.DataFrame) -> VarianceComponents:
+def variance_components(
+    scores: ScoresLike, trials: pd.DataFrame | None = None
+) -> VarianceComponents:
     """Variance of each head's scores between needles, between cells, and between trials.
 
     Moment estimates of crossed random effects, for grids with gaps too (see `crossed_moments`), at
     least 0.
 
     Args:
-        scores: Scores of a pilot run.
+        scores: Scores of a pilot run; or a run, which brings its trials.
         trials: One row a trial, from `trial_table` or a stored run.
 
     Returns:
@@ -154,6 +156,7 @@ def variance_components(scores: RetrievalScores, trials: pd.DataFrame) -> Varian
         TypeError: An argument is of another type.
         ValueError: There are fewer than two needles, or no needle has two trials.
     """
+    scores, trials = scored_trials(scores, trials)
     found = crossed_moments(scores, trials)
     n_needles, n_trials = int(found.n_needles.max()), len(scores.trials)
     if n_needles < 2 or n_trials == n_needles:

@@ -174,7 +174,7 @@ def _heads_described(
     """What `run.json` says of the heads."""
     return {
         "score": scores.name,
-        "scores_source": asdict(scores.source) if scores.source else None,
+        "scores_origin": asdict(scores.origin) if scores.origin else None,
         "retrieval_heads": [head.label for head in retrieval],
         "ranking": [head.label for head in ranking],
         "recorded_heads": [head.label for head in recorded],

@@ -21,7 +21,7 @@ from rh_lens.detection.events import EVENT_COLUMNS, CopyEvents, copy_mask, find_
 from rh_lens.detection.exact_mean import exact_mean, whole_multiples
 from rh_lens.detection.official import official_score, official_span
 from rh_lens.detection.result import NoAcceptedTrialsError, RetrievalResult, score_trials
-from rh_lens.detection.retrieval_scores import RetrievalScores, ScoreSource, require_scores
+from rh_lens.detection.retrieval_scores import RetrievalScores, ScoreOrigin, require_scores
 from rh_lens.detection.scores import (
     FORCED_SCORES,
     SCORES,
@@ -64,7 +64,7 @@ __all__ = [
     "RetrievalResult",
     "RetrievalScores",
     "ScoreName",
-    "ScoreSource",
+    "ScoreOrigin",
     "SourceRecorder",
     "Trial",
     "TrialLog",

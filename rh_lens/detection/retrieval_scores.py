@@ -15,7 +15,7 @@ from rh_lens.representation import html_table
 
 
 @dataclass(frozen=True)
-class ScoreSource:
+class ScoreOrigin:
     """The file that scores were read from.
 
     Args:
@@ -39,7 +39,7 @@ class RetrievalScores:
         values: Scores, in fp64; NaN where a head could not see the answer.
         name: Which definition, such as "position".
         trials: Index of each trial.
-        source: Where the scores come from, if they were read from a file.
+        origin: What the scores were read from, if it was a file.
 
     Raises:
         ValueError: There is no trial, their number differs from that of the values, or a score is
@@ -49,7 +49,7 @@ class RetrievalScores:
     values: Float[Tensor, "trial layer head"]
     name: str
     trials: tuple[int, ...]
-    source: ScoreSource | None = None
+    origin: ScoreOrigin | None = None
 
     def __post_init__(self) -> None:
         if not self.trials or len(self.values) != len(self.trials):

@@ -20,7 +20,7 @@ def read_head_scores(
     means_only: bool = False,
     name: str = "published",
 ) -> RetrievalScores:
-    """Scores of a published file, with the file's hash and form as their `source`.
+    """Scores of a published file, with the file's hash and form as their `origin`.
 
     | file | read as |
     |---|---|

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 
 from rh_lens.checks import require_whole_number
-from rh_lens.detection import RetrievalScores, ScoreSource
+from rh_lens.detection import RetrievalScores, ScoreOrigin
 from rh_lens.files import read_bytes
 from rh_lens.heads import MAX_INDEX, Head
 
@@ -101,8 +101,8 @@ def scores_of_file(
     table = np.full((n_rows, *shape), absent, dtype=np.float64)
     for head, column in values.items():
         table[:, head.layer, head.head] = column
-    source = ScoreSource(str(file.path), file.sha256, format, n_samples)
-    return RetrievalScores(torch.from_numpy(table), name, tuple(range(n_rows)), source)
+    origin = ScoreOrigin(str(file.path), file.sha256, format, n_samples)
+    return RetrievalScores(torch.from_numpy(table), name, tuple(range(n_rows)), origin)
 
 
 def _shape(

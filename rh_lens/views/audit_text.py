@@ -12,7 +12,7 @@ _SHOWN = 5
 
 @text_of.register
 def _(audit: Audit) -> str:
-    parts = [_source(audit), _samples(audit), _above_one(audit), text_of(audit.sparsity)]
+    parts = [_file(audit), _samples(audit), _above_one(audit), text_of(audit.sparsity)]
     return "\n\n".join([part for part in parts if part] + [_effects(audit.to_dataframe())])
 
 
@@ -36,11 +36,9 @@ def _(sparsity: Sparsity) -> str:
     )
 
 
-def _source(audit: Audit) -> str:
-    if audit.source is None:
-        return ""
-    source = audit.source
-    return f"{source.path}: {source.format}, sha256 {source.sha256}"
+def _file(audit: Audit) -> str:
+    file = audit.origin
+    return "" if file is None else f"{file.path}: {file.format}, sha256 {file.sha256}"
 
 
 def _samples(audit: Audit) -> str:

@@ -95,9 +95,10 @@ def _p(p: float) -> str:
 
 
 def _profiles(pair: PairComparison) -> dict[str, str]:
+    null = _range(pair.layer_profile_null)
     return {
-        "distance of sorted scores": f"{pair.profile_distance:.3f}",
-        "correlation of layer means": f"{pair.depth_pearson:.2f} {_range(pair.depth_null)}",
+        "distance of sorted scores": f"{pair.sorted_score_distance:.3f}",
+        "correlation of layer means": f"{pair.layer_profile_pearson:.2f} {null}",
         "compared": pair.compared,
     }
 

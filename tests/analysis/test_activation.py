@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from score_cases import grid_table, make_events, make_scores, random_run
 from tolerances import double_rounding
 
-from rh_lens.analysis import answer_map, context_entropy, head_activity, score_profile
+from rh_lens.analysis import answer_map, context_entropy, head_activation, score_profile
 from rh_lens.detection import (
     activation_frequency,
     always_active_heads,
@@ -64,7 +64,7 @@ def test_entropy_is_bounded_and_does_not_depend_on_scale_or_order(seed, n):
 def test_activity_of_a_run_is_the_activation_frequency_of_its_events():
     trials, events = random_run(6, seed=0)
     scores = position_scores(events, trials)
-    activity = head_activity(scores, trial_table(trials))
+    activity = head_activation(scores, trial_table(trials))
     assert torch.equal(activity.frequency, activation_frequency(events, trials))
     assert activity.always_active() == always_active_heads(events, trials)
     table = activity.to_dataframe()
@@ -78,7 +78,7 @@ def test_the_levels_of_a_profile_average_to_the_activation_frequency():
     values = heads_over_trials([1, 0, NAN, NAN], [NAN, 1, 1, 1], [NAN] * 4)
     scores, table = make_scores(values), grid_table(lengths=(100,))
     profile = score_profile(scores, table)
-    frequency = head_activity(scores, table).frequency
+    frequency = head_activation(scores, table).frequency
     assert frequency[0, :2].tolist() == profile.activation[0, 0, :2].tolist() == [0.25, 0.75]
     assert frequency[0, 2].isnan()
     assert profile.activation[0, 0, 2].isnan()
@@ -239,5 +239,5 @@ def test_rows_of_other_trials_are_left_out_and_order_does_not_matter():
     more.loc[99] = {**more.loc[0].to_dict(), "trial": 99}
     assert torch.equal(score_profile(scores, more).score, expected)
     assert expected.flatten().tolist() == [1.5, 5.5]
-    assert head_activity(scores, more).always_active() == []
-    assert head_activity(make_scores(torch.ones(8, 1, 1)), more).always_active() == [Head(0, 0)]
+    assert head_activation(scores, more).always_active() == []
+    assert head_activation(make_scores(torch.ones(8, 1, 1)), more).always_active() == [Head(0, 0)]

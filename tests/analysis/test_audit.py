@@ -10,7 +10,7 @@ from published_file import reference_values
 from tolerances import double_rounding
 
 from rh_lens.analysis import audit_scores
-from rh_lens.detection import RetrievalScores, ScoreSource
+from rh_lens.detection import RetrievalScores, ScoreOrigin
 
 NAN = math.nan
 
@@ -148,17 +148,17 @@ def test_a_table_of_zeros_leaves_no_sample_when_they_are_removed():
 
 
 def test_the_record_is_json():
-    source = ScoreSource("scores.json", "0" * 64, "head lists", 20)
+    source = ScoreOrigin("scores.json", "0" * 64, "head lists", 20)
     audit = audit_scores(scores_of(sweeps(2), source))
     record = json.loads(json.dumps(audit.to_record(), allow_nan=False))
     assert record == audit.to_record()
-    assert record["source"]["path"] == "scores.json"
+    assert record["origin"]["path"] == "scores.json"
     assert (record["n_samples"], record["n_distinct"], record["run_lengths"]) == (20, 4, [9, 1] * 2)
     assert len(record["effects"]) == 25
 
 
 def test_means_cannot_be_audited():
-    source = ScoreSource("means.json", "0" * 64, "head means", None)
+    source = ScoreOrigin("means.json", "0" * 64, "head means", None)
     with pytest.raises(ValueError, match="found one value for each head"):
         audit_scores(scores_of([[[0.5]]], source))
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from score_cases import make_scores, one_trial
 
-from rh_lens.analysis import compare_scores, depth_profile, kv_group_means, profile_distance
-from rh_lens.analysis.layer_profiles import depth_profile_pearson
+from rh_lens.analysis import compare_scores, kv_group_means, layer_profile, sorted_score_distance
+from rh_lens.analysis.layer_profiles import layer_profile_pearson
 from rh_lens.analysis.orders import count_arrangements, exchangeable_blocks, random_orders
 from rh_lens.analysis.similarity import STATISTICS
 
@@ -33,7 +33,7 @@ def test_a_result_is_like_itself_and_unlike_a_shuffled_one():
         assert same.value > same.null[1]
         assert other.null[0] <= other.value <= other.null[1]
     assert found.pair("other", "a") is found.pair("a", "other")
-    assert found.pair("a", "other").profile_distance == pytest.approx(0)
+    assert found.pair("a", "other").sorted_score_distance == pytest.approx(0)
     assert [(pair.a, pair.b) for pair in found.pairs] == [
         ("a", "again"), ("a", "other"), ("again", "other"),
     ]  # fmt: skip
@@ -83,8 +83,8 @@ def test_other_shapes_are_compared_by_profiles_and_said_so():
     row = found.to_dataframe().iloc[0]
     assert math.isnan(row["pearson"])
     assert math.isnan(row["rbo_layer_null_high"])
-    assert row["profile_distance"] > 0
-    assert -1 <= row["depth_pearson_null_low"] <= row["depth_pearson_null_high"] <= 1
+    assert row["sorted_score_distance"] > 0
+    assert -1 <= row["layer_profile_null_low"] <= row["layer_profile_null_high"] <= 1
     with pytest.raises(ValueError, match="compared one by one; found small and large"):
         pair["pearson"]
 
@@ -215,20 +215,20 @@ def test_a_top_set_is_five_per_cent_of_the_heads_and_at_least_four():
 
 def test_profiles():
     a = np.array([[0.0, 0.2], [0.4, 0.6], [1.0, 1.0]])
-    assert depth_profile(a, np.linspace(0, 1, 5)).tolist() == pytest.approx(
+    assert layer_profile(a, np.linspace(0, 1, 5)).tolist() == pytest.approx(
         [0.1, 0.3, 0.5, 0.75, 1]
     )
-    assert profile_distance(a, np.repeat(a, 2, axis=1)) == pytest.approx(0)
-    assert profile_distance(a, a + 0.25) == pytest.approx(0.25)
-    assert profile_distance(np.array([[0.0, NAN]]), np.array([[0.5]])) == 0.5
-    assert depth_profile_pearson(a, np.array([[0.0], [1.0]])) == pytest.approx(1)
-    assert math.isnan(depth_profile_pearson(a, np.ones((3, 2))))
-    assert math.isnan(depth_profile_pearson(a, np.array([[NAN]])))
+    assert sorted_score_distance(a, np.repeat(a, 2, axis=1)) == pytest.approx(0)
+    assert sorted_score_distance(a, a + 0.25) == pytest.approx(0.25)
+    assert sorted_score_distance(np.array([[0.0, NAN]]), np.array([[0.5]])) == 0.5
+    assert layer_profile_pearson(a, np.array([[0.0], [1.0]])) == pytest.approx(1)
+    assert math.isnan(layer_profile_pearson(a, np.ones((3, 2))))
+    assert math.isnan(layer_profile_pearson(a, np.array([[NAN]])))
     # A layer without attention is bridged.
     gap = np.array([[0.0], [NAN], [1.0]])
-    assert depth_profile(gap, np.array([0.5])).tolist() == [0.5]
+    assert layer_profile(gap, np.array([0.5])).tolist() == [0.5]
     with pytest.raises(ValueError, match="found 0 and 1"):
-        profile_distance(np.array([[NAN]]), np.array([[1.0]]))
+        sorted_score_distance(np.array([[NAN]]), np.array([[1.0]]))
 
 
 @settings(max_examples=20, deadline=None)
@@ -243,7 +243,7 @@ def test_permuting_the_heads_of_both_changes_no_statistic(seed, random):
     ).pairs[0]
     for name in STATISTICS:
         assert found[name].value == pytest.approx(other[name].value)
-    assert found.profile_distance == pytest.approx(other.profile_distance)
+    assert found.sorted_score_distance == pytest.approx(other.sorted_score_distance)
 
 
 @pytest.mark.parametrize(

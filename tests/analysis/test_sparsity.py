@@ -9,7 +9,7 @@ from tolerances import double_rounding
 
 from rh_lens.analysis import gini, measure_sparsity, threshold_sensitivity
 from rh_lens.analysis.sparsity import THRESHOLDS, set_change
-from rh_lens.detection import RetrievalScores, ScoreSource
+from rh_lens.detection import RetrievalScores, ScoreOrigin
 from rh_lens.heads import Head
 
 NAN = math.nan
@@ -47,7 +47,7 @@ def test_a_head_is_always_active_when_it_scores_on_every_sample():
 
 
 def test_means_do_not_tell_which_heads_are_always_active():
-    source = ScoreSource("means.json", "0" * 64, "head means", None)
+    source = ScoreOrigin("means.json", "0" * 64, "head means", None)
     assert measure_sparsity(scored([[0.5, 0.0]], source=source)).n_always_active is None
 
 

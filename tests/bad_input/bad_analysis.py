@@ -68,7 +68,7 @@ ANALYSIS = [
     entry(
         a.threshold_sensitivity, scored, scores=SCORES, thresholds=THRESHOLDS, reference=number()
     ),
-    entry(a.head_activity, run, scores=SCORES, trials=TRIALS, by=COLUMNS),
+    entry(a.head_activation, run, scores=SCORES, trials=TRIALS, by=COLUMNS),
     entry(a.context_entropy, run, scores=SCORES, trials=TRIALS, by=COLUMNS),
     entry(a.score_profile, run, scores=SCORES, trials=TRIALS, by=COLUMN),
     entry(
@@ -145,12 +145,12 @@ ANALYSIS = [
         n_kv_heads=whole(1) + bad(3),
         group_by=choice(nearly="Max"),
     ),
-    entry(a.profile_distance, lambda t: {"a": t.array, "b": t.array}, a=ARRAY, b=ARRAY),
+    entry(a.sorted_score_distance, lambda t: {"a": t.array, "b": t.array}, a=ARRAY, b=ARRAY),
     entry(
-        a.depth_profile,
-        lambda t: {"means": t.array, "relative_depth": np.array([0.5])},
+        a.layer_profile,
+        lambda t: {"means": t.array, "relative_layer": np.array([0.5])},
         means=ARRAY[:-2],
-        relative_depth=wrong(None, "x", 0.5, [0.5])
+        relative_layer=wrong(None, "x", 0.5, [0.5])
         + bad(np.array([2.0]), np.array([np.nan]), np.zeros((2, 2))),
     ),
     entry(

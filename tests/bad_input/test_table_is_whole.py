@@ -11,7 +11,7 @@ from bad_table import ROOMS, entries_of
 # Made by the library and handed out; their methods with parameters are in the table.
 RESULTS = (
     "AblationCurve AblationPlan AblationTables AnswerMap Audit Bench BenchModel ConditionsRow "
-    "ControlDraws DuplicateRuns HeadActivity Estimate HeadLooks HeadOutputs HeadSet HeadTraits "
+    "ControlDraws DuplicateRuns HeadActivation Estimate HeadLooks HeadOutputs HeadSet HeadTraits "
     "KeptAnswer LineageComparison Measurement NeedleAgreement NeedlePrompt PairComparison "
     "RecallResult Repetition Row RankingDraws SamplingPlan ScoreIntervals ScoreProfile Similarity "
     "Sparsity SplitHalf StoredAblation StoredRun ThresholdSensitivity VarianceComponents"

@@ -131,7 +131,7 @@ def test_other_operators_take_the_answer_away(files, operator, tmp_path):
     assert curve.loc[4, "top"] < 0.2
     run = json.loads((out / "run.json").read_text())
     assert run["retrieval_heads"] == ["L2H2", "L2H3", "L2H4", "L2H5"]
-    assert run["scores_source"]["path"].endswith("head_scores.json")
+    assert run["scores_origin"]["path"].endswith("head_scores.json")
 
 
 def test_the_factor_is_that_of_scale():

@@ -79,7 +79,7 @@ def test_a_run_folder_and_its_score_file_are_the_same(tmp_path):
     assert row["pearson"] == pytest.approx(1)
     # The run knows its key-value heads, the file does not.
     assert row["permuted"] == "KV groups of 2"
-    assert row["profile_distance"] == pytest.approx(0, abs=1e-12)
+    assert row["sorted_score_distance"] == pytest.approx(0, abs=1e-12)
 
 
 def test_without_arguments_the_bundled_family_is_compared(tmp_path):

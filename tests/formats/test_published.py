@@ -72,7 +72,7 @@ def test_a_dense_file_of_600_000_scores_loads_in_two_seconds(tmp_path):
 
 
 def test_the_source_names_file_hash_form_and_number_of_samples(published):
-    source = read_head_scores(published).source
+    source = read_head_scores(published).origin
     assert source.path == str(published)
     assert source.sha256 == hashlib.sha256(published.read_bytes()).hexdigest()
     assert (source.format, source.n_samples) == ("head lists", 586)
@@ -100,7 +100,7 @@ MEANS = {head: [sum(values) / 2] for head, values in LISTS.items()}
 def test_every_form_gives_the_same_scores(file, content, form):
     scores = read_head_scores(save(file, content))
     means = form.endswith("means")
-    assert (scores.source.format, scores.source.n_samples) == (form, None if means else 2)
+    assert (scores.origin.format, scores.origin.n_samples) == (form, None if means else 2)
     for (layer, head), values in (MEANS if means else LISTS).items():
         assert scores.values[:, layer, head].tolist() == values
     assert scores.values.isnan().sum(dim=(1, 2)).tolist() == [4] * len(scores.values)
@@ -124,7 +124,7 @@ def test_lists_of_unequal_length_are_read_as_means_when_asked_for(file):
     save(file, {"0-0": [0.5, 1.0], "0-1": [0.25]})
     scores = read_head_scores(file, means_only=True, name="event")
     assert scores.values.tolist() == [[[0.75, 0.25]]]
-    assert (scores.source.n_samples, scores.name) == (None, "event")
+    assert (scores.origin.n_samples, scores.name) == (None, "event")
 
 
 def test_means_are_one_number_a_head_and_leave_out_heads_without_a_score(file):

@@ -29,7 +29,7 @@ def test_gates_are_one_sample_of_key_value_heads_cut_to_0_and_1(gates):
     scores = read_duo_attention(gates)
     assert scores.values.tolist() == [[[0.0, 0.5], [1.0, 1.0], [0.25, 0.0]]]
     assert scores.name == "duo-attention-gate"
-    assert (scores.source.format, scores.source.n_samples) == ("DuoAttention gates", None)
+    assert (scores.origin.format, scores.origin.n_samples) == ("DuoAttention gates", None)
 
 
 def test_query_heads_have_the_gate_of_their_key_value_head(gates):
@@ -93,7 +93,7 @@ def test_listed_heads_score_by_their_rank_and_the_others_zero(tmp_path, name, te
     assert scores.top(3) == [Head(3, 1), Head(0, 2), Head(3, 0)]
     assert [float(scores.mean()[h.layer, h.head]) for h in scores.top(4)] == [1, 2 / 3, 1 / 3, 0]
     assert scores.values.shape == (1, 4, 4)
-    assert (scores.name, scores.source.n_samples) == ("qrhead-rank", None)
+    assert (scores.name, scores.origin.n_samples) == ("qrhead-rank", None)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from rh_lens.analysis import audit_scores
-from rh_lens.detection import RetrievalScores, ScoreSource
+from rh_lens.detection import RetrievalScores, ScoreOrigin
 from rh_lens.views import summarise
 
 
@@ -22,7 +22,7 @@ def collapsed():
 
 
 def test_every_flaw_is_named_with_its_number(collapsed):
-    source = ScoreSource("scores.json", "ab12", "head lists", 40)
+    source = ScoreOrigin("scores.json", "ab12", "head lists", 40)
     text = describe(collapsed, source)
     assert text.startswith("scores.json: head lists, sha256 ab12")
     assert "samples: 40, distinct: 4" in text

@@ -39,7 +39,7 @@ def test_each_pair_has_a_line_with_its_values_beside_chance():
     assert "top-2 Jaccard" in text
     assert "in brackets the middle 95 % when permuted" in text
     assert text.count("profiles only: 2 x 2 against 1 x 12") == 2
-    assert f"{pair.profile_distance:.3f}" in text
+    assert f"{pair.sorted_score_distance:.3f}" in text
 
 
 def test_where_no_pair_has_one_shape_there_are_profiles_only():
