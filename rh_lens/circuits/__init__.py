@@ -1,6 +1,14 @@
 """Retrieval heads in TransformerLens's terms: pairs of prompts, patching, attribution, circuits."""
 
-from rh_lens.circuits.attention_rows import AttentionRows, row_means
+from rh_lens.circuits.attention_rows import (
+    AttentionRows,
+    row_means,
+)
+from rh_lens.circuits.attribution import (
+    SourceContributions,
+    source_contributions,
+    write_scores,
+)
 from rh_lens.circuits.detectors import (
     DETECTORS,
     Detector,
@@ -27,19 +35,48 @@ from rh_lens.circuits.detectors import (
     subject_heads,
     truthfulness_heads,
 )
-from rh_lens.circuits.head_effects import head_effects
-from rh_lens.circuits.head_features import head_features
-from rh_lens.circuits.head_scores import HeadScores
-from rh_lens.circuits.marked_text import MarkedText, fact_prompts, mark_text, name_prompts
+from rh_lens.circuits.head_effects import (
+    head_effects,
+)
+from rh_lens.circuits.head_features import (
+    head_features,
+)
+from rh_lens.circuits.head_scores import (
+    HeadScores,
+)
+from rh_lens.circuits.logit_attribution import (
+    Component,
+    LogitAttribution,
+    attribute_logits,
+)
+from rh_lens.circuits.marked_text import (
+    MarkedText,
+    fact_prompts,
+    mark_text,
+    name_prompts,
+)
 from rh_lens.circuits.metrics import (
     Metric,
     MetricName,
     answer_log_probability,
     answer_logit_difference,
 )
-from rh_lens.circuits.overlap import HeadOverlap, compare_kinds
-from rh_lens.circuits.pair_runs import Into, Part, Rows
-from rh_lens.circuits.pairs import Corruption, PairBatch, PromptPair, make_pair, make_pairs
+from rh_lens.circuits.overlap import (
+    HeadOverlap,
+    compare_kinds,
+)
+from rh_lens.circuits.pair_runs import (
+    Into,
+    Part,
+    Rows,
+)
+from rh_lens.circuits.pairs import (
+    Corruption,
+    PairBatch,
+    PromptPair,
+    make_pair,
+    make_pairs,
+)
 from rh_lens.circuits.patching import (
     PairsLike,
     Patching,
@@ -47,13 +84,26 @@ from rh_lens.circuits.patching import (
     patch_heads,
     patched_answer,
 )
-from rh_lens.circuits.probing import HeadFeatures, ProbeResult, probe_heads
-from rh_lens.circuits.respelling import NotAlignedError
-from rh_lens.circuits.token_sequences import repeated_random_tokens
+from rh_lens.circuits.probing import (
+    HeadFeatures,
+    ProbeResult,
+    probe_heads,
+)
+from rh_lens.circuits.readout import (
+    Against,
+)
+from rh_lens.circuits.respelling import (
+    NotAlignedError,
+)
+from rh_lens.circuits.token_sequences import (
+    repeated_random_tokens,
+)
 
 __all__ = [
     "DETECTORS",
+    "Against",
     "AttentionRows",
+    "Component",
     "Corruption",
     "Detector",
     "HeadFeatures",
@@ -61,6 +111,7 @@ __all__ = [
     "HeadScores",
     "HeadSurvey",
     "Into",
+    "LogitAttribution",
     "MarkedText",
     "Metric",
     "MetricName",
@@ -72,8 +123,10 @@ __all__ = [
     "ProbeResult",
     "PromptPair",
     "Rows",
+    "SourceContributions",
     "answer_log_probability",
     "answer_logit_difference",
+    "attribute_logits",
     "compare_kinds",
     "context_memory_heads",
     "copy_suppression_heads",
@@ -106,7 +159,9 @@ __all__ = [
     "row_means",
     "s_inhibition_heads",
     "sink_heads",
+    "source_contributions",
     "statement_features",
     "subject_heads",
     "truthfulness_heads",
+    "write_scores",
 ]

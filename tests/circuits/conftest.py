@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from planted_circuit import planted_bridge, repeated_tokens
 
 from rh_lens.circuits import PromptPair, make_pairs
 from rh_lens.demo import load_demo_model
@@ -51,3 +52,24 @@ def tiny_pair(otter_prompt):
     tokens[start - 3] = 190
     clean = dataclasses.replace(otter_prompt)
     return PromptPair(clean, tokens, "answer", "another", tokens[start:stop].clone())
+
+
+@pytest.fixture(scope="session")
+def planted(tiny_tokenizer):
+    """Bridge of the planted model: see planted_circuit.py."""
+    return planted_bridge(tiny_tokenizer)
+
+
+@pytest.fixture(scope="session")
+def planted_prompt(otter_prompt):
+    """Random tokens and the beginning of the same again: the answer is what came next."""
+    n, n_again = 40, 20
+    tokens = repeated_tokens(n)[0][: 1 + n + n_again]
+    span = (1 + n_again, 1 + n_again + 3)
+    return dataclasses.replace(
+        otter_prompt,
+        tokens=tokens,
+        answer_span=span,
+        needle_span=(span[0] - 3, span[1] + 1),
+        context_length=len(tokens),
+    )
