@@ -109,12 +109,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file is what a process that was killed inside `replacing` left behind."""
+    """Whether a file was left by a process that was killed inside `replacing`."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what killed processes left behind; nobody else may be writing to the folder."""
+    """Remove what killed processes have left; nobody else may be writing to the folder."""
     for path in folder.iterdir():
         if is_temporary(path):
             path.unlink()

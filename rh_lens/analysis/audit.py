@@ -106,7 +106,7 @@ def audit_scores(
 ) -> Audit:
     """What the published protocol's flaws did to a table of scores.
 
-    Three of them leave traces: the needle stood at one place for all depths but the last, so that
+    Three of them leave traces: the needle was at one place for all depths but the last, so that
     samples repeat; a needle that was not found in the prompt's tokens gave a sample of zeros, which
     was averaged in; repeats of the model were counted, so that scores exceed 1. Equal samples alone
     prove nothing: with few heads, or short answers that are always copied whole, they are common.

@@ -109,7 +109,7 @@ class LineageComparison:
         unit: What was compared: "head", or "KV group, max" or "KV group, mean" of its heads.
         p: Persistence of rank-biased overlap.
         level: Coverage of the null ranges.
-        n_permutations: Random permutations behind each null range.
+        n_permutations: Random permutations for each null range.
     """
 
     pairs: tuple[PairComparison, ...]

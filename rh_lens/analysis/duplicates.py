@@ -97,7 +97,7 @@ class Repetition:
 
     Where one prompt is asked again and again, neighbours are equal and others are not. Where scores
     say too little to tell prompts apart (few heads, or short answers that are always copied whole),
-    samples are equal wherever they stand.
+    samples are equal wherever they are.
 
     Args:
         n_samples: Samples that were looked at.
@@ -113,7 +113,7 @@ class Repetition:
 
     @property
     def is_collapse(self) -> bool:
-        """Whether half of the samples or more stand in runs, and twice as often as others would."""
+        """Whether half of the samples or more are in runs, and twice as often as others would."""
         in_runs = 0 < self.n_samples <= 2 * self.n_in_runs
         return in_runs and self.neighbours_equal >= 2 * self.others_equal
 

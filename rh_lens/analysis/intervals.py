@@ -29,12 +29,12 @@ class ScoreIntervals:
             0.975 or more.
         threshold: Score from which on a head counts as a retrieval head.
         n_heads: Heads that reach the threshold, on the trials as they are.
-        n_heads_interval: Fewest and most heads that reach it over all needles, by the tests behind
+        n_heads_interval: Fewest and most heads that reach it over all needles, by the tests of
             `confidence`, closed over all sets of heads by Simes' test (which takes heads to be
             positively dependent, or independent). Holds the true number at least as often as
             `level` says, usually more often.
         level: Coverage that the intervals aim at.
-        n_needles: Needles behind them; below six they are wide.
+        n_needles: Needles that they rest on; below six they are wide.
         n_undecided: Heads without an interval, which are in none of these numbers.
     """
 

@@ -71,7 +71,7 @@ def memberships(
 ) -> Float[np.ndarray, "n_places head"]:
     """How far each head is among the first 1, 2, ... `n_places` heads; ties share their places.
 
-    A head behind `m` better ones that ties with `t` heads (itself included) belongs to the first d
+    A head after `m` better ones that ties with `t` heads (itself included) belongs to the first d
     to the extent (d - m) / t, within 0 and 1: the chance of being there when ties are broken at
     random.
     """

@@ -1,4 +1,4 @@
-"""Score tables seen by needle, length and depth: the trials behind them, and means over groups."""
+"""Score tables seen by needle, length and depth: their trials, and means over groups."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ def require_tensor(name: str, value: Any, axes: Sequence[str], *, whole: bool = 
     Args:
         name: What the caller knows the value as.
         value: What was given.
-        axes: Names of the axes; one that begins with "*" stands for any number of them.
+        axes: Names of the axes; one that begins with "*" is any number of them.
         whole: Whether the numbers are whole ones, such as token ids.
 
     Raises:
@@ -49,7 +49,7 @@ def require_array(
     Args:
         name: What the caller knows the value as.
         value: What was given.
-        axes: Names of the axes; one that begins with "*" stands for any number of them.
+        axes: Names of the axes; one that begins with "*" is any number of them.
         least: Smallest number allowed; whole numbers only are, if it is one.
         most: Largest number allowed.
         width: Length of the last axis.

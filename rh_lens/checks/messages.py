@@ -23,7 +23,7 @@ def refusal(name: str, wanted: str, value: Any, remedy: str) -> str:
 
 
 def shown(value: Any, most: int = MAX_SHOWN) -> str:
-    """A value as it may stand in a message: on one line, and cut where it is long."""
+    """A value as it may appear in a message: on one line, and cut where it is long."""
     if isinstance(value, _READABLE):
         return _cut(_shown_in_part(value, most), most)
     shape = getattr(value, "shape", None)

@@ -62,11 +62,11 @@ FAMILY = (
     Member("stranger-1", 1, BASE),
     Member("stranger-2", 2, BASE),
 )
-"""Parents stand before their descendants."""
+"""Parents come before their descendants."""
 
 
 def matching_layer(seed: int) -> int:
-    """The layer behind the first that a seed chooses for the heads that lean towards matching."""
+    """The layer after the first that a seed chooses for the heads that lean towards matching."""
     return 1 + random.Random(seed).randrange(3)
 
 

@@ -125,7 +125,7 @@ class Trainer:
 
 
 def train(trainer: Trainer, folder: Path) -> None:
-    """Run the curriculum from where the trainer stands, with checkpoints and a log in `folder`."""
+    """Run the curriculum from where the trainer is, with checkpoints and a log in `folder`."""
     log: list[dict[str, float]] = []
     steps = range(trainer.step, trainer.n_steps)
     bar = tqdm(steps, initial=trainer.step, total=trainer.n_steps, desc="training", unit="step")

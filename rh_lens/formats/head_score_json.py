@@ -115,7 +115,7 @@ def _nested(file: ScoreFile, layers: Iterable[tuple[str, Any]]) -> Iterator[tupl
 
 
 def _pairs(file: ScoreFile, pairs: Iterable[Any]) -> Iterator[tuple[Head, str, Any]]:
-    """Entries of `[[head, score], ...]`; one number may stand before its head."""
+    """Entries of `[[head, score], ...]`; one number may come before its head."""
     for index, pair in enumerate(pairs):
         where = f"entry {index}"
         if not isinstance(pair, list) or len(pair) != 2:

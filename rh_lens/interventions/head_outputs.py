@@ -223,7 +223,7 @@ def _listen(
     counts: Mapping[int, int],
     receive: Callable[[int, Tensor], None],
 ) -> None:
-    """Run prompts and hand over the outputs of each pass, layer by layer."""
+    """Run prompts and pass on the outputs of each pass, layer by layer."""
     hooks = [
         (f"blocks.{layer}.attn.hook_z", _hearing(layer, n, receive)) for layer, n in counts.items()
     ]

@@ -29,7 +29,7 @@ def knock_out_edges(
         hooks = knock_out_edges(model, heads, prompt.answer_span)
         greedy_decode(model, prompt.tokens, stop=stop, decode_hooks=hooks)
 
-    A key that a row can't see is no edge: behind a sliding window nothing changes.
+    A key that a row can't see is no edge: beyond a sliding window nothing changes.
 
     Args:
         model: A TransformerBridge; it runs a few tokens, to see that edits of scores act.
@@ -41,7 +41,7 @@ def knock_out_edges(
 
     Returns:
         One (hook name, function) for each layer, at `hook_attn_scores`. The function raises
-        ValueError for a batch of several prompts, for a key behind the context, for a row that
+        ValueError for a batch of several prompts, for a key after the context, for a row that
         would see nothing any more, and where a window hides which position a key has.
 
     Raises:
@@ -89,7 +89,7 @@ def _positions(keys: tuple[int, int] | Sequence[int]) -> list[int]:
 def _cutting_windows(
     model: Bridge, heads: HeadsLike, keeps_all_keys: bool | None
 ) -> dict[int, Reach]:
-    """Reach of the layers whose key axis may lack keys behind a window."""
+    """Reach of the layers whose key axis may lack keys beyond a window."""
     reach = attention_reach(model)
     windows = {
         layer: reach[layer]
@@ -98,7 +98,7 @@ def _cutting_windows(
     }
     if windows and keeps_all_keys is None:
         raise ValueError(
-            f"Expected to know whether keys behind the sliding windows of the layers "
+            f"Expected to know whether keys beyond the sliding windows of the layers "
             f"{list(windows)} stay in the cache; found keeps_all_keys=None. Pass True where this "
             "project's runtime decodes, and False around model.generate."
         )

@@ -88,11 +88,11 @@ def _require_uniform(
             f"Expected attention that hooks can edit before its softmax; found that {attention} of "
             f"{model.cfg.model_name!r} discards such edits in the layers {lost}: TransformerLens "
             "leaves the attention of some architectures to Hugging Face (OPT, GPT-J, GPT-Neo, "
-            "Llama 4 ...). Use an operator that acts behind it, such as zero_ablation."
+            "Llama 4 ...). Use an operator that acts after it, such as zero_ablation."
         )
 
 
 def _is_uniform(pattern: Float[Tensor, "head query key"]) -> bool:
-    """Whether every row has the same weight on each key up to its own, and none behind."""
+    """Whether every row has the same weight on each key up to its own, and none after it."""
     expected = pattern[..., :1].expand_as(pattern).tril()
     return bool((pattern[..., 0] > 0).all()) and torch.allclose(pattern, expected, rtol=1e-2)

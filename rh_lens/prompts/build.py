@@ -246,7 +246,7 @@ def _say_how_many(
     by_length = ", ".join(f"{n} at {length} tokens" for length, n in counts.items())
     warnings.warn(
         f"Expected {n_asked} prompts: {len(context_lengths)} lengths, {len(depths)} depths, "
-        f"{len(hidden)} needles; found {len(prompts)} that differ: {by_length}. Needles stand "
+        f"{len(hidden)} needles; found {len(prompts)} that differ: {by_length}. Needles are put "
         "between sentences, of which short contexts have few: ask for fewer depths or longer "
         "contexts. Depths shown are the real ones.",
         stacklevel=3,
@@ -260,7 +260,7 @@ def _with_exact_spans(prompts: Sequence[NeedlePrompt]) -> list[NeedlePrompt]:
     if not exact:
         raise ValueError(
             f"Expected a needle whose answer begins and ends with a token; found none among "
-            f"{len(inexact)}. Write answers that stand between spaces or punctuation, or keep "
+            f"{len(inexact)}. Write answers that are between spaces or punctuation, or keep "
             'them all with inexact_spans="keep".'
         )
     return exact

@@ -37,8 +37,8 @@ class HaystackTokens:
     def boundaries_within(self, start: int, stop: int) -> list[int]:
         """The sentence boundaries from start to stop, both included."""
         first = np.searchsorted(self.boundaries, start)
-        behind = np.searchsorted(self.boundaries, stop, side="right")
-        return self.boundaries[first:behind].tolist()
+        end = np.searchsorted(self.boundaries, stop, side="right")
+        return self.boundaries[first:end].tolist()
 
     def n_copies(self, start: int, stop: int) -> int:
         """How many copies of the haystack the tokens from start to stop read from."""

@@ -72,7 +72,7 @@ class Form:
 
 
 class Sentence:
-    """A sentence with an answer, encoded for every place where it may stand.
+    """A sentence with an answer, encoded for every place where it may be.
 
     Args:
         encoder: The tokenizer's encoder.

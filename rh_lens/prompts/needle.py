@@ -18,7 +18,7 @@ class Distractor:
     """A sentence in a needle's form about something else, with another answer.
 
     Args:
-        text: The sentence, as it stands in running text.
+        text: The sentence, as it appears in running text.
         answer: The part of `text` that would be the answer if the question were about it,
             character for character.
 
@@ -45,11 +45,11 @@ class Needle:
 
     Args:
         question: Asked after the haystack.
-        text: The sentence to hide, as it stands in running text.
+        text: The sentence to hide, as it appears in running text.
         answer: The part of `text` that answers the question, character for character. Copies are
             counted from its tokens.
         alternatives: Further answers that count as right, such as "Feb 3" beside "3 February".
-            They need not stand in `text`, and heads that copy them from elsewhere score nothing.
+            They need not be in `text`, and heads that copy them from elsewhere score nothing.
         distractors: Sentences to hide beside the needle, with answers that are wrong.
 
     Raises:

@@ -36,9 +36,9 @@ def load_needles(path: str | Path) -> tuple[Needle, ...]:
     | distractors | `distractors` | list of objects with `text` and `answer`; may be missing |
 
     Further keys are ignored; whitespace at the ends of a field is removed, because published
-    needles are wrapped in newlines. Of several answers, the first that stands in the text is the
+    needles are wrapped in newlines. Of several answers, the first that is in the text is the
     one whose copies are counted. Where none does letter for letter, case may differ, if it then
-    stands in one place only: the needle has the text's own letters.
+    is in one place only: the needle has the text's own letters.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -153,7 +153,7 @@ def _answer_in_text(answers: list[str], text: str) -> tuple[str, tuple[str, ...]
         if places and answer:
             raise ValueError(
                 f"Expected the answer in one place of the needle's text; found {shown(answer)}, "
-                f"but for case, in {len(places)}: {shown(places[:3])}. Write it as it stands in "
+                f"but for case, in {len(places)}: {shown(places[:3])}. Write it as it is in "
                 "the right one."
             )
     return answers[0], tuple(answers[1:])

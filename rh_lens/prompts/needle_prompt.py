@@ -77,7 +77,7 @@ class NeedlePrompt:
 
     @property
     def answer_tokens(self) -> Int[Tensor, " answer"]:
-        """Token ids of the answer, as they stand in the prompt."""
+        """Token ids of the answer, as they are in the prompt."""
         return self.tokens[slice(*self.answer_span)]
 
     @cached_property
@@ -129,12 +129,12 @@ def require_prompts(
 
 def _marked_text(prompt: NeedlePrompt, tokenizer: PreTrainedTokenizerBase) -> str:
     """A prompt's text as HTML, with its needle and its answer marked."""
-    (first, stop), (start, behind) = prompt.needle_span, prompt.answer_span
+    (first, stop), (start, end) = prompt.needle_span, prompt.answer_span
 
     def text(begin: int, end: int) -> str:
         return tokenizer.decode(prompt.tokens[begin:end], clean_up_tokenization_spaces=False)
 
-    needle = escape(text(first, start)), escape(text(start, behind)), escape(text(behind, stop))
+    needle = escape(text(first, start)), escape(text(start, end)), escape(text(end, stop))
     before, after = text(0, first), text(stop, len(prompt.tokens))
     marked = "<mark>{}<b>{}</b>{}</mark>".format(*needle)
     return _shortened(before) + marked + _shortened(after)

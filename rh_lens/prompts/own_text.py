@@ -38,18 +38,18 @@ def prompt_from_text(
         tokenizer: A fast tokenizer, the model's own.
         text: The document; or the whole prompt; or chat messages, each with `role` and `content`,
             which are written in the tokenizer's chat format up to where the assistant answers.
-        answer: What a right answer says, as it stands in the text; of several, the first that
-            stands there is the one whose copies are counted, and each counts as right.
+        answer: What a right answer says, as it is in the text; of several, the first that
+            is there is the one whose copies are counted, and each counts as right.
         question: Asked after the document, in the template. None: the text is the whole prompt
             and asks by itself, as chat messages always do.
-        template: What stands around a document; used with `question` only.
+        template: The text around a document; used with `question` only.
         occurrence: Which place of the answer is meant, from 0, or from -1 backwards, where the text
             has it more than once.
         name: Name of the text, for tables.
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: The answer does not stand in the text, or more than once and `occurrence` does
+        ValueError: The answer is not in the text, or more than once and `occurrence` does
             not say which; messages are given with a question; the tokenizer is slow, or has no chat
             format for messages.
     """
@@ -97,7 +97,7 @@ def _around(
     question: str | None,
     template: Template,
 ) -> tuple[str, str, str]:
-    """The text that holds the answer, and what stands before and after it."""
+    """The text that holds the answer, and what is before and after it."""
     if not isinstance(text, str):
         messages = require_list("text", text, Mapping)
         if question is not None:
@@ -115,7 +115,7 @@ def _around(
 
 
 def _place_of(text: str, answers: Sequence[str], occurrence: int | None) -> tuple[int, str]:
-    """Character at which the answer stands, and the one of the answers that stands there."""
+    """Character at which the answer begins, and which of the answers begins there."""
     for answer in answers:
         require_text("answer", answer)
     if occurrence is not None:

@@ -41,8 +41,8 @@ class Piece:
             start: First character.
             stop: The character after the last.
         """
-        first, behind = self.span(start, stop)
-        around = text[self.starts[first] : start] + text[stop : self.ends[behind - 1]]
+        first, end = self.span(start, stop)
+        around = text[self.starts[first] : start] + text[stop : self.ends[end - 1]]
         return around.strip()
 
 
@@ -58,7 +58,7 @@ def require_tokenizer(tokenizer: object) -> None:
 
 @dataclass(frozen=True, eq=False)
 class PieceEncoder:
-    """Encodes pieces of text as they stand inside a longer text.
+    """Encodes pieces of text as they are inside a longer text.
 
     Tokenizers that put a space before every text they are given (SentencePiece's `▁`) would
     put one before every piece too; here a piece has exactly the spaces of its text.

@@ -68,7 +68,7 @@ def _clean(item: str) -> str:
 
 
 def _without_term(item: str) -> str:
-    """The body of a definition, whose term stands on a line of its own, less indented."""
+    """The body of a definition, whose term is on a line of its own, less indented."""
     lines = [line for line in item.splitlines() if line.strip()]
     if len(lines) > 1 and not re.match(rf"\s*{_MARKER}", lines[0]):
         indents = [len(line) - len(line.lstrip()) for line in lines[:2]]

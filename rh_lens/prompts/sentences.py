@@ -22,8 +22,8 @@ def sentence_gaps(text: str, document_ends: Sequence[int] = ()) -> Int[np.ndarra
     """Gaps between sentences: where one ends and where the next starts, in characters.
 
     A gap follows a sentence mark of the Latin, Arabic, Devanagari, Ethiopic or CJK scripts
-    (unless the text goes on in lower case), and stands at a blank line and at the end of a
-    document. Its two ends are equal where no whitespace stands between the sentences.
+    (unless the text goes on in lower case), and is at a blank line and at the end of a
+    document. Its two ends are equal where no whitespace is between the sentences.
 
     Args:
         text: The text.

@@ -1,4 +1,4 @@
-"""The text around a haystack: where the context and the question stand in a prompt."""
+"""The text around a haystack: where the context and the question are in a prompt."""
 
 import re
 from dataclasses import dataclass

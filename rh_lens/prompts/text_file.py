@@ -43,7 +43,7 @@ def existing_file(what: str, path: str | Path, *, remedy: str) -> Path:
 
 
 def require_characters(name: str, text: str) -> None:
-    """Refuse halves of surrogate pairs, which stand for no character and have no UTF-8.
+    """Refuse halves of surrogate pairs, which are no character and have no UTF-8.
 
     Raises:
         ValueError: The text holds one.

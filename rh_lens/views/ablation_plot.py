@@ -20,7 +20,7 @@ def plot_curve(result: AblationCurve | AblationTables | StoredAblation) -> "Figu
     """Picture of a metric against the number of silenced heads, top K beside controls.
 
     The top K with the interval over needles; for each kind of control the mean over draws with the
-    range from the worst draw to the best. The Ks stand side by side at equal distances. Figure 7 of
+    range from the worst draw to the best. The Ks are side by side at equal distances. Figure 7 of
     Wu et al. 2024 (arXiv:2404.15574) shows the same for recall.
 
     Args:

@@ -40,7 +40,7 @@ class DocumentWriter:
         tokenizer: The demo model's tokenizer.
         rng: Source of every draw, the filler sentences included.
         n_filler_sentences: Filler sentences to draw from.
-        template: How questions are asked; nothing may stand before its context.
+        template: How questions are asked; nothing may come before its context.
     """
 
     def __init__(
