@@ -31,6 +31,9 @@ PROMPT = instance(torch.zeros(3, dtype=torch.long)) + made(
     lambda t: list(t.prompts), error=TypeError
 )
 OUTPUTS = instance(torch.zeros(2, 8, 4)) + made(lambda t: t.outputs.values, error=TypeError)
+DIRECTION = wrong(None, "x", 3, [1.0, 2.0]) + bad(
+    torch.zeros(()), torch.ones(3, 32), torch.full((32,), torch.nan), torch.zeros(0)
+)
 LAYERS = wrong(3, "0", [1.5], ["0"]) + bad([], [99], [-1])
 
 
@@ -58,6 +61,28 @@ INTERVENTIONS = [
         lambda t: {"heads": t.heads, "donor": t.outputs},
         heads=HEADS,
         donor=OUTPUTS,
+    ),
+    entry(
+        i.add_direction,
+        lambda t: on_model(t) | {"direction": torch.ones(32)},
+        heads=HEADS,
+        direction=DIRECTION,
+        coefficient=number(),
+        model=OPTIONAL_MODEL,
+    ),
+    entry(
+        i.project_out,
+        lambda t: on_model(t) | {"direction": torch.ones(32)},
+        heads=HEADS,
+        direction=DIRECTION + bad(torch.zeros(32)),
+        model=OPTIONAL_MODEL,
+    ),
+    entry(
+        i.random_ablation,
+        lambda t: {"heads": t.heads, "reference": t.outputs, "seed": 0},
+        heads=HEADS,
+        reference=OUTPUTS + made(lambda t: t.outputs.mean()),
+        seed=SEED,
     ),
     entry(i.uniform_attention, on_model, model=MODEL, heads=HEADS),
     entry(

@@ -107,5 +107,7 @@ def test_bad_directions_are_refused(llama, random_tokens) -> None:
         project_out("L1H0", torch.zeros(8))
     with pytest.raises(ValueError, match="size of a head's output, 8; found 5"):
         outputs_under(llama, random_tokens, add_direction("L1H0", torch.ones(5)))
-    with pytest.raises(ValueError, match="Expected two rows or more, to know their spread"):
+    with pytest.raises(
+        ValueError, match="Expected a reference of two rows or more, to know their spread"
+    ):
         random_ablation("L1H0", HeadOutputs({1: torch.ones(1, 4, 8)}, "prompt", 1, ("x",)), 0)
