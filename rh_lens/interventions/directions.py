@@ -103,8 +103,8 @@ def random_ablation(heads: HeadsLike, reference: HeadOutputs, seed: int) -> Hook
     require_seed("seed", seed)
     if reference.n_rows < 2:
         raise ValueError(
-            f"Expected a reference of two rows or more, to know their spread; found {reference.n_rows}. Collect "
-            "them with head_outputs."
+            "Expected a reference of two rows or more, to know their spread; found "
+            f"{reference.n_rows}. Collect them with head_outputs."
         )
     generator = torch.Generator().manual_seed(seed)
     values = {
