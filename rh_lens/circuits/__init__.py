@@ -1,5 +1,6 @@
 """Retrieval heads in TransformerLens's terms: pairs of prompts, patching, attribution, circuits."""
 
+from rh_lens.circuits.agreement import EffectPrediction, predict_effect, retrieval_detectors
 from rh_lens.circuits.attention_rows import (
     AttentionRows,
     row_means,
@@ -89,6 +90,7 @@ from rh_lens.circuits.probing import (
     ProbeResult,
     probe_heads,
 )
+from rh_lens.circuits.question_attention import contrastive_heads, query_focused_heads
 from rh_lens.circuits.readout import (
     Against,
 )
@@ -106,6 +108,7 @@ __all__ = [
     "Component",
     "Corruption",
     "Detector",
+    "EffectPrediction",
     "HeadFeatures",
     "HeadOverlap",
     "HeadScores",
@@ -129,6 +132,7 @@ __all__ = [
     "attribute_logits",
     "compare_kinds",
     "context_memory_heads",
+    "contrastive_heads",
     "copy_suppression_heads",
     "copying_heads",
     "describe_heads",
@@ -149,12 +153,15 @@ __all__ = [
     "patch_heads",
     "patched_answer",
     "positional_heads",
+    "predict_effect",
     "prefix_matching_heads",
     "previous_token_heads",
     "probe_heads",
+    "query_focused_heads",
     "rare_word_heads",
     "relation_heads",
     "repeated_random_tokens",
+    "retrieval_detectors",
     "retrieval_heads",
     "row_means",
     "s_inhibition_heads",
