@@ -13,7 +13,7 @@ from rh_lens.detection.retrieval_scores import RetrievalScores
 from rh_lens.detection.scores import FORCED_SCORES, SCORES, ScoreName, activation_frequency
 from rh_lens.detection.trial import Trial
 from rh_lens.heads import Head
-from rh_lens.representation import html_table
+from rh_lens.representation import heat_map_svg, html_table
 
 
 class NoAcceptedTrialsError(ValueError):
@@ -61,7 +61,14 @@ class RetrievalResult:
         return f"RetrievalResult({self._counts()}; {self.scores!r})"
 
     def _repr_html_(self) -> str:
-        return html_table(self.to_dataframe(), f"{self.scores.name} score; {self._counts()}")
+        caption = f"{self.scores.name} score; {self._counts()}"
+        picture = heat_map_svg(
+            self.scores.mean().tolist(),
+            outlined=[(head.layer, head.head) for head in self.heads()],
+            group_size=self.n_heads // self.n_kv_heads,
+            caption=f"{caption} (outlined)",
+        )
+        return picture + html_table(self.to_dataframe(), "Best heads")
 
     def _counts(self) -> str:
         return (

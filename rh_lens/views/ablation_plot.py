@@ -8,20 +8,24 @@ from rh_lens.checks import shown
 from rh_lens.evaluation import AblationCurve, AblationTables
 from rh_lens.runs import StoredAblation
 from rh_lens.views.ablation_text import match_name, require_curve
+from rh_lens.views.drawing import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = ("C0", "C2", "C4", "C5", "C1")
+_TOP = "#d55e00"
+_CONTROLS = ("#0072b2", "#009e73", "#7a5195", "#555555", "#56b4e9")
+_STYLES = ("s--", "^-.", "D:", "v--", "P-.")
 
 
 def plot_curve(result: AblationCurve | AblationTables | StoredAblation) -> "Figure":
     """Picture of a metric against the number of silenced heads, top K beside controls.
 
-    The top K with the interval over needles; for each kind of control the mean over draws with the
-    range from the worst draw to the best. The Ks are side by side at equal distances. Figure 7 of
-    Wu et al. 2024 (arXiv:2404.15574) shows the same for recall.
+    The top K with the interval over needles; for each kind of control the mean over draws, and a
+    bar from the worst draw to the best. The Ks are side by side at equal distances; controls end
+    where too few other heads are left to draw from, and the legend says so. Figure 7 of Wu et al.
+    2024 (arXiv:2404.15574) shows the same for recall.
 
     Args:
         result: From `ablation_curve`, `ablation_tables` or `load_ablation`.
@@ -36,33 +40,25 @@ def plot_curve(result: AblationCurve | AblationTables | StoredAblation) -> "Figu
     """
     curve, controls = _tables(result)
     require_curve(curve, controls)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Expected matplotlib for a picture; found none. Install rh-lens[viz], or use summarise."
-        ) from error
-    figure = Figure(figsize=(5.5, 3.8), layout="constrained")
+    figure = new_figure(5.0, 4.0)
     axes = figure.subplots()
     places = {k: place for place, k in enumerate(curve["k"])}
-    missing = []
+    at = list(places.values())
+    axes.fill_between(at, curve["top_low"], curve["top_high"], color=_TOP, alpha=0.2, lw=0)
+    percent, n_needles = f"{100 * curve['level'].iloc[0]:g} %", curve["n_needles"].iloc[0]
+    told = f"top K by score (band: {percent} interval over {n_needles} needles)"
+    axes.plot(at, curve["top"], "o-", color=_TOP, lw=2, label=told, zorder=4)
     if controls is not None:
         untouched = float(curve.loc[curve["k"] == 0, "top"].iloc[0])
-        for colour, match in zip(_COLOURS, controls["match"].unique(), strict=False):
-            of_kind = controls[controls["match"] == match]
-            _draw_controls(axes, of_kind, places, untouched, colour)
-            missing += _missing(of_kind)
-    at = list(places.values())
-    axes.fill_between(at, curve["top_low"], curve["top_high"], color="C3", alpha=0.2)
-    interval = (
-        f"{100 * curve['level'].iloc[0]:g} % interval over {curve['n_needles'].iloc[0]} needles"
-    )
-    axes.plot(at, curve["top"], "o-", color="C3", label=f"top K by score ({interval})")
+        for index, match in enumerate(controls["match"].unique()):
+            _draw_controls(axes, controls[controls["match"] == match], places, untouched, index)
     axes.set_xticks(at, [str(k) for k in curve["k"]])
+    axes.set_xlim(-0.3, len(at) - 0.7)
     axes.set_ylim(-0.03, 1.03)
-    axes.set_xlabel("\n".join(["silenced heads", *missing]))
+    axes.grid(axis="y", color="#e0e0e0", lw=0.6)
+    axes.set_xlabel("silenced heads, K")
     axes.set_ylabel(f"needle {curve['metric'].iloc[0]}")
-    figure.legend(loc="outside upper center", frameon=False)
+    figure.legend(loc="outside upper left", frameon=False, fontsize=8.5)
     return figure
 
 
@@ -82,23 +78,21 @@ def _tables(result: object) -> tuple[pd.DataFrame, pd.DataFrame | None]:
 
 
 def _draw_controls(
-    axes: "Axes", controls: pd.DataFrame, places: dict[int, int], untouched: float, colour: str
+    axes: "Axes", controls: pd.DataFrame, places: dict[int, int], untouched: float, index: int
 ) -> None:
-    """Mean and range over draws, from the untouched model on."""
+    """Mean over draws, from the untouched model on, and how far the draws lie apart."""
     drawn = controls[controls["n_draws"] > 0]
-    at = [places[0], *(places[k] for k in drawn["k"])]
-    lowest, mean, highest = (
-        [untouched, *drawn[name]] for name in ("control_lowest", "control", "control_highest")
-    )
-    axes.fill_between(at, lowest, highest, color=colour, alpha=0.15)
+    # A little to the side, so that the bars of several kinds don't hide each other.
+    aside = 0.09 * (index + 1)
+    at = [places[0], *(places[k] + aside for k in drawn["k"])]
+    colour, style = _CONTROLS[index % len(_CONTROLS)], _STYLES[index % len(_STYLES)]
     kind = match_name(controls["match"].iloc[0])
-    axes.plot(at, mean, "s--", color=colour, label=f"random heads, {kind} (lowest to highest draw)")
+    told = f"random heads, {kind} (bar: lowest to highest draw){_end(controls)}"
+    axes.plot(at, [untouched, *drawn["control"]], style, color=colour, ms=5, lw=1.2, label=told)
+    axes.vlines(at[1:], drawn["control_lowest"], drawn["control_highest"], color=colour, lw=1.2)
 
 
-def _missing(controls: pd.DataFrame) -> list[str]:
+def _end(controls: pd.DataFrame) -> str:
     """Why the controls end where they do."""
     without = [str(k) for k in controls.loc[controls["n_draws"] == 0, "k"]]
-    if not without:
-        return []
-    kind = match_name(controls["match"].iloc[0])
-    return [f"(K = {', '.join(without)}: too few other heads, {kind})"]
+    return f";\n    K = {', '.join(without)}: too few such heads are left" if without else ""

@@ -106,18 +106,28 @@ def test_a_curve_read_from_its_files_reads_the_same(curve, controls, tmp_path):
 
 def test_the_picture_shows_both_curves_from_the_untouched_model_on(curve, controls):
     (axes,) = plot_curve(AblationTables(curve, controls)).axes
-    same_layers, like_norm, top = axes.get_lines()
-    # The Ks stand at equal distances.
+    top, same_layers, like_norm = axes.get_lines()
+    # The Ks stand at equal distances, and fill the width.
     assert list(top.get_xdata()) == [0, 1, 2]
     assert list(top.get_ydata()) == [1.0, 0.031, 0.02]
-    assert list(same_layers.get_xdata()) == [0, 1]
+    assert axes.get_xlim() == pytest.approx((-0.3, 2.3))
+    # Controls begin where the curve does, and stand a little beside it.
+    assert list(same_layers.get_xdata()) == [0, 1.09]
     assert list(same_layers.get_ydata()) == [1.0, 1.0]
     assert list(like_norm.get_ydata()) == [1.0, 0.6]
+    bars = axes.collections[-1].get_segments()
+    assert [bar[:, 1].tolist() for bar in bars] == [[0.5, 0.7]]
     assert axes.get_ylabel() == "needle recall"
-    assert axes.get_xlabel() == "silenced heads\n(K = 8: too few other heads, same layers)"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "4", "8"]
     (alone,) = plot_curve(AblationTables(curve)).axes
     assert len(alone.get_lines()) == 1
+
+
+def test_the_picture_says_why_controls_end_where_they_do(curve, controls):
+    (axes,) = plot_curve(AblationTables(curve, controls)).axes
+    _, same_layers, like_norm = axes.get_lines()
+    assert same_layers.get_label().endswith(";\n    K = 8: too few such heads are left")
+    assert "too few" not in like_norm.get_label()
 
 
 def test_a_picture_is_saved(curve, tmp_path):

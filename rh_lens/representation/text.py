@@ -1,4 +1,4 @@
-"""How results show themselves: one line each, however much they hold."""
+"""Results as text: one line each, however much they hold, and short tables."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
