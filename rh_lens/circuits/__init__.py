@@ -1,15 +1,8 @@
 """Retrieval heads in TransformerLens's terms: pairs of prompts, patching, attribution, circuits."""
 
 from rh_lens.circuits.agreement import EffectPrediction, predict_effect, retrieval_detectors
-from rh_lens.circuits.attention_rows import (
-    AttentionRows,
-    row_means,
-)
-from rh_lens.circuits.attribution import (
-    SourceContributions,
-    source_contributions,
-    write_scores,
-)
+from rh_lens.circuits.attention_rows import AttentionRows, row_means
+from rh_lens.circuits.attribution import SourceContributions, source_contributions, write_scores
 from rh_lens.circuits.detectors import (
     DETECTORS,
     Detector,
@@ -36,48 +29,20 @@ from rh_lens.circuits.detectors import (
     subject_heads,
     truthfulness_heads,
 )
-from rh_lens.circuits.head_effects import (
-    head_effects,
-)
-from rh_lens.circuits.head_features import (
-    head_features,
-)
-from rh_lens.circuits.head_scores import (
-    HeadScores,
-)
-from rh_lens.circuits.logit_attribution import (
-    Component,
-    LogitAttribution,
-    attribute_logits,
-)
-from rh_lens.circuits.marked_text import (
-    MarkedText,
-    fact_prompts,
-    mark_text,
-    name_prompts,
-)
+from rh_lens.circuits.head_effects import head_effects
+from rh_lens.circuits.head_features import head_features
+from rh_lens.circuits.head_scores import HeadScores
+from rh_lens.circuits.logit_attribution import Component, LogitAttribution, attribute_logits
+from rh_lens.circuits.marked_text import MarkedText, fact_prompts, mark_text, name_prompts
 from rh_lens.circuits.metrics import (
     Metric,
     MetricName,
     answer_log_probability,
     answer_logit_difference,
 )
-from rh_lens.circuits.overlap import (
-    HeadOverlap,
-    compare_kinds,
-)
-from rh_lens.circuits.pair_runs import (
-    Into,
-    Part,
-    Rows,
-)
-from rh_lens.circuits.pairs import (
-    Corruption,
-    PairBatch,
-    PromptPair,
-    make_pair,
-    make_pairs,
-)
+from rh_lens.circuits.overlap import HeadOverlap, compare_kinds
+from rh_lens.circuits.pair_runs import Into, Part, Rows
+from rh_lens.circuits.pairs import Corruption, PairBatch, PromptPair, make_pair, make_pairs
 from rh_lens.circuits.patching import (
     PairsLike,
     Patching,
@@ -85,21 +50,12 @@ from rh_lens.circuits.patching import (
     patch_heads,
     patched_answer,
 )
-from rh_lens.circuits.probing import (
-    HeadFeatures,
-    ProbeResult,
-    probe_heads,
-)
+from rh_lens.circuits.path_patching import PathEnds, PathPatching, Via, path_patch
+from rh_lens.circuits.probing import HeadFeatures, ProbeResult, probe_heads
 from rh_lens.circuits.question_attention import contrastive_heads, query_focused_heads
-from rh_lens.circuits.readout import (
-    Against,
-)
-from rh_lens.circuits.respelling import (
-    NotAlignedError,
-)
-from rh_lens.circuits.token_sequences import (
-    repeated_random_tokens,
-)
+from rh_lens.circuits.readout import Against
+from rh_lens.circuits.respelling import NotAlignedError
+from rh_lens.circuits.token_sequences import repeated_random_tokens
 
 __all__ = [
     "DETECTORS",
@@ -123,10 +79,13 @@ __all__ = [
     "PairsLike",
     "Part",
     "Patching",
+    "PathEnds",
+    "PathPatching",
     "ProbeResult",
     "PromptPair",
     "Rows",
     "SourceContributions",
+    "Via",
     "answer_log_probability",
     "answer_logit_difference",
     "attribute_logits",
@@ -152,6 +111,7 @@ __all__ = [
     "patch_head_sets",
     "patch_heads",
     "patched_answer",
+    "path_patch",
     "positional_heads",
     "predict_effect",
     "prefix_matching_heads",

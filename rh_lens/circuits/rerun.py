@@ -1,6 +1,6 @@
 """Running the last rows of a prompt again and again, behind a prefix that is read once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -74,6 +74,35 @@ class Rerun:
         listening = [(f"blocks.{layer}.attn.hook_z", keep) for layer in counts]
         logits = self.logits([*hooks, *listening])
         return logits, {layer: torch.cat(parts) for layer, parts in kept.items()}
+
+    def captured(self, names: Sequence[str], hooks: FwdHooks = ()) -> dict[str, Tensor]:
+        """What passes hook points in the rows that are run again, by name."""
+        kept: dict[str, list[Tensor]] = {name: [] for name in names}
+
+        def keeping(name: str) -> Callable[..., None]:
+            def keep(tensor: Tensor, hook: Any) -> None:
+                kept[name].append(tensor.detach()[0].clone())
+
+            return keep
+
+        self.logits([*hooks, *((name, keeping(name)) for name in names)])
+        return {name: torch.cat(parts) for name, parts in kept.items()}
+
+    def put(self, name: str, rows: Tensor) -> Hooks:
+        """Hook that puts rows in place of what passes a hook point."""
+
+        def replace(tensor: Tensor, hook: Any) -> Tensor:
+            return rows[self.rows_of(tensor.shape[1])][None].to(tensor)
+
+        return [(name, replace)]
+
+    def added(self, name: str, rows: Tensor) -> Hooks:
+        """Hook that adds rows to what passes a hook point."""
+
+        def add(tensor: Tensor, hook: Any) -> Tensor:
+            return tensor + rows[self.rows_of(tensor.shape[1])].to(tensor)
+
+        return [(name, add)]
 
     def replaced(self, heads: HeadsLike, donor: Outputs) -> Hooks:
         """Hooks that give heads the outputs of a donor, row by row; rows it lacks stay."""
