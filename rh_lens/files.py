@@ -141,6 +141,25 @@ def open_to_append(path: Path) -> FileIO:
     return FileIO(descriptor, "a")
 
 
+def read_plain_file(path: Path, *, at_most: int) -> bytes:
+    """The content of a plain file: no link is followed, no pipe is waited for.
+
+    Args:
+        path: The file.
+        at_most: Bytes that it may have.
+
+    Raises:
+        OSError: It can't be read, or is a link.
+        ValueError: It is no plain file, or a larger one.
+    """
+    descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0))
+    with FileIO(descriptor) as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > at_most:
+            raise ValueError(f"{path.name} is no plain file of {at_most} bytes or fewer")
+        return file.readall()
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that people read, replacing the file at once."""
     with replacing(path) as temporary:

@@ -94,11 +94,11 @@ def matches(text: str) -> list[str]:
 
 def _run(args: argparse.Namespace) -> int:
     from rh_lens.prompts import evaluation_needles, load_haystack, load_needles, load_template
-    from rh_lens.runs import read_ablation_description
+    from rh_lens.runs.store import require_run_or_nothing
 
     # Before the model, which may take long to load: a mistake in these shows at once.
     with options.reserved(args, "ablate") as out:
-        read_ablation_description(out)
+        require_run_or_nothing(out, "answers")
         haystack = load_haystack(args.haystack, seed=args.seed)
         needles = load_needles(args.needles) if args.needles else evaluation_needles()
         scores = ablate_scores.read(args)

@@ -26,7 +26,7 @@ def require_own_run(args: argparse.Namespace, model: dict[str, Any]) -> None:
     """Refuse the scores of a run whose weights are not the model's."""
     from rh_lens.runs import load_run, require_same_weights
 
-    if args.scores and (args.scores / "trials.jsonl").exists():
+    if args.scores and (args.scores / "log").exists():
         key = load_run(args.scores).description["key"]
         require_same_weights(args.scores, key["model"], model)
 

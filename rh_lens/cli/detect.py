@@ -141,6 +141,8 @@ def _detect(
 
 def _say_what_is_there(run: "RunFolder") -> None:
     """What the folder held before."""
+    for damage in run.damage:
+        print(f"damaged in {run.path}, and made again: {damage}", file=sys.stderr)
     if run.was_finished:
         print(f"{run.path} holds this run already: nothing to answer.", file=sys.stderr)
     elif run.done:

@@ -15,6 +15,7 @@ def require_not_an_input(out: Path, inputs: Sequence[Path]) -> None:
     names = (*RUN_FILES, "full_attention_heads.tsv")
     for path in inputs:
         files = [path / name for name in names] if path.is_dir() else [path]
+        files += (path / "log").glob("*")
         for file in files:
             if out.resolve() == file.resolve() or (
                 out.exists() and file.exists() and out.samefile(file)

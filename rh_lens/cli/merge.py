@@ -18,9 +18,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     add("runs", nargs="+", type=path, metavar="DIR", help="run folders, or a folder of shards")
     add("--out", type=path, metavar="DIR", help="folder for the whole run; default: the one that "
         "holds the shards")  # fmt: skip
-    add("--partial", action="store_true", help="prompts may be missing; detect --out goes on there")
-    add("--recover", action="store_true", help="take what is whole in damaged folders, also "
-        "without run.json")  # fmt: skip
+    add("--partial", action="store_true", help="prompts may be missing and folders damaged; "
+        "detect --out goes on there")  # fmt: skip
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -39,7 +38,7 @@ def _run(args: argparse.Namespace) -> int:
             "merging. Name a new folder with --out to take what is there with --partial."
         )
     out = args.out or args.runs[0]
-    run = merge_runs(args.runs, out, partial=args.partial, recover=args.recover)
+    run = merge_runs(args.runs, out, partial=args.partial)
     for part in run.description["merged"]:
         for damage in part["damage"]:
             print(f"damaged in {part['path']}, the rest is taken: {damage}", file=sys.stderr)

@@ -16,13 +16,15 @@ def report(run: "RunFolder", result: "RetrievalResult", tokenizer: Any) -> None:
     """
     from rh_lens.detection import official_result
     from rh_lens.files import replacing
-    from rh_lens.runs.description import read_description, what_it_is
+    from rh_lens.runs import load_run
+    from rh_lens.runs.description import what_it_is
     from rh_lens.views import summarise
 
     scored = official_result(result, tokenizer)
     print(summarise(scored), end="\n\n", flush=True)
     with replacing(run.path / "official.json") as temporary:
-        text = json.dumps(what_it_is(read_description(run.path)), indent=2, ensure_ascii=False)
+        description = what_it_is(load_run(run.path).description)
+        text = json.dumps(description, indent=2, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
     with replacing(run.path / "official_trials.csv") as temporary:
         scored.to_dataframe().to_csv(temporary, index=False)

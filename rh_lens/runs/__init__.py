@@ -1,6 +1,6 @@
 """A run on disk: folders, going on after a kill, shards, merging, provenance."""
 
-from rh_lens.runs.ablation_folder import AblationFolder, read_ablation_description
+from rh_lens.runs.ablation_folder import AblationFolder
 from rh_lens.runs.description import RUN_FILES
 from rh_lens.runs.load import StoredRun, load_run
 from rh_lens.runs.load_ablation import StoredAblation, load_ablation
@@ -17,9 +17,10 @@ from rh_lens.runs.provenance import (
 from rh_lens.runs.reserve import reserve_file, reserve_folder, reserve_new_folder
 from rh_lens.runs.run_folder import RunFolder
 from rh_lens.runs.run_key import require_same_weights, run_key
+from rh_lens.runs.save import load_result, save_result
 from rh_lens.runs.shards import Shard, deal_prompts
-from rh_lens.runs.store import TrialStore
-from rh_lens.runs.trial_lines import trial_record
+from rh_lens.runs.trial_records import trial_record
+from rh_lens.runs.trial_store import TrialStore
 from rh_lens.runs.weights import weights_sha256
 
 __all__ = [
@@ -37,16 +38,17 @@ __all__ = [
     "describe_model",
     "holds_one_run",
     "load_ablation",
+    "load_result",
     "load_run",
     "merge_runs",
     "package_versions",
     "prompts_sha256",
-    "read_ablation_description",
     "require_same_weights",
     "reserve_file",
     "reserve_folder",
     "reserve_new_folder",
     "run_key",
+    "save_result",
     "tokenizer_sha256",
     "trial_record",
     "weights_sha256",

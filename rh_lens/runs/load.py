@@ -1,6 +1,7 @@
 """A run folder, read back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from rh_lens.checks import require_flag, shown
+from rh_lens.checks import require_flag
 from rh_lens.detection import (
     CopyEvents,
+    NoAcceptedTrialsError,
     RetrievalResult,
     RetrievalScores,
     ScoreName,
@@ -19,20 +21,10 @@ from rh_lens.detection import (
 )
 from rh_lens.files import usable_path
 from rh_lens.prompts import NeedlePrompt, require_prompts
-from rh_lens.runs.description import (
-    OVER,
-    RUN,
-    count_trials,
-    missing_trials,
-    read_description,
-    require_this_format,
-)
-from rh_lens.runs.log import HEADS, TRIALS, DamagedRunError, Entry, Log, read_log
-from rh_lens.runs.result_tables import output_hashes
-from rh_lens.runs.resume import require_no_merge
-from rh_lens.runs.run_key import key_sha256
-from rh_lens.runs.shards import FOLDERS
-from rh_lens.runs.trial_lines import read_events, read_trial, stored_prompt
+from rh_lens.runs.description import RUN, n_prompts, read_run_folder
+from rh_lens.runs.log import LOG, DamagedRunError, Log
+from rh_lens.runs.result_tables import write_events, write_scores, write_trials
+from rh_lens.runs.trial_records import read_events, read_trial
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,21 +33,21 @@ class StoredRun:
 
     Args:
         path: The folder.
-        description: The content of `run.json`: status, accounting, key, arguments, versions; where
-            that is damaged, what the log says of the run, without the first two.
-        answered: The trials, by index. Token ids of a prompt that were not saved are -1, all but
-            the answer's.
-        trials: The trials as a table, one row a trial, columns as in `trials.jsonl`.
+        description: What the run is, from its log, and how far it has come, from `run.json`:
+            status, accounting, key, arguments, versions.
+        trials: The trials, by index, as `RetrievalResult.trials`. Token ids of a prompt that were
+            not saved are -1, all but the answer's.
         events: Copy-paste events of all trials.
         damage: What is wrong with the folder, one text for each place; empty for a sound one.
+        records: The lines of `trials.jsonl`, a trial each.
     """
 
     path: Path
     description: dict[str, Any]
-    answered: tuple[Trial, ...]
-    trials: pd.DataFrame
+    trials: tuple[Trial, ...]
     events: CopyEvents
     damage: tuple[str, ...] = ()
+    records: tuple[dict[str, Any], ...] = ()
 
     def __repr__(self) -> str:
         damage = f", {len(self.damage)} places damaged" if self.damage else ""
@@ -78,7 +70,7 @@ class StoredRun:
 
         Raises:
             NoAcceptedTrialsError: The score averages accepted trials and there are none.
-            ValueError: Neither `run.json` nor the log says which score.
+            ValueError: Neither the log nor `run.json` says which score.
         """
         return self.score(self._option("score"))
 
@@ -90,19 +82,19 @@ class StoredRun:
             TypeError: The name is no text.
             ValueError: The name is unknown, or the score had to be asked for in the run.
         """
-        return score_trials(name, self.events, self.answered)
+        return score_trials(name, self.events, self.trials)
 
     def result(self) -> RetrievalResult:
         """The run as `detect_retrieval_heads` returned it, or would with these trials.
 
         Raises:
             NoAcceptedTrialsError: The score averages accepted trials and there are none.
-            ValueError: `run.json` is damaged.
+            ValueError: Neither the log nor `run.json` says what the run is.
         """
         return RetrievalResult(
             scores=self.scores,
             events=self.events,
-            trials=self.answered,
+            trials=self.trials,
             threshold=self._option("threshold"),
             n_heads=self.description["key"]["model"]["n_heads"],
             n_kv_heads=self.description["key"]["model"]["n_key_value_heads"],
@@ -110,12 +102,14 @@ class StoredRun:
 
     def accounting(self) -> dict[str, int]:
         """How many prompts there are, and how many of them are accepted, rejected, failed, open."""
-        return count_trials(self.description, self.answered)
+        known = "key" in self.description
+        n_all = n_prompts(self.description) if known else len(self.trials)
+        return count_trials(n_all, self.trials, self.description.get("error"))
 
     def _option(self, name: str) -> Any:
         if "key" not in self.description:
             raise ValueError(
-                f"Expected {RUN} or {HEADS} to say which {name} the run has; found both damaged. "
+                f"Expected {LOG} or {RUN} to say which {name} the run has; found both damaged. "
                 'Ask for a score by its name: run.score("position").'
             )
         return self.description["key"]["options"][name]
@@ -124,7 +118,7 @@ class StoredRun:
 def load_run(
     path: str | Path, *, recover: bool = False, prompts: Sequence[NeedlePrompt] | None = None
 ) -> StoredRun:
-    """A run from its folder, finished or not; every line and every table is checked.
+    """A run from its folder, finished or not; every trial and every table is checked.
 
     Args:
         path: The folder.
@@ -137,97 +131,79 @@ def load_run(
         FileNotFoundError: The folder is not a run's.
         OSError: No folder can have this name.
         TypeError: An argument has the wrong type.
-        ValueError: `prompts` are others, or a merge into the folder was interrupted.
+        ValueError: `prompts` are others, or the folder is of another command or format.
     """
     folder = usable_path("path", path)
     require_flag("recover", recover)
     if prompts is not None:
         prompts = require_prompts(prompts, at_least=0)
-    description, damage = _read_description(folder)
-    if description:
-        require_no_merge(folder, description)
-    log = _read_log(folder, description)
-    if description and not log.damage:
-        damage += missing_trials(description, len(log.entries))
-    damage += [*log.damage, *_changed_outputs(folder, description)]
-    if damage and not recover:
-        raise DamagedRunError(folder, tuple(damage))
-    if prompts is not None and description:
-        require_this_format(folder, description)
-    return stored_run(folder, description or log.description or {}, log, prompts, damage)
-
-
-def stored_run(
-    folder: Path,
-    description: dict[str, Any],
-    log: Log,
-    prompts: Sequence[NeedlePrompt] | None = None,
-    damage: Sequence[str] = (),
-) -> StoredRun:
-    """The run of a description and a log."""
-    pairs = trials_of(log, prompts)
+    found = read_run_folder(folder, "trials")
+    if found.damage and not recover:
+        raise DamagedRunError(folder, found.damage)
+    pairs = trials_of(folder, found.log, prompts).values()
     return StoredRun(
         path=folder,
-        description=description,
-        answered=tuple(pairs[index][0] for index in sorted(pairs)),
-        trials=pd.DataFrame([log.entries[index].record for index in sorted(pairs)]),
-        events=CopyEvents.join(pairs[index][1] for index in sorted(pairs)),
-        damage=tuple(damage),
+        description=found.description,
+        trials=tuple(trial for trial, _ in pairs),
+        events=CopyEvents.join(events for _, events in pairs),
+        damage=found.damage,
+        records=tuple(entry.record["trial"] for entry in found.log.entries.values()),
     )
 
 
 def trials_of(
-    log: Log, prompts: Sequence[NeedlePrompt] | None = None
+    folder: Path, log: Log, prompts: Sequence[NeedlePrompt] | None = None
 ) -> dict[int, tuple[Trial, pd.DataFrame]]:
     """Trials of a log with their events, by index.
 
     Raises:
+        DamagedRunError: An entry holds no trial; a run writes none that does not.
         ValueError: `prompts` are others.
     """
-    heads = {index: entry.heads for index, entry in log.entries.items()}
-    tables = read_events(list(heads.values()))
+    try:
+        tables = read_events(list(log.entries.values()))
+        own = [_prompt(entry.record["trial"], prompts) for entry in log.entries.values()]
+        trials = map(read_trial, log.entries.values(), own)
+        return dict(zip(log.entries, zip(trials, tables, strict=True), strict=True))
+    except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+        problem = f"{LOG} holds what is no trial ({type(error).__name__}: {str(error)[:200]})"
+        raise DamagedRunError(folder, (problem,)) from error
+
+
+def write_outputs(run: StoredRun) -> None:
+    """Write the files that are made from a run's trials; without accepted ones, no scores.
+
+    Raises:
+        OSError: A file can't be written.
+    """
+    write_trials(run.path, run.records)
+    write_events(run.path, run.events)
+    with suppress(NoAcceptedTrialsError):
+        write_scores(run.path, run.result())
+
+
+def count_trials(
+    n_prompts: int, trials: Sequence[Trial], error: Mapping[str, Any] | None = None
+) -> dict[str, int]:
+    """Accounting of a run: every prompt is accepted, rejected, failed or open."""
+    accepted = sum(trial.accepted for trial in trials)
+    failed = len((error or {}).get("trials", ()))
     return {
-        index: (read_trial(entry.record, heads[index], _prompt(entry, prompts)), events)
-        for (index, entry), events in zip(log.entries.items(), tables, strict=True)
+        "prompts": n_prompts,
+        "accepted": accepted,
+        "rejected": len(trials) - accepted,
+        "failed": failed,
+        "open": n_prompts - len(trials) - failed,
     }
 
 
-def _read_description(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Description of a run, and what is wrong with it."""
-    if not (folder / RUN).exists() and not (folder / TRIALS).exists():
-        shards = sorted(one.name for one in folder.glob(FOLDERS)) if folder.is_dir() else []
-        found = f"its parts {shards[:4]}" if shards else "none"
-        todo = "Join them: rh-lens merge." if shards else "Give the folder that --out named."
-        raise FileNotFoundError(
-            f"Expected a run folder, with {RUN} and {TRIALS}, at {shown(str(folder), 300)}; "
-            f"found {found}. {todo}"
-        )
-    try:
-        return read_description(folder), []
-    except DamagedRunError as error:
-        return {}, list(error.damage)
-
-
-def _read_log(folder: Path, description: dict[str, Any]) -> Log:
-    run = key_sha256(description["key"]) if description else None
-    return read_log(folder, run=run, is_over=description.get("status") in OVER)
-
-
-def _changed_outputs(folder: Path, description: dict[str, Any]) -> list[str]:
-    """Tables that are not as they were written."""
-    found = output_hashes(folder)
-    return [
-        f"{name} is {'not as it was written' if name in found else 'missing'}"
-        for name, expected in description.get("files", {}).items()
-        if found.get(name) != expected
-    ]
-
-
-def _prompt(entry: Entry, prompts: Sequence[NeedlePrompt] | None) -> NeedlePrompt:
-    """A stored trial's prompt, with its tokens where they are known."""
+def _prompt(
+    record: Mapping[str, Any], prompts: Sequence[NeedlePrompt] | None
+) -> NeedlePrompt | None:
+    """A stored trial's prompt among those that are given; None if none are."""
     if prompts is None:
-        return stored_prompt(entry.record)
-    index, expected = entry.record["trial"], entry.record["prompt_sha256"]
+        return None
+    index, expected = record["trial"], record["prompt_sha256"]
     if index >= len(prompts) or prompts[index].sha256 != expected:
         found = prompts[index].sha256[:16] if index < len(prompts) else "no such prompt"
         raise ValueError(

@@ -1,6 +1,9 @@
-"""The tables of a finished run, made from its trials and events."""
+"""The files of a finished run that are made from its log."""
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,8 +12,15 @@ from rh_lens.detection import CopyEvents, RetrievalResult
 from rh_lens.files import file_sha256, replacing
 from rh_lens.formats.published import write_head_scores
 
-EVENTS, SCORES, HEAD_SCORES = "events.parquet", "scores.csv", "head_scores.json"
-OUTPUTS = EVENTS, SCORES, HEAD_SCORES
+TRIALS, EVENTS, SCORES = "trials.jsonl", "events.parquet", "scores.csv"
+HEAD_SCORES = "head_scores.json"
+OUTPUTS = TRIALS, EVENTS, SCORES, HEAD_SCORES
+
+
+def write_trials(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write `trials.jsonl`: a line of JSON for each trial."""
+    with replacing(folder / TRIALS) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
 
 def write_events(folder: Path, events: CopyEvents) -> None:
@@ -32,6 +42,16 @@ def output_hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of each of these files that is there."""
     paths = [folder / name for name in OUTPUTS]
     return {path.name: file_sha256(path) for path in paths if path.exists()}
+
+
+def changed_outputs(folder: Path, written: Mapping[str, str]) -> list[str]:
+    """Files that are not as they were written, a text for each."""
+    found = output_hashes(folder)
+    return [
+        f"{name} is {'not as it was written' if name in found else 'missing'}"
+        for name, expected in written.items()
+        if found.get(name) != expected
+    ]
 
 
 def remove_outputs(folder: Path) -> None:

@@ -16,7 +16,7 @@ from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.runs.provenance import describe_model
 from rh_lens.runs.run_key import require_description, run_key
 from rh_lens.runs.shards import Shard
-from rh_lens.runs.store import TrialStore
+from rh_lens.runs.trial_store import TrialStore
 from rh_lens.runtime import DEFAULT_EXECUTION, Bridge, Execution, require_bridge
 
 
@@ -25,18 +25,19 @@ class RunFolder(TrialStore):
 
     | file | content |
     |---|---|
+    | `log/` | what the run is; then a file for each trial: all of it, as safetensors |
     | `run.json` | everything needed to repeat the run, its key, its status and accounting |
     | `trials.jsonl` | one line for each trial: what was asked, what was answered, the verdict |
-    | `heads.jsonl` | what the run is; then one line for each trial: events, what heads could see |
     | `events.parquet` | copy-paste events, columns `EVENT_COLUMNS` |
     | `scores.csv` | one row for each head, best first |
     | `head_scores.json` | scores in the published shape |
 
-    The first three grow with the run. Whatever ends it (an error, Ctrl-C, kill -9, a full disk),
-    the trials that had ended count, each once; the one under way does not. Opened again with the
-    same model, prompts and options, the folder goes on, and gives to the last bit what an
-    undisturbed run gives. The last three are written by `finish` from what is on disk. An error
-    before the first prompt is begun leaves nothing behind in a new folder.
+    The log grows with the run. Whatever ends it (an error, Ctrl-C, kill -9, a full disk), the
+    trials that had ended count, each once; the one under way does not. Opened again with the same
+    model, prompts and options, the folder goes on, and gives to the last bit what an undisturbed
+    run gives; a file that is damaged or lost is made again (`damage` says which). The last four are
+    written by `finish` from the log. An error before the first prompt is begun leaves nothing
+    behind in a new folder.
 
         with RunFolder("runs/demo", model, prompts, score="position") as run:
             run.detect()
@@ -53,7 +54,7 @@ class RunFolder(TrialStore):
         name: The model's name, for `run.json`.
         description: What else goes into `run.json`; JSON values.
         shard: The part of the prompts to answer here; None: all.
-        save_prompts: Whether a trial's line holds the prompt's token ids.
+        save_prompts: Whether a trial's record holds the prompt's token ids.
         choices: What is asked, as in `detect_retrieval_heads`: the fields of `DetectionOptions` by
             name, `score`, `threshold`, `min_recall`, `max_new_tokens` and `stop`.
 

@@ -109,7 +109,7 @@ def require_description(name: str, values: Any, fields: Sequence[str] = ()) -> N
 
 
 def key_sha256(key: Mapping[str, Any]) -> str:
-    """SHA-256 of a key, 16 hexadecimal digits of it: names the run in every line of its log."""
+    """SHA-256 of a key, 16 hexadecimal digits of it: names the run in every entry of its log."""
     return _digits(key)
 
 

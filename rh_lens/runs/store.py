@@ -1,106 +1,86 @@
-"""The trials of a run on disk: each as it ended, whatever ends the run, and where to go on."""
+"""A run folder that this process writes to: one store, for trials and for ablations' answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import NoneType, TracebackType
+from types import TracebackType
 from typing import Any, TypeVar
 
-import pandas as pd
+from torch import Tensor
 
-from rh_lens.checks import require_flag, require_table, require_type, require_whole_number
-from rh_lens.detection import EVENT_COLUMNS, NoAcceptedTrialsError, RetrievalResult, Trial
-from rh_lens.files import remove_temporaries, usable_path
-from rh_lens.prompts import NeedlePrompt, require_prompts
+from rh_lens.files import is_temporary, remove_temporaries
 from rh_lens.runs.description import (
     FORMAT,
-    OVER,
     RUN,
+    FoundRun,
+    Kind,
     Status,
-    missing_trials,
-    read_description,
-    shard_entry,
+    read_run_folder,
+    require_format,
     what_it_is,
     write_description,
 )
-from rh_lens.runs.load import load_run, trials_of
-from rh_lens.runs.log import DamagedRunError, LogWriter, read_log
-from rh_lens.runs.result_tables import output_hashes, remove_outputs, write_events, write_scores
-from rh_lens.runs.resume import require_no_other_files, require_same_run
-from rh_lens.runs.run_key import key_sha256, require_description
-from rh_lens.runs.shards import Shard
-from rh_lens.runs.trial_lines import heads_record, trial_record
+from rh_lens.runs.log import LOG, DamagedRunError, Entry, LogWriter, has_log, read_log
+from rh_lens.runs.result_tables import remove_outputs
+from rh_lens.runs.run_key import key_differences, key_sha256
+from rh_lens.runs.shards import FOLDERS
 
-_Store = TypeVar("_Store", bound="TrialStore")
+_Store = TypeVar("_Store", bound="RunStore")
 
 
-class TrialStore:
-    """Writes trials while a run goes on, and goes on with one that was stopped; a context manager.
+class RunStore:
+    """The lock, the log and the `run.json` of a folder, while a run goes on there.
 
-    It knows the prompts and a key, and no model: `RunFolder` has one, and describes the files.
+    A context manager. Left before `finish`, the run is "stopped", or "failed" after an error; an
+    error before anything was kept leaves nothing behind in a new folder.
 
     Args:
         path: The folder; made if missing.
-        prompts: All prompts of the run, also when a shard of them is answered here.
-        key: From `run_key`.
-        description: What else goes into `run.json`; JSON values.
-        shard: The part of the prompts to answer here; None: all.
-        save_prompts: Whether a trial's line holds the prompt's token ids.
-
-    Raises:
-        OSError: No folder can have this name.
-        TypeError: An argument has the wrong type.
-        ValueError: There is no prompt, the path is empty, or `key` lacks the model's fields.
+        kind: What the log holds.
+        key: What makes the run this run and no other.
+        description: What else `run.json` is to say; JSON values.
+        shard: Which part of a run it is: its `number`, `of` how many, its `prompts`; None: all.
     """
 
-    done: dict[int, tuple[Trial, pd.DataFrame]]
-    """Trials that have ended, with their events, by index; read when the folder is opened."""
+    path: Path
     was_finished: bool
     """Whether the folder held the whole run when it was opened."""
+    n_entries: int
+    """Entries of the log."""
+    sessions: list[dict[str, Any]]
+    """When and where the run was begun and gone on with."""
+    damage: tuple[str, ...]
+    """What was found damaged when the folder was opened, and is made again."""
 
     def __init__(
         self,
-        path: str | Path,
-        prompts: Sequence[NeedlePrompt],
+        path: Path,
+        kind: Kind,
         key: Mapping[str, Any],
         description: Mapping[str, Any] | None = None,
-        *,
-        shard: Shard | None = None,
-        save_prompts: bool = False,
+        shard: Mapping[str, int] | None = None,
     ) -> None:
-        self.path = usable_path("path", path)
-        prompts = require_prompts(prompts)
-        require_description("key", key, ("model", "prompts", "options"))
-        if description is not None:
-            require_description("description", description)
-        require_type("shard", shard, (Shard, NoneType))
-        require_flag("save_prompts", save_prompts)
-        self.done = {}
-        self.was_finished = False
-        self._prompts, self._shard = prompts, shard
-        self._indices = tuple(range(len(prompts))) if shard is None else shard.prompts(prompts)
-        entry = shard_entry(shard, len(self._indices))
-        identity = {"format": FORMAT, "key": dict(key), "shard": entry}
-        self._description = {**(description or {}), **identity}
-        self._save_prompts = save_prompts
-        self._under_way: set[int] = set()
-        self._tables_written = False
+        identity = {"format": FORMAT, "kind": kind, "key": dict(key), "shard": shard}
+        self.path, self.n_entries, self.sessions, self.damage = path, 0, [], ()
+        self.was_finished = self._is_over = False
+        self._kind, self._description = kind, {**(description or {}), **identity}
 
     def __enter__(self: _Store) -> _Store:
-        """Open the folder, and read what it holds.
+        """Lock the folder, and read what it holds.
 
         Raises:
             BlockingIOError: Another process writes to it.
-            DamagedRunError: It is damaged.
+            DamagedRunError: Nothing says any more what it is, or its log is a link.
             FileExistsError: It holds files that are no run.
             ValueError: It holds another run; the message names every field that differs.
         """
-        before = self._before()
-        self._is_new, self._makes_folder = before is None, not self.path.exists()
+        require_run_or_nothing(self.path, self._kind)
+        self._makes_folder = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
         self._log = LogWriter(self.path, key_sha256(self._description["key"]))
+        self._is_new = not has_log(self.path)
         try:
-            self._go_on_from(before)
+            self._begin_or_go_on()
         except BaseException:
             self._close(discard=self._is_new)
             raise
@@ -112,137 +92,106 @@ class TrialStore:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        discard = error is not None and self._is_new and not self._has_begun()
         try:
-            has_begun = not self._is_new or self.done or self._under_way
-            discard = error is not None and not has_begun
-            self._close(discard=discard)
-            if self.was_finished or discard:
-                return
-            failure = error if isinstance(error, Exception) else None
-            if self._tables_written or (self._shard and not self.missing):
-                self._describe("finished")
-            else:
-                self._describe("failed" if failure else "stopped", failure)
+            if not self._is_over and not discard:
+                status: Status = "failed" if isinstance(error, Exception) else "stopped"
+                self._describe("finished" if self._is_complete() else status, error)
         except OSError:
             # On a full disk the error that ended the run says more than one that follows from it.
             if error is None:
                 raise
+        finally:
+            self._close(discard=discard)
 
-    @property
-    def missing(self) -> list[int]:
-        """Indices of the prompts that are to be answered here, and are not."""
-        return [index for index in self._indices if index not in self.done]
-
-    def start(self, index: int) -> None:
-        """Note which prompt is being answered; as a `TrialLog` does.
+    def keep(self, number: int, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Add an entry to the log; after an error it is not there.
 
         Raises:
-            TypeError: It is no whole number.
-            ValueError: The prompt is not one of these.
+            OSError: It could not be written.
         """
-        require_whole_number("index", index, at_least=0, at_most=len(self._prompts) - 1)
-        self._under_way.add(index)
+        self._log.append(number, record, tensors)
+        self.n_entries += 1
 
-    def add(self, trial: Trial, events: pd.DataFrame) -> None:
-        """Keep one trial and its events; as a `TrialLog` does.
+    def copy(self, entry: Entry) -> None:
+        """Add an entry of another folder's log, as it is."""
+        self._log.copy(entry)
+        self.n_entries += 1
 
-        Raises:
-            OSError: They could not be written; the folder is as before.
-            TypeError: An argument has the wrong type.
-            ValueError: The trial is not one that is missing here.
-        """
-        require_type("trial", trial, Trial)
-        require_table("events", events, EVENT_COLUMNS, remedy="Pass the events of the trial.")
-        index = trial.index
-        if index in self.done or index not in self._indices:
-            raise ValueError(
-                f"Expected a trial that is missing in {str(self.path)!r}; found trial {index}, "
-                f"which is {'there already' if index in self.done else 'of another shard'}. "
-                "Answer run.missing only."
-            )
-        if trial.prompt.sha256 != self._prompts[index].sha256:
-            raise ValueError(
-                f"Expected trial {index} to be of prompt {index} of the run in {str(self.path)!r}; "
-                "found one of another prompt. Answer the prompts that the folder was opened with."
-            )
-        record = trial_record(trial)
-        if self._save_prompts:
-            record["prompt_tokens"] = trial.prompt.tokens.tolist()
-        self._log.append(record, heads_record(trial, events))
-        self.done[index] = trial, events
-        self._under_way.discard(index)
+    def end(self, status: Status = "finished", **progress: Any) -> None:
+        """Have `run.json` say that nothing more is added; `progress` goes there too."""
+        self._describe(status, **progress)
+        self._is_over = True
 
-    def finish(self) -> RetrievalResult:
-        """Write events and scores, from the trials on disk, and mark the run as finished.
-
-        Returns:
-            The result; that of a run that was finished before is read and checked only.
-
-        Raises:
-            DamagedRunError: What is on disk is not what was written.
-            NoAcceptedTrialsError: There is no score to write; the run is finished none the less.
-            ValueError: Prompts are missing, or this is a shard.
-        """
-        if self._shard is not None or self.missing:
-            part = f"shard {self._shard}" if self._shard else "a run"
-            raise ValueError(
-                f"Expected a whole run; found {part} with {len(self.missing)} of its prompts "
-                "missing. Answer them all, and join shards with merge_runs."
-            )
-        self._log.sync()
-        run = load_run(self.path, prompts=self._prompts)
-        if self.was_finished:
-            return run.result()
-        write_events(self.path, run.events)
-        try:
-            result = run.result()
-        except NoAcceptedTrialsError:
-            self._tables_written = True
-            raise
-        write_scores(self.path, result)
-        self._tables_written = True
-        return result
-
-    def _before(self) -> dict[str, Any] | None:
-        """Description of the run that is there, if it is this one; None in a new folder."""
-        if self._shard is not None and self.path.is_symlink():
-            raise FileExistsError(
-                f"Expected a folder for shard {self._shard} at {str(self.path)!r}; found a link. "
-                "Remove it, or name the folder that it leads to."
-            )
-        if (self.path / RUN).exists():
-            before = read_description(self.path)
-            require_same_run(self.path, before, self._description, self._prompts)
-            return before
-        require_no_other_files(self.path)
-        return None
-
-    def _go_on_from(self, before: dict[str, Any] | None) -> None:
-        """Take over the trials that are there, and have `run.json` say that the run goes on."""
-        if before is not None and self._take_over(before):
-            self.was_finished = True
-            return
-        remove_temporaries(self.path)
-        remove_outputs(self.path)
-        if before is None:
-            self._log.begin(what_it_is(self._description))
-        session = {name: self._description.get(name) for name in ("started", "machine")}
-        session["trials_before"] = len(self.done)
-        sessions = [*(before or {}).get("sessions", []), session]
-        self._description = {**(before or self._description), "sessions": sessions}
-        self._describe("running")
-
-    def _take_over(self, before: dict[str, Any]) -> bool:
-        """Read the trials that are there; whether they and the tables are the whole run."""
-        run, is_over = key_sha256(self._description["key"]), before["status"] in OVER
-        log = read_log(self.path, run=run, is_over=is_over)
-        if damage := log.damage or missing_trials(before, len(log.entries)):
-            raise DamagedRunError(self.path, tuple(damage))
-        self.done = trials_of(log, self._prompts)
-        if before["status"] == "finished" and output_hashes(self.path) == before.get("files"):
-            return True
-        self._log.cut_back(log)
+    def _restore(self, found: FoundRun) -> bool:
+        """Take over what the folder holds; whether the run was finished and is whole."""
         return False
+
+    def _progress(self, failure: dict[str, Any] | None) -> dict[str, Any]:
+        """How far the run has come, for `run.json`; more may be said of the error that ended it."""
+        return {}
+
+    def _is_complete(self) -> bool:
+        """Whether there is nothing left to do, also without `end`."""
+        return False
+
+    def _has_begun(self) -> bool:
+        """Whether a folder that is left by an error is worth keeping."""
+        return self.n_entries > 0
+
+    def _explain(self, found: FoundRun) -> list[str]:
+        """More differences of a run that is refused, from what was found."""
+        return []
+
+    def _begin_or_go_on(self) -> None:
+        if self._is_new:
+            self._log.begin(what_it_is(self._description))
+        else:
+            found = self._same_run()
+            self.damage = found.damage
+            self.n_entries = len(found.log.entries)
+            self.sessions = found.sessions
+            self.was_finished = self._is_over = self._restore(found) and not found.damage
+            self._log.set_aside(found.log)
+            if found.log.description is None:
+                self._log.begin(what_it_is(found.description))
+        if not self.was_finished:
+            remove_temporaries(self.path)
+            remove_outputs(self.path)
+            session = {name: self._description.get(name) for name in ("started", "machine")}
+            self.sessions.append({**session, "n_before": self.n_entries})
+            self._describe("running")
+
+    def _same_run(self) -> FoundRun:
+        """What the folder holds, if it is this run."""
+        found = read_run_folder(self.path, self._kind)
+        before, here = found.description, self._description
+        if not before:
+            raise DamagedRunError(self.path, found.damage)
+        differences = key_differences(before["key"], here["key"])
+        if differences:
+            # A hash of prompts says little; the arguments and the texts that made them say more.
+            told = _differences("arguments", before, here) + self._explain(found)
+            differences = told + differences
+        differences += _differences("shard", before, here)
+        if differences:
+            raise ValueError(
+                f"Expected the run in {str(self.path)!r} to be this one; found that it differs in "
+                f"{bounded(differences)}. Repeat it with what it was begun with, or choose another "
+                "folder."
+            )
+        return found
+
+    def _describe(
+        self, status: Status, error: BaseException | None = None, **progress: Any
+    ) -> None:
+        """Replace `run.json` at once."""
+        failure = None
+        if isinstance(error, Exception):
+            failure = {"type": type(error).__name__, "message": str(error)}
+        own = {"error": failure, "n_entries": self.n_entries, **self._progress(failure)}
+        progress = {**own, "sessions": self.sessions, **progress}
+        write_description(self.path, self._description, status, progress)
 
     def _close(self, *, discard: bool) -> None:
         """Let other processes write; without a trace of the run, if it is to be discarded."""
@@ -254,11 +203,37 @@ class TrialStore:
             with suppress(OSError):  # somebody has put a file there
                 self.path.rmdir()
 
-    def _describe(self, status: Status, error: Exception | None = None) -> None:
-        """Replace `run.json` at once."""
-        trials = [trial for trial, _ in self.done.values()]
-        failure: dict[str, Any] | None = None
-        if error is not None:
-            failure = {"type": type(error).__name__, "message": str(error)}
-            failure["trials"] = sorted(self._under_way)
-        write_description(self.path, self._description, status, trials, failure)
+
+def require_run_or_nothing(folder: Path, kind: Kind) -> None:
+    """Refuse a folder that holds anything but shards, a run, and what a run killed at once leaves.
+
+    Raises:
+        DamagedRunError: It holds `run.json` without a log.
+        FileExistsError: It holds something else.
+        ValueError: It holds a run of another format or kind.
+    """
+    if not folder.exists():
+        return
+    if has_log(folder):
+        if identity := read_log(folder, only_beginning=True).description:
+            require_format(folder, identity, kind)
+        return
+    if (folder / RUN).exists():
+        raise DamagedRunError(folder, read_run_folder(folder, kind).damage)
+    shards = {one.name for one in folder.glob(FOLDERS)}
+    files = {one.name for one in folder.iterdir() if not is_temporary(one)}
+    if found := sorted(files - shards - {LOG}):
+        raise FileExistsError(
+            f"Expected a new or empty folder for a run, or one with a run to go on with; found "
+            f"{found[:4]} in {str(folder)!r}. Choose another folder, or move these away."
+        )
+
+
+def bounded(differences: list[str], most: int = 12) -> str:
+    """Differences in one text; of many, the first and how many more there are."""
+    more = f"; and {len(differences) - most} more" if len(differences) > most else ""
+    return "; ".join(differences[:most]) + more
+
+
+def _differences(field: str, before: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    return key_differences({field: before.get(field)}, {field: here.get(field)})

@@ -69,7 +69,7 @@ def _trials(
             f"Expected neither condition nor metric for a detection run; found {condition!r} and "
             f"{metric!r}. Leave them out: the share of accepted answers is drawn."
         )
-    return trial_table(result.answered if isinstance(result, StoredRun) else result.trials)
+    return trial_table(result.trials)
 
 
 def _real_depths(trials: pd.DataFrame) -> pd.DataFrame:

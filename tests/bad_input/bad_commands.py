@@ -235,7 +235,6 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
                     folder("odd-run", run__json="[]"), folder("deep-run", run__json=DEEP)],
             "--out": FILES,
             "--partial": FLAG,
-            "--recover": FLAG,
         },
     ),
     "bench": (

@@ -68,8 +68,9 @@ def broken(name, content):
 
     def make(t):
         target = f"broken-{name}-{abs(hash(content))}"
-        for file in t.run.iterdir():
-            t.file(f"{target}/{file.name}", content if file.name == name else file.read_bytes())
+        for file in t.run.rglob("*.*"):
+            place = file.relative_to(t.run)
+            t.file(f"{target}/{place}", content if place.parts[0] == name else file.read_bytes())
         return t.folder / target
 
     return make
@@ -85,8 +86,7 @@ BROKEN = made(
     broken("run.json", NESTED),
     broken("run.json", '{"key": 3}'),
     broken("trials.jsonl", "x\n"),
-    broken("trials.jsonl", NESTED + "\n"),
-    broken("heads.jsonl", b"\xff"),
+    broken("log", b"\xff"),
     broken("events.parquet", b""),
     piece="broken",
 )
@@ -149,23 +149,20 @@ RUNS = [
         + made(lambda t: [broken("run.json", "")(t)], piece="run.json"),
         out=NEW + made(lambda t: t.folder, error=FileExistsError, piece="found"),
         partial=FLAG,
-        recover=FLAG,
     ),
     entry(
         runs.load_ablation,
         folder=STORED
         + made(ablation("{"), ablation("[1]"), ablation(NESTED), ablation('{"answers": {}}'),
-               ablation('{"answers": {}, "status": "finished"}'),
-               ablation('{"answers": {}, "status": "finished", "dtypes": {"curve": 3}}'),
-               piece="ablation")
-        + made(ablation('{"answers": {}, "status": "finished", "dtypes": {"curve": {"k": "int"}}}'),
-               error=FileNotFoundError, piece="curve.csv")
-        + made(lambda t: t.run, error=FileExistsError, piece="found"),
+               ablation('{"format": 3, "kind": "answers"}'), lambda t: t.run, piece=""),
     ),
     entry(
-        runs.read_ablation_description,
-        folder=NEW + made(ablation("{"), ablation("[1]"), ablation(NESTED), piece="ablation"),
+        runs.save_result, lambda t: {"result": t.result, "folder": t.folder / "new"},
+        result=instance(),
+        folder=NEW + made(lambda t: t.run, error=FileExistsError, piece="in use"),
+        description=DESCRIPTION,
     ),
+    entry(runs.load_result, lambda t: {"folder": t.run}, folder=STORED + BROKEN),
     entry(
         runs.AblationFolder, silenced, path=NEW, prompts=PROMPTS, options=JSON,
         model=JSON + bad({}, {"name": "demo"}), description=DESCRIPTION,

@@ -65,10 +65,10 @@ def test_everything_is_saved_with_where_it_comes_from(finished):
         "errors.csv",
         "failures.csv",
         "heads.csv",
-        "heads.jsonl",
+        "log",
         "perplexity.csv",
         "run.json",
-        "trials.jsonl",
+        "tables",
     ]
     run = json.loads((out / "run.json").read_text())
     assert (run["status"], run["command"], run["n_prompts"]) == ("finished", "ablate", 12)
@@ -200,7 +200,7 @@ def test_scores_of_another_model_are_refused(files, tmp_path, capsys):
 def test_a_used_folder_is_refused_before_anything_is_asked(tmp_path, capsys):
     (tmp_path / "old.csv").write_text("results")
     assert main(["ablate", "--model", "nowhere", "--out", str(tmp_path)]) == 2
-    assert "Expected a new or empty folder for the results" in capsys.readouterr().err
+    assert "Expected a new or empty folder for a run" in capsys.readouterr().err
 
 
 def test_what_is_impossible_is_said_before_the_model_is_loaded(tmp_path, capsys, monkeypatch):

@@ -12,12 +12,14 @@ from typing import get_args
 import pandas as pd
 import pytest
 import torch
+from stored_runs import contents
 from tolerances import double_rounding
 
 from rh_lens import Head, RunFolder, prompts
 from rh_lens.cli import detect, main, options
 from rh_lens.detection import ScoreName
 from rh_lens.runs import load_run
+from rh_lens.runs.log import read_log
 
 SMALL = ["--lengths", "144", "--depths", "4", "--quiet"]
 LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
@@ -38,8 +40,7 @@ def run(*arguments):
 
 
 def count_trials(folder):
-    file = folder / "trials.jsonl"
-    return file.read_bytes().count(b"\n") if file.exists() else 0
+    return len(list((folder / "log").glob("0*")))
 
 
 def assert_same_scores(folder, expected):
@@ -112,9 +113,9 @@ def test_detect_writes_a_run_that_can_be_repeated(finished, tmp_path):
     assert main(["detect", *SMALL, "--save-prompts", "--out", str(again)]) == 0
     for name in ("trials.jsonl", "scores.csv", "head_scores.json"):
         assert (again / name).read_bytes() == (finished / name).read_bytes()
-    logs = [(folder / "heads.jsonl").read_bytes().split(b"\n") for folder in (again, finished)]
-    assert logs[0][1:] == logs[1][1:]
-    begun = json.loads(logs[1][0])["description"]
+    logs = [{path.name for path in (one / "log").glob("0*")} for one in (again, finished)]
+    assert logs[0] == logs[1]
+    begun = read_log(finished).description
     assert begun == {name: description[name] for name in begun}
     assert set(begun) > {"key", "arguments", "started", "model", "versions"}
     repeated = json.loads((again / "run.json").read_text())
@@ -174,12 +175,12 @@ def test_bad_arguments_get_one_line_and_exit_code_2(arguments, message, capsys):
 
 def test_a_finished_run_is_printed_and_not_run_again(finished, capsys, monkeypatch):
     monkeypatch.setattr(RunFolder, "add", None)
-    before = {file.name: file.read_bytes() for file in finished.iterdir()}
+    before = contents(finished)
     assert main(["detect", *SMALL, "--out", str(finished)]) == 0
     printed = capsys.readouterr()
     assert f"{finished} holds this run already: nothing to answer." in printed.err
     assert "48 prompts: " in printed.out
-    assert before == {file.name: file.read_bytes() for file in finished.iterdir()}
+    assert before == contents(finished)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,13 @@
 
 import json
 import os
-import re
-import shlex
 import shutil
 import signal
 from functools import cache
 from pathlib import Path
 
 import pytest
+from stored_runs import contents, entry
 
 from rh_lens import RunFolder, prompts
 from rh_lens.cli import detect, main, options, terminated
@@ -47,10 +46,6 @@ def finished(tmp_path_factory):
 def run(finished, tmp_path):
     """A copy of that folder."""
     return shutil.copytree(finished, tmp_path / "run")
-
-
-def contents(folder):
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
 def one_line_of(capsys):
@@ -122,10 +117,10 @@ def test_one_process_of_accelerate_on_cpus_is_told_how_to_be_two(capsys, monkeyp
 
 
 @pytest.mark.parametrize(
-    "name", ["run.json", "trials.jsonl", "heads.jsonl", "scores.csv", "head_scores.json"]
+    "name", ["run.json", "trials.jsonl", "log/{}", "scores.csv", "head_scores.json"]
 )
 def test_an_audit_is_not_saved_over_the_run_that_it_reads(run, name, capsys, monkeypatch):
-    before = contents(run)
+    before, name = contents(run), name.format(entry(run, 0).name)
     assert main(["audit", str(run), "--out", str(run / name)]) == 2
     assert f"which belongs to '{run}'. Choose another name." in one_line_of(capsys)
     monkeypatch.chdir(run.parent)
@@ -168,26 +163,38 @@ def test_compare_says_which_run_has_no_result(run, tmp_path, capsys):
         assert f"Expected scores in '{empty}'; found none. " in one_line_of(capsys)
 
 
-def test_the_advice_on_a_lost_description_is_followed_to_its_end(run, finished, tmp_path, capsys):
+def test_what_is_lost_or_damaged_is_made_again_by_the_same_command(run, finished, capsys):
     (run / "run.json").unlink()
-    assert main(["detect", *TINY, "--out", str(run)]) == 2
-    advice = re.search(r"rh-lens (merge .* --out) NEW writes", one_line_of(capsys))
-    new = str(tmp_path / "new")
-    assert main([*shlex.split(advice[1]), new]) == 0
+    entry(run, 2).write_bytes(b"?")
+    assert main(["audit", str(run)]) == 2
+    error = one_line_of(capsys)
+    assert "run.json can't be read" in error
+    assert "repeat the command that made it: it makes again what is lost" in error
+    assert main(["detect", *TINY, "--out", str(run)]) == 0
+    error = capsys.readouterr().err
+    assert f"damaged in {run}, and made again: run.json can't be read (FileNotFound" in error
+    assert "log/000002-" in error
+    assert f"3 of 4 prompts are answered in {run}; going on." in error
+    for name in ("scores.csv", "head_scores.json", "trials.jsonl"):
+        assert (run / name).read_bytes() == (finished / name).read_bytes()
+    assert load_run(run).damage == ()
+
+
+def test_what_is_whole_in_a_damaged_run_is_taken_by_a_partial_merge(run, tmp_path, capsys):
+    entry(run, 2).write_bytes(b"?")
+    assert main(["merge", str(run), "--out", str(tmp_path / "new")]) == 2
+    assert "rh-lens merge --partial take what is whole" in one_line_of(capsys)
+    assert main(["merge", str(run), "--partial", "--out", str(tmp_path / "new")]) == 0
     printed = capsys.readouterr()
-    assert f"damaged in {run}, the rest is taken: run.json can't be read" in printed.err
-    assert "4 prompts: " in printed.out
-    assert main(["detect", *TINY, "--out", new]) == 0
-    assert "holds this run already" in capsys.readouterr().err
-    assert (tmp_path / "new" / "scores.csv").read_bytes() == (finished / "scores.csv").read_bytes()
+    assert f"damaged in {run}, the rest is taken: log/000002-" in printed.err
+    assert "1 of 4 prompts are missing" in printed.err
 
 
 @pytest.mark.parametrize("text", ["[" * 10_000, '{"key": {}}', "{", "5", "\udcff"])
 def test_a_description_that_is_none_has_one_line(run, text, capsys):
     (run / "run.json").write_text(text, errors="surrogateescape")
-    for arguments in (["audit", str(run)], ["detect", *TINY, "--out", str(run)]):
-        assert main(arguments) == 2
-        assert "Expected the run in" in one_line_of(capsys)
+    assert main(["audit", str(run)]) == 2
+    assert "Expected the run in" in one_line_of(capsys)
 
 
 def test_a_merge_is_repeated_by_the_same_command(finished, tmp_path, capsys, monkeypatch):
@@ -197,16 +204,14 @@ def test_a_merge_is_repeated_by_the_same_command(finished, tmp_path, capsys, mon
         shard = str(Shard(number, 2))
         assert main(["detect", *TINY, "--out", str(out), "--shard", shard]) == 0
     assert main(["merge", str(out)]) == 0
-    for status in ("merging", "finished"):
+    for status in ("running", "finished"):
         described = json.loads((out / "run.json").read_text())
         (out / "run.json").write_text(json.dumps({**described, "status": status}))
-        if status == "merging":
+        if status == "running":
             (out / "scores.csv").unlink()
-            assert main(["detect", *TINY, "--out", str(out)]) == 2
-            assert "a merge that was interrupted. Repeat it" in capsys.readouterr().err
         assert main(["merge", str(out)]) == 0
         assert f"Saved in {out}" in capsys.readouterr().out
-    trials = len(load_run(out).answered)
+    trials = len(load_run(out).trials)
     assert trials == 4
     assert main(["merge", str(finished)]) == 2
     assert "which needs no merging" in capsys.readouterr().err

@@ -15,8 +15,7 @@ from rh_lens.runtime import StopRule
 
 N_LAYERS, N_HEADS, N_KV_HEADS = 3, 4, 2
 TOKENS = ["an", "otter", " ", "\n", "\u2028", '"', "말", "\x85", "\\"]
-LOGS = ("trials.jsonl", "heads.jsonl")
-SCORES = ("scores.csv", "head_scores.json")
+SCORES = ("trials.jsonl", "scores.csv", "head_scores.json")
 
 
 def model_description(**changes):
@@ -109,9 +108,34 @@ class RandomRun:
         return pd.DataFrame(columns).astype(CopyEvents.join([]).table.dtypes.to_dict())
 
 
-def assert_same_run(found: Path, expected: Path, *, logs: bool = True) -> None:
-    """The same scores to the last byte, the same events; and the same logs, unless not asked."""
-    for name in (*SCORES, *(LOGS if logs else ())):
+def entries(folder: Path) -> dict[str, bytes]:
+    """Files of a run's log by name, but for what says what the run is."""
+    files = (folder / "log").iterdir()
+    return {file.name: file.read_bytes() for file in files if file.name[0].isdecimal()}
+
+
+def entry(folder: Path, number: int) -> Path:
+    """The file of one entry of a run's log."""
+    (path,) = (folder / "log").glob(f"{number:06d}-*")
+    return path
+
+
+def beginning(folder: Path) -> Path:
+    """The file that says what the run is."""
+    (path,) = (folder / "log").glob("begin-*")
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files below a folder, but for the lock."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def assert_same_run(found: Path, expected: Path) -> None:
+    """The same log and scores to the last byte, and the same events."""
+    assert entries(found) == entries(expected)
+    for name in SCORES:
         assert (found / name).read_bytes() == (expected / name).read_bytes(), name
     one, other = (pd.read_parquet(folder / "events.parquet") for folder in (found, expected))
     pd.testing.assert_frame_equal(one, other, check_exact=True)

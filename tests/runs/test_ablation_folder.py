@@ -4,16 +4,19 @@ import errno
 import json
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from planted import make_prompt
+from stored_runs import contents, entries, entry
 
 from rh_lens.evaluation import AblationTables, HeadLooks, KeptAnswer
 from rh_lens.heads import Head
-from rh_lens.runs import AblationFolder, load_ablation, load_run, log
+from rh_lens.runs import AblationFolder, load_ablation, load_run
+from rh_lens.runs.log import LogWriter
 from rh_lens.runtime import Generation
 
 MODEL = {
@@ -80,26 +83,24 @@ def test_answers_come_back_as_they_were(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_killed_at_every_hundredth_byte_and_gone_on_with(tmp_path):
-    """What had ended counts, once; the same folder goes on to the same logs."""
+    """What had ended counts, once; the same folder goes on to the same log."""
     fill(tmp_path / "undisturbed")
-    whole = {
-        name: (tmp_path / "undisturbed" / name).read_bytes() for name in (log.TRIALS, log.HEADS)
-    }
-    n_bytes = sum(map(len, whole.values()))
+    whole = entries(tmp_path / "undisturbed")
+    n_bytes = sum(map(len, contents(tmp_path / "undisturbed" / "log").values()))
     n_left = set()
-    for moment in range(0, n_bytes, 100):
-        path, writes, left = tmp_path / str(moment), log._write, [moment]
+    for moment in range(0, n_bytes, 200):
+        path, writes, left = tmp_path / str(moment), Path.write_bytes, [moment]
 
-        def write(file, line, writes=writes, left=left):
-            if len(line) >= left[0]:
-                os.write(file.fileno(), line[: left[0]])
+        def write(path, content, writes=writes, left=left):
+            if len(content) >= left[0]:
+                writes(path, content[: left[0]])
                 os.kill(os.getpid(), signal.SIGKILL)
-            left[0] -= len(line) + 1
-            writes(file, line)
+            left[0] -= len(content)
+            return writes(path, content)
 
         process = os.fork()
         if process == 0:
-            log._write = write
+            Path.write_bytes = write
             fill(path)
             os._exit(0)
         assert os.WIFSIGNALED(os.waitpid(process, 0)[1])
@@ -108,7 +109,7 @@ def test_killed_at_every_hundredth_byte_and_gone_on_with(tmp_path):
             for answers in PASSES:
                 run.add(answers)
             assert_same(run.done, ALL)
-        assert {name: (path / name).read_bytes() for name in whole} == whole
+        assert entries(path) == whole
     assert n_left >= {0, 2, 4}
 
 
@@ -132,13 +133,19 @@ def test_what_is_no_ablation_is_refused_and_left(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_damage_is_named_and_nothing_is_cut_away(tmp_path):
+def test_damaged_answers_are_asked_for_again(tmp_path):
     fill(tmp_path)
-    lines = (tmp_path / log.TRIALS).read_bytes()
-    (tmp_path / log.TRIALS).write_bytes(lines.replace(b"otter", b"Otter", 1))
-    with pytest.raises(ValueError, match=r"a damaged one: trials.jsonl, line 1: broken"):
-        folder(tmp_path).__enter__()
-    assert len((tmp_path / log.TRIALS).read_bytes()) == len(lines)
+    whole, path = entries(tmp_path), entry(tmp_path, 1)
+    path.write_bytes(path.read_bytes()[:-1])
+    with folder(tmp_path) as run:
+        assert run.damage[0] == f"log/{path.name}: not as it was written"
+        assert list(run.done) == [*PASSES[0], *PASSES[2]]
+        run.add(PASSES[1])
+        assert run.done.keys() == ALL.keys()
+    with folder(tmp_path) as run:
+        assert run.damage == ()
+        assert run.done.keys() == ALL.keys()
+    assert entries(tmp_path).keys() > whole.keys() - {path.name}
 
 
 def test_two_processes_cannot_write_to_one(tmp_path):
@@ -153,13 +160,13 @@ def test_an_error_before_the_first_answer_leaves_no_file(tmp_path):
 
 
 def test_answers_wait_while_the_disk_is_full(tmp_path, monkeypatch):
-    def full(self, record, heads):
+    def full(self, *arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with folder(tmp_path) as run:
         run.add(PASSES[0])
         with monkeypatch.context() as patch:
-            patch.setattr(log.LogWriter, "append", full)
+            patch.setattr(LogWriter, "append", full)
             run.add(PASSES[1])
             assert run.problem.errno == errno.ENOSPC
             assert list(run.done) == [place for part in PASSES[:2] for place in part]
@@ -202,5 +209,5 @@ def test_what_is_not_finished_is_not_read_back(tmp_path):
         load_ablation(tmp_path / "run")
     with pytest.raises(FileNotFoundError, match="found none"):
         load_ablation(tmp_path / "nothing")
-    with pytest.raises(ValueError, match="found one of 'ablate'"):
+    with pytest.raises(ValueError, match="found one of rh-lens ablate"):
         load_run(tmp_path / "run")

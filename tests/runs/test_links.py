@@ -5,7 +5,7 @@ import os
 import shutil
 
 import pytest
-from stored_runs import LOGS, SCORES, assert_same_run
+from stored_runs import SCORES, assert_same_run, entry
 
 from rh_lens.files import is_temporary, replacing, write_json
 from rh_lens.runs import DamagedRunError, Shard, load_run, merge_runs
@@ -59,31 +59,47 @@ def test_a_link_in_place_of_the_description_is_replaced(made_up, undisturbed, st
     assert kept.read_bytes() == before
 
 
-@pytest.mark.parametrize("link", [os.symlink, os.link])
-@pytest.mark.parametrize("name", LOGS)
-def test_a_linked_log_is_refused(made_up, stopped, tmp_path, name, link):
-    """Its trials are whole; but what is added would go to another place."""
-    kept = tmp_path / "elsewhere.jsonl"
-    shutil.move(stopped / name, kept)
+def test_a_linked_trial_is_not_read_and_is_answered_again(made_up, undisturbed, stopped, tmp_path):
+    kept = tmp_path / "elsewhere"
+    path = entry(stopped, 1)
+    shutil.move(path, kept)
     before = kept.read_bytes()
-    link(kept, stopped / name)
-    with pytest.raises(DamagedRunError, match=rf"{name} is a link|{name} .* has 2 names"):
-        made_up.write(stopped)
+    path.symlink_to(kept)
+    with pytest.raises(DamagedRunError, match="Too many levels of symbolic links"):
+        load_run(stopped)
+    made_up.write(stopped)
+    assert_same_run(stopped, undisturbed)
+    assert not path.is_symlink()
     assert kept.read_bytes() == before
-    assert len(load_run(stopped).trials) == 3
 
 
-@pytest.mark.parametrize("name", LOGS)
-def test_a_link_in_a_new_folder_is_refused(made_up, tmp_path, mine, name):
-    folder = tmp_path / "new"
-    folder.mkdir()
-    (folder / name).symlink_to(tmp_path / "not there")
-    with pytest.raises(DamagedRunError, match=f"{name} is a link"):
-        made_up.write(folder)
+def test_a_linked_log_is_refused(made_up, stopped, tmp_path, mine):
+    """What is added to it would go to another place."""
+    shutil.move(stopped / "log", tmp_path / "elsewhere")
+    (stopped / "log").symlink_to(tmp_path / "elsewhere")
+    n_files = len(list((tmp_path / "elsewhere").iterdir()))
+    for read in (load_run, made_up.write):
+        with pytest.raises(DamagedRunError):
+            read(stopped)
+    assert len(list((tmp_path / "elsewhere").iterdir())) == n_files
+    for target in (tmp_path / "not there", tmp_path / "elsewhere", mine):
+        folder = tmp_path / f"new-{target.name}"
+        folder.mkdir()
+        (folder / "log").symlink_to(target)
+        with pytest.raises(DamagedRunError, match="log is a link"):
+            made_up.write(folder)
     assert not (tmp_path / "not there").exists()
 
 
-@pytest.mark.parametrize("name", [*LOGS, "run.json"])
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_linked_lock_is_refused(made_up, stopped, mine, link):
+    (stopped / "log" / ".lock").unlink()
+    link(mine, stopped / "log" / ".lock")
+    with pytest.raises(DamagedRunError, match=r"\.lock is a link|\.lock .* has 2 names"):
+        made_up.write(stopped)
+
+
+@pytest.mark.parametrize("name", ["log", "run.json"])
 def test_a_pipe_is_refused_and_not_waited_for(made_up, tmp_path, name):
     os.mkfifo(tmp_path / name)
     with pytest.raises((DamagedRunError, OSError)):

@@ -3,11 +3,11 @@ import json
 import pandas as pd
 import pytest
 import torch
-from stored_runs import RandomRun
+from stored_runs import RandomRun, beginning, entry
 from tolerances import double_rounding
 
 from rh_lens.formats import read_head_scores
-from rh_lens.runs import DamagedRunError, Shard, load_run
+from rh_lens.runs import DamagedRunError, Shard, load_ablation, load_run
 
 
 @pytest.fixture
@@ -25,8 +25,10 @@ def test_a_run_is_read_back_as_it_was(finished, made_up):
     folder, result = finished
     run = load_run(folder)
     assert (run.status, run.damage) == ("finished", ())
-    assert run.trials["trial"].tolist() == list(range(9))
-    assert run.trials["accepted"].tolist() == [t.accepted for t, _ in made_up.pairs.values()]
+    assert [trial.index for trial in run.trials] == list(range(9))
+    assert [trial.accepted for trial in run.trials] == [
+        t.accepted for t, _ in made_up.pairs.values()
+    ]
     assert run.scores.name == "position"
     assert run.scores.trials == result.scores.trials
     assert same(run.scores.values, result.scores.values)
@@ -58,8 +60,8 @@ def test_the_published_file_holds_the_same_means(finished):
 
 def test_prompts_give_their_tokens_to_the_trials(finished, made_up):
     folder, _ = finished
-    assert load_run(folder).answered[0].prompt.tokens[0] == -1
-    assert load_run(folder, prompts=made_up.prompts).answered[0].prompt is made_up.prompts[0]
+    assert load_run(folder).trials[0].prompt.tokens[0] == -1
+    assert load_run(folder, prompts=made_up.prompts).trials[0].prompt is made_up.prompts[0]
     others = RandomRun(n_trials=9, seed=4).prompts
     with pytest.raises(ValueError, match=r"Expected prompt 0 to have the SHA-256 .* Pass the prom"):
         load_run(folder, prompts=others)
@@ -72,7 +74,7 @@ def test_a_run_that_goes_on_has_the_trials_it_has(made_up, tmp_path):
             store.add(*made_up.pairs[index])
         run = load_run(tmp_path)
     assert run.status == "running"
-    assert run.trials["trial"].tolist() == [0, 5]
+    assert [trial.index for trial in run.trials] == [0, 5]
     count = run.accounting()
     assert count["accepted"] + count["rejected"] == 2
     assert (count["prompts"], count["open"]) == (9, 7)
@@ -84,30 +86,26 @@ def test_a_run_that_goes_on_has_the_trials_it_has(made_up, tmp_path):
         ("scores.csv", "scores.csv is not as it was written"),
         ("head_scores.json", "head_scores.json is not as it was written"),
         ("events.parquet", "events.parquet is not as it was written"),
+        ("trials.jsonl", "trials.jsonl is not as it was written"),
         ("run.json", r"run\.json can't be read \(JSONDecodeError"),
-        ("trials.jsonl", "trials.jsonl, line 5: broken"),
-        ("heads.jsonl", "trials.jsonl, line 5: trial 4 has no whole line in heads.jsonl"),
+        ("entry", r"log/000004-\w+\.safetensors: not as it was written"),
+        ("beginning", r"log does not say what the run is; log/begin-\w+\.safetensors: not as it"),
     ],
 )
 def test_damage_is_an_error_that_names_it_and_the_rest_can_be_had(finished, name, text):
     folder, result = finished
-    data = (folder / name).read_bytes()
-    middle = data.split(b"\n")
-    place = 5 if name == "heads.jsonl" else 4
-    broken = b"{" + data if name == "run.json" else data[: len(data) // 2]
-    if name.endswith("l"):
-        middle[place] = middle[place][:-9]
-        broken = b"\n".join(middle)
-    (folder / name).write_bytes(broken)
+    path = {"entry": entry(folder, 4), "beginning": beginning(folder)}.get(name, folder / name)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DamagedRunError, match=text) as caught:
         load_run(folder)
     assert str(folder) in str(caught.value)
     run = load_run(folder, recover=True)
     assert run.damage == caught.value.damage
-    lost = {4} if name.endswith("l") else set()
-    assert set(run.trials["trial"]) == set(range(9)) - lost
+    lost = {4} if name == "entry" else set()
+    assert {trial.index for trial in run.trials} == set(range(9)) - lost
     kept = [place for place, index in enumerate(result.scores.trials) if index not in lost]
-    assert same(run.score("position").values, result.scores.values[kept])
+    assert same(run.scores.values, result.scores.values[kept])
+    assert run.description["command"] == "x"
 
 
 def test_a_run_whose_description_is_lost_has_the_one_of_its_log(finished, made_up):
@@ -122,22 +120,20 @@ def test_a_run_whose_description_is_lost_has_the_one_of_its_log(finished, made_u
 def test_a_run_without_any_description_still_has_scores_by_name(finished):
     folder, result = finished
     (folder / "run.json").unlink()
-    lines = (folder / "heads.jsonl").read_bytes()
-    (folder / "heads.jsonl").write_bytes(lines.replace(b"made_up", b"other", 1)[9:])
+    beginning(folder).unlink()
     run = load_run(folder, recover=True)
     assert same(run.score("position").values, result.scores.values)
-    with pytest.raises(ValueError, match=r"Expected run\.json or heads\.jsonl to say which score"):
+    with pytest.raises(ValueError, match=r"Expected log or run\.json to say which score"):
         _ = run.scores
 
 
-def test_a_truncated_finished_run_is_damaged_even_between_two_lines(finished):
+def test_lost_trials_are_counted(finished):
     folder, _ = finished
-    for name, n_lines in (("trials.jsonl", 6), ("heads.jsonl", 7)):
-        lines = (folder / name).read_bytes().split(b"\n")
-        (folder / name).write_bytes(b"\n".join([*lines[:n_lines], b""]))
-    with pytest.raises(DamagedRunError, match=r"hold 6 whole trials, and run\.json counts 9"):
+    for number in (2, 7):
+        entry(folder, number).unlink()
+    with pytest.raises(DamagedRunError, match=r"log holds 7 whole entries, and run\.json counts 9"):
         load_run(folder)
-    assert len(load_run(folder, recover=True).trials) == 6
+    assert len(load_run(folder, recover=True).trials) == 7
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path, made_up):
@@ -149,7 +145,14 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, made_up):
         load_run(tmp_path)
 
 
-def test_a_folder_of_another_command_is_told_apart(tmp_path):
-    (tmp_path / "run.json").write_text('{"command": "ablate"}')
-    with pytest.raises(ValueError, match=r"Expected a run of rh-lens detect in .* of 'ablate'"):
-        load_run(tmp_path, recover=True)
+def test_folders_of_other_commands_and_versions_are_told_apart(finished, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "run.json").write_text('{"command": "ablate", "answers": {}}')
+    with pytest.raises(ValueError, match=r"format 3 at .* found format 1, of an earlier rh-lens"):
+        load_run(other, recover=True)
+    (other / "run.json").write_text('{"format": 4}')
+    with pytest.raises(ValueError, match=r"found format 4, of a later rh-lens"):
+        load_run(other)
+    with pytest.raises(ValueError, match=r"a run of rh-lens ablate in .* one of rh-lens detect"):
+        load_ablation(finished[0])

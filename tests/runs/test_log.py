@@ -1,158 +1,155 @@
 import errno
 import json
+import os
 import random
+import shutil
 
 import pytest
-from stored_runs import LOGS
+import safetensors.torch
+import torch
+from stored_runs import beginning, entries, entry
 
 from rh_lens.runs import log
-from rh_lens.runs.log import LogWriter, read_log, write_log
+from rh_lens.runs.log import DamagedRunError, LogWriter, read_log
 
 RUN = "0123456789abcdef"
 WHAT = {"key": {"score": "말"}}
 
 
-def write(folder, n_trials):
-    writer = LogWriter(folder, RUN)
+def write(folder, n_trials, *, run=RUN):
+    folder.mkdir(exist_ok=True)
+    writer = LogWriter(folder, run)
     writer.begin(WHAT)
-    for trial in range(n_trials):
-        writer.append({"trial": trial, "text": "a\u2028b"}, {"trial": trial, "n": 1.5})
+    for number in range(n_trials):
+        writer.append(number, {"text": "a\u2028b"}, {"mass": torch.tensor([number / 3])})
     writer.close()
-    return {name: (folder / name).read_bytes() for name in LOGS}
-
-
-def read(folder, *, is_over=False):
-    return read_log(folder, run=RUN, is_over=is_over)
 
 
 def test_what_was_appended_is_read_in_its_order(tmp_path):
     write(tmp_path, 3)
-    found = read(tmp_path, is_over=True)
+    found = read_log(tmp_path)
+    assert found.description == WHAT
     assert list(found.entries) == [0, 1, 2]
-    assert found.entries[1].record == {"trial": 1, "text": "a\u2028b"}
-    assert found.entries[1].heads == {"trial": 1, "n": 1.5}
-    assert found.damage == ()
+    assert found.entries[1].record == {"run": RUN, "text": "a\u2028b"}
+    assert found.entries[2].tensors["mass"].equal(torch.tensor([2 / 3]))
+    assert found.damage == {}
+    assert read_log(tmp_path, only_beginning=True).entries == {}
 
 
-def test_each_file_is_plain_json_lines(tmp_path):
+def test_a_file_is_plain_safetensors_and_named_by_its_content(tmp_path):
     write(tmp_path, 2)
-    for name in LOGS:
-        lines = (tmp_path / name).read_text(encoding="utf-8").split("\n")
-        if name == "heads.jsonl":
-            assert json.loads(lines.pop(0))["description"] == WHAT
-        assert [json.loads(line)["trial"] for line in lines[:-1]] == [0, 1]
+    assert safetensors.torch.load_file(entry(tmp_path, 1))["mass"].equal(torch.tensor([1 / 3]))
+    with safetensors.safe_open(entry(tmp_path, 1), "pt") as file:
+        assert json.loads(file.metadata()["record"])["text"] == "a\u2028b"
+    write(tmp_path / "again", 2)
+    assert entries(tmp_path / "again") == entries(tmp_path)
 
 
-def test_a_process_may_be_killed_at_any_byte(tmp_path):
-    """Trial k is written as heads[k], then trials[k]: it counts from its last byte on."""
-    whole = write(tmp_path, 2)
-    before = {"trials.jsonl": 0, "heads.jsonl": whole["heads.jsonl"].index(b"\n") + 1}
-    moments = [(0, n) for n in range(before["heads.jsonl"])]
-    for _ in range(2):
-        after = {name: whole[name].index(b"\n", before[name]) + 1 for name in LOGS}
-        moments += [(before["trials.jsonl"], n) for n in _range("heads.jsonl", before, after)]
-        moments += [(n, after["heads.jsonl"]) for n in _range("trials.jsonl", before, after)]
-        before = after
-    assert len(moments) == sum(len(data) for data in whole.values())
-    for n_trials, n_heads in moments:
-        (tmp_path / "trials.jsonl").write_bytes(whole["trials.jsonl"][:n_trials])
-        (tmp_path / "heads.jsonl").write_bytes(whole["heads.jsonl"][:n_heads])
-        found = read(tmp_path)
-        assert found.damage == ()
-        assert len(found.entries) == whole["trials.jsonl"][:n_trials].count(b"\n")
-
-
-def _range(name, before, after):
-    return range(before[name], after[name])
-
-
-def test_going_on_cuts_away_what_was_under_way(tmp_path):
-    whole = write(tmp_path, 3)
-    (tmp_path / "trials.jsonl").write_bytes(whole["trials.jsonl"][:-5])
-    writer = LogWriter(tmp_path, RUN)
-    writer.cut_back(read(tmp_path))
-    writer.append({"trial": 2, "text": "a\u2028b"}, {"trial": 2, "n": 1.5})
-    writer.close()
-    assert {name: (tmp_path / name).read_bytes() for name in LOGS} == whole
-
-
-@pytest.mark.parametrize("is_over", [False, True])
-def test_a_flipped_byte_is_never_taken_for_a_trial(tmp_path, is_over):
-    whole = write(tmp_path, 4)
+def test_a_flipped_byte_or_a_cut_loses_its_own_entry_and_no_other(tmp_path):
+    write(tmp_path / "whole", 4)
     rng = random.Random(0)
-    for name in LOGS:
-        for _ in range(60):
-            place = rng.randrange(len(whole[name]))
-            broken = bytearray(whole[name])
-            broken[place] ^= 1 << rng.randrange(8)
-            for other in LOGS:
-                (tmp_path / other).write_bytes(bytes(broken) if other == name else whole[other])
-            found = read(tmp_path, is_over=is_over)
-            line = whole[name][:place].count(b"\n") - (name == "heads.jsonl")
-            assert set(found.entries) >= {0, 1, 2, 3} - {line, line + 1}
-            is_end = place == len(whole[name]) - 1
-            assert found.damage or (is_end and not is_over)
-            assert len(found.entries) == 4 or line not in found.entries or is_end
+    for moment in range(60):
+        folder = tmp_path / str(moment)
+        shutil.copytree(tmp_path / "whole", folder)
+        path = rng.choice(sorted((folder / "log").glob("[!.]*")))
+        content = bytearray(path.read_bytes())
+        place = rng.randrange(len(content))
+        content[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(content if moment % 2 else content[:place])
+        found = read_log(folder)
+        assert found.damage == {path.name: f"log/{path.name}: not as it was written"}
+        is_first = path == folder / "log" / beginning(folder).name
+        lost = set() if is_first else {int(path.name[:6])}
+        assert set(found.entries) == {0, 1, 2, 3} - lost
+        assert found.description == (None if is_first else WHAT)
 
 
-def test_damage_is_told_with_its_line(tmp_path):
-    whole = write(tmp_path, 3)
-    lines = whole["trials.jsonl"].split(b"\n")
-    lines[1] = b"\0" * 40
-    (tmp_path / "trials.jsonl").write_bytes(b"\n".join(lines))
-    found = read(tmp_path)
-    assert found.damage == ("trials.jsonl, line 2: broken, or of another run",)
-    assert list(found.entries) == [0, 2]
-    (tmp_path / "trials.jsonl").write_bytes(whole["trials.jsonl"])
-    lines = whole["heads.jsonl"].split(b"\n")
-    (tmp_path / "heads.jsonl").write_bytes(b"\n".join([lines[0], *lines[2:]]))
-    assert read(tmp_path).damage == (
-        "trials.jsonl, line 1: trial 0 has no whole line in heads.jsonl",
-    )
+def test_an_entry_counts_once_and_only_in_its_run(tmp_path):
+    write(tmp_path / "one", 2)
+    write(tmp_path / "other", 3, run="another")
+    shutil.copy(entry(tmp_path / "other", 2), tmp_path / "one" / "log")
+    writer = LogWriter(tmp_path / "one", RUN)
+    writer.append(1, {"text": "twice"}, {})
+    writer.close()
+    (tmp_path / "one" / "log" / "notes.txt").write_text("mine")
+    found = read_log(tmp_path / "one")
+    assert list(found.entries) == [0, 1]
+    problems = sorted(text.partition(": ")[2] for text in found.damage.values())
+    assert problems == ["a second time; the other one counts", "no file of a log", "of another run"]
 
 
-def test_a_trial_counts_once_and_only_in_its_run(tmp_path):
-    whole = write(tmp_path, 2)
-    for name in LOGS:
-        first = whole[name].split(b"\n")[name == "heads.jsonl"] + b"\n"
-        (tmp_path / name).write_bytes(whole[name] + first)
-    found = read(tmp_path)
-    assert found.damage == ("trials.jsonl, line 3: trial 0 a second time; the first counts",)
-    assert len(found.entries) == 2
-    assert read_log(tmp_path, run="another", is_over=False).entries == {}
-    assert len(read_log(tmp_path, run=None, is_over=False).entries) == 2
+def planted(folder, content):
+    """A file with the name that its content asks for."""
+    (folder / f"000000-{log._digits(content)}.safetensors").write_bytes(content)
 
 
-def test_lost_lines_are_no_trial_under_way(tmp_path):
-    """Of one file alone a process that is killed leaves one line more, not two."""
-    whole = write(tmp_path, 3)
-    lines = whole["trials.jsonl"].split(b"\n")
-    (tmp_path / "trials.jsonl").write_bytes(b"\n".join([*lines[:2], b""]))
-    assert read(tmp_path).damage == ()
-    assert "the second has 1 more whole lines" in read(tmp_path, is_over=True).damage[0]
-    (tmp_path / "trials.jsonl").write_bytes(b"\n".join([*lines[:1], b""]))
-    assert "the second has 2 more whole lines" in read(tmp_path).damage[0]
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff" * 20,
+        safetensors.torch.save({}),
+        safetensors.torch.save({}, metadata={"record": "5"}),
+        safetensors.torch.save({}, metadata={"record": "[" * 10_000}),
+        (10**6).to_bytes(8, "little") + b"[" * 10**6,
+        b"\x80\x04cos\nsystem\n",
+    ],
+)
+def test_what_no_run_writes_is_damage_under_any_name(tmp_path, content):
+    write(tmp_path, 0)
+    planted(tmp_path / "log", content)
+    found = read_log(tmp_path)
+    assert (found.entries, len(found.damage)) == ({}, 1)
+    assert "holds what no run writes" in next(iter(found.damage.values()))
 
 
-@pytest.mark.parametrize("n_whole", [0, 1])
-def test_a_full_disk_leaves_the_log_as_it_was(tmp_path, monkeypatch, n_whole):
-    whole = write(tmp_path, 2)
-    writes = log._write
-    calls = []
+def test_links_pipes_folders_and_huge_files_are_not_read(tmp_path, monkeypatch):
+    write(tmp_path, 5)
+    paths = [entry(tmp_path, number) for number in range(5)]
+    paths[0].rename(tmp_path / "elsewhere")
+    paths[0].symlink_to(tmp_path / "elsewhere")
+    for path in paths[1:3]:
+        path.unlink()
+    os.mkfifo(paths[1])
+    paths[2].mkdir()
+    with paths[3].open("ab") as file:
+        file.truncate(2**20)
+    monkeypatch.setattr(log, "_MAX_BYTES", 10**5)
+    found = read_log(tmp_path)
+    assert (list(found.entries), len(found.damage)) == ([4], 4)
+    shutil.move(tmp_path / "log", tmp_path / "moved")
+    (tmp_path / "log").symlink_to(tmp_path / "moved")
+    assert read_log(tmp_path).entries == {}
+    with pytest.raises(DamagedRunError, match="log is a link"):
+        LogWriter(tmp_path, RUN)
 
-    def fill_the_disk(file, line):
-        calls.append(line)
-        if len(calls) <= n_whole:
-            return writes(file, line)
-        file.write(line[: len(line) // 2])
+
+def test_damaged_files_are_set_aside_and_written_again(tmp_path):
+    write(tmp_path, 3)
+    whole, path = entries(tmp_path), entry(tmp_path, 1)
+    path.write_bytes(b"?")
+    writer = LogWriter(tmp_path, RUN)
+    writer.set_aside(read_log(tmp_path))
+    assert read_log(tmp_path).damage == {}
+    writer.append(1, {"text": "a\u2028b"}, {"mass": torch.tensor([1 / 3])})
+    writer.close()
+    assert entries(tmp_path) == whole
+    assert (tmp_path / "log" / f".{path.name}.damaged").read_bytes() == b"?"
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_log_as_it_was(tmp_path, monkeypatch, call):
+    def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    write(tmp_path, 2)
+    before = {path.name for path in (tmp_path / "log").iterdir()}
     writer = LogWriter(tmp_path, RUN)
-    monkeypatch.setattr(log, "_write", fill_the_disk)
+    monkeypatch.setattr(*((os, call, full) if call == "fsync" else ("pathlib.Path.replace", full)))
     with pytest.raises(OSError, match="No space left on device"):
-        writer.append({"trial": 2}, {"trial": 2})
+        writer.append(2, {}, {})
     writer.close()
-    assert {name: (tmp_path / name).read_bytes() for name in LOGS} == whole
+    assert {path.name for path in (tmp_path / "log").iterdir()} == before
 
 
 def test_a_log_has_one_writer(tmp_path):
@@ -161,15 +158,3 @@ def test_a_log_has_one_writer(tmp_path):
         LogWriter(tmp_path, RUN)
     writer.close()
     LogWriter(tmp_path, RUN).close()
-
-
-def test_a_log_is_copied_line_by_line(tmp_path):
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
-    whole = write(tmp_path / "one", 3)
-    entries = read(tmp_path / "one").entries
-    write_log(tmp_path / "two", RUN, WHAT, [entries[index] for index in (2, 0)])
-    assert list(read(tmp_path / "two", is_over=True).entries) == [2, 0]
-    lines = whole["heads.jsonl"].split(b"\n")
-    expected = b"\n".join([lines[0], lines[3], lines[1], b""])
-    assert (tmp_path / "two/heads.jsonl").read_bytes() == expected

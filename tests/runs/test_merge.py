@@ -1,13 +1,11 @@
-import json
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored_runs import RandomRun, assert_same_run
+from stored_runs import RandomRun, assert_same_run, beginning, contents, entry
 
 from rh_lens.detection import NoAcceptedTrialsError
 from rh_lens.runs import DamagedRunError, Shard, load_run, merge_runs
-from rh_lens.runs.merge import _alone_in
+from rh_lens.runs.log import LogWriter
 from rh_lens.runtime import plan
 
 N_TRIALS = 9
@@ -66,7 +64,7 @@ def test_a_missing_prompt_is_an_error_unless_asked_for(shards, undisturbed, made
     assert (run.status, run.accounting()["open"]) == ("partial", 3)
     assert run.scores.values.shape[0] == run.accounting()["accepted"]
     made_up.write(tmp_path / "out")
-    assert_same_run(tmp_path / "out", undisturbed, logs=False)
+    assert_same_run(tmp_path / "out", undisturbed)
     assert load_run(tmp_path / "out").status == "finished"
 
 
@@ -90,77 +88,74 @@ def test_parts_of_different_runs_are_refused_and_told_apart(made_up, tmp_path):
 def test_a_damaged_part_is_an_error_unless_the_rest_is_asked_for(
     shards, undisturbed, made_up, tmp_path
 ):
-    lines = (shards[1] / "trials.jsonl").read_bytes().split(b"\n")
-    lost = json.loads(lines[1])["trial"]
-    lines[1] = lines[1].replace(b"accepted", b"excepted")
-    (shards[1] / "trials.jsonl").write_bytes(b"\n".join(lines))
-    with pytest.raises(DamagedRunError, match=r"trials\.jsonl, line 2: broken"):
+    lost = load_run(shards[1]).trials[1].index
+    path = entry(shards[1], lost)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DamagedRunError, match=rf"log/{path.name}: not as it was written"):
         merge_runs(shards, tmp_path / "out")
-    with pytest.raises(ValueError, match=rf"found that 1 are missing: \[{lost}\]"):
-        merge_runs(shards, tmp_path / "out", recover=True)
-    run = merge_runs(shards, tmp_path / "out", recover=True, partial=True)
+    run = merge_runs(shards, tmp_path / "out", partial=True)
     assert run.damage == ()
-    assert "line 2: broken" in run.description["merged"][1]["damage"][0]
+    assert "not as it was written" in run.description["merged"][1]["damage"][0]
     with made_up.folder(tmp_path / "out") as store:
         assert store.missing == [lost]
     made_up.write(tmp_path / "out")
-    assert_same_run(tmp_path / "out", undisturbed, logs=False)
+    assert_same_run(tmp_path / "out", undisturbed)
 
 
 def test_a_used_folder_is_refused_before_anything_is_written(shards, undisturbed):
-    before = sorted(path.name for path in undisturbed.iterdir())
-    with pytest.raises(FileExistsError, match="Expected a new or empty folder for a run"):
+    before = contents(undisturbed)
+    with pytest.raises(FileExistsError, match="found one with other trials"):
         merge_runs(shards, undisturbed)
-    assert sorted(path.name for path in undisturbed.iterdir()) == before
+    assert contents(undisturbed) == before
 
 
-@pytest.mark.parametrize("damage", ["lost", "empty", "broken"])
-def test_a_run_whose_description_is_lost_is_recovered_from_its_log(
-    made_up, undisturbed, tmp_path, damage
-):
+@pytest.mark.parametrize("damage", ["lost", "empty", "broken", "beginning"])
+def test_a_run_whose_description_is_lost_goes_on(made_up, undisturbed, tmp_path, damage):
     folder = tmp_path / "run"
     write_part(made_up, folder, range(6))
-    text = (folder / "run.json").read_text()
-    if damage == "lost":
-        (folder / "run.json").unlink()
+    path = beginning(folder) if damage == "beginning" else folder / "run.json"
+    if damage in ("lost", "beginning"):
+        path.unlink()
     else:
-        (folder / "run.json").write_text("" if damage == "empty" else text[:-9])
-    advice = rf"rh-lens merge {folder} --recover --partial --out NEW writes it to a new folder"
-    for open_it in (load_run, made_up.write, lambda path: merge_runs([path], tmp_path / "out")):
-        with pytest.raises(DamagedRunError, match=advice):
-            open_it(folder)
-    run = merge_runs([folder], tmp_path / "out", recover=True, partial=True)
-    assert (run.status, len(run.answered)) == ("partial", 6)
+        path.write_text("" if damage == "empty" else path.read_text()[:-9])
+    for read in (load_run, lambda path: merge_runs([path], tmp_path / "out")):
+        with pytest.raises(DamagedRunError, match=r"repeat the command that made it: it makes ag"):
+            read(folder)
+    run = merge_runs([folder], tmp_path / "out", partial=True)
+    assert (run.status, len(run.trials)) == ("partial", 6)
     assert run.description["key"] == made_up.key
-    made_up.write(tmp_path / "out")
-    assert_same_run(tmp_path / "out", undisturbed)
+    for path in (folder, tmp_path / "out"):
+        made_up.write(path)
+        assert_same_run(path, undisturbed)
+        assert load_run(path).status == "finished"
 
 
 def test_a_run_without_any_description_names_what_is_missing(made_up, tmp_path):
     write_part(made_up, tmp_path / "run", [0])
     (tmp_path / "run" / "run.json").unlink()
-    log = (tmp_path / "run" / "heads.jsonl").read_bytes()
-    (tmp_path / "run" / "heads.jsonl").write_bytes(log.split(b"\n", 1)[1])
-    with pytest.raises(DamagedRunError, match=r"neither run\.json nor the first line of heads"):
-        merge_runs([tmp_path / "run"], tmp_path / "out", recover=True, partial=True)
+    beginning(tmp_path / "run").unlink()
+    for read in (made_up.write, lambda path: merge_runs([path], tmp_path / "out", partial=True)):
+        with pytest.raises(DamagedRunError, match=r"log does not say what the run is"):
+            read(tmp_path / "run")
 
 
-def test_a_merge_of_other_trials_is_not_written_over(shards, tmp_path):
-    merge_runs(shards[:2], tmp_path / "out", partial=True)
-    assert merge_runs(shards[:2], tmp_path / "out", partial=True).status == "partial"
-    with pytest.raises(FileExistsError, match="found a merge of other trials"):
-        merge_runs(shards, tmp_path / "out")
-    assert len(load_run(tmp_path / "out").answered) == 7
+def test_a_merge_grows_and_is_not_written_over(shards, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    for _ in range(2):
+        assert merge_runs(shards[:2], out, partial=True).status == "partial"
+    assert merge_runs(shards, out).status == "finished"
+    assert_same_run(out, undisturbed)
+    with pytest.raises(FileExistsError, match="found one with other trials"):
+        merge_runs(shards[:2], out, partial=True)
+    assert_same_run(out, undisturbed)
 
 
-def test_one_process_merges_at_a_time(shards, tmp_path):
-    (tmp_path / "out").mkdir()
+def test_one_process_merges_at_a_time(shards, made_up, tmp_path):
     with (
-        _alone_in(tmp_path / "out"),
+        made_up.folder(tmp_path / "out"),
         pytest.raises(BlockingIOError, match="Expected no other process to write to the run"),
     ):
-        merge_runs(shards, tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+        LogWriter(tmp_path / "out", "another")
 
 
 def test_nothing_to_merge(tmp_path):

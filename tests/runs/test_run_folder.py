@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from stored_runs import contents
 
 from rh_lens.detection import DetectionOptions, MemoryLog, detect_retrieval_heads, detection_options
 from rh_lens.prompts import Needle
@@ -75,7 +76,7 @@ def test_every_field_of_the_options_is_in_the_key(llama, otter_prompt, tmp_path)
 def test_another_answer_to_the_same_text_is_another_run(llama, prompts, tmp_path):
     one, other = prompts
     answer(tmp_path / "run", llama, [one])
-    before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    before = contents(tmp_path / "run")
     with pytest.raises(ValueError, match="Expected the run in") as caught:
         answer(tmp_path / "run", llama, [other])
     for text in (
@@ -86,7 +87,7 @@ def test_another_answer_to_the_same_text_is_another_run(llama, prompts, tmp_path
         assert text in str(caught.value)
     assert "prompts.tokens" not in str(caught.value)
     assert "prompts.needle.question" not in str(caught.value)
-    assert before == {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    assert before == contents(tmp_path / "run")
 
 
 def test_shards_made_with_different_answers_do_not_merge(llama, prompts, tmp_path, monkeypatch):
@@ -164,49 +165,50 @@ def test_an_error_before_the_first_prompt_leaves_nothing_behind(
 
 
 def test_a_folder_of_the_format_before_says_so(llama, otter_prompt, tmp_path):
-    """It has no number of a format, and its log does not begin with what the run is."""
-    folder = tmp_path / "run"
-    result = answer(folder, llama, [otter_prompt])
-    description = json.loads((folder / "run.json").read_text())
-    del description["format"]
-    (folder / "run.json").write_text(json.dumps(description))
-    log = (folder / "heads.jsonl").read_bytes()
-    (folder / "heads.jsonl").write_bytes(log.split(b"\n", 1)[1])
-    text = r"Expected a run folder of format 2 at .*; found format 1, of an earlier rh-lens, which"
-    with pytest.raises(ValueError, match=text):
-        answer(folder, llama, [otter_prompt])
-    with pytest.raises(ValueError, match=text):
-        merge_runs([folder], tmp_path / "out")
-    assert torch.equal(load_run(folder).scores.values, result.scores.values)
-    description["format"] = 3
-    (folder / "run.json").write_text(json.dumps(description))
-    with pytest.raises(ValueError, match=r"found format 3, of a later rh-lens\. Read it with"):
-        load_run(folder)
+    """Its log was in two files, `trials.jsonl` and `heads.jsonl`."""
+    (tmp_path / "trials.jsonl").touch()
+    (tmp_path / "heads.jsonl").touch()
+    (tmp_path / "run.json").write_text(json.dumps({"format": 2, "status": "stopped", "key": {}}))
+    before = contents(tmp_path)
+    for read in (
+        lambda: answer(tmp_path, llama, [otter_prompt]),
+        lambda: merge_runs([tmp_path], tmp_path / "out"),
+        lambda: load_run(tmp_path),
+    ):
+        with pytest.raises(ValueError, match=r"found format 2, of an earlier rh-lens\. Read its"):
+            read()
+    assert contents(tmp_path) == before
 
 
 DEEP = "[" * 10_000 + "]" * 10_000
+PROGRESS = r"run\.json does not say how far the run has come"
 
 
 @pytest.mark.parametrize(
     ("change", "text"),
     [
         (lambda run: DEEP, r"run\.json can't be read \(RecursionError"),
-        (lambda run: json.dumps({**run, "status": 0}), "not as a run's does: status"),
-        (lambda run: json.dumps({**run, "status": "asleep"}), "not as a run's does: status"),
-        (
-            lambda run: json.dumps({name: run[name] for name in run if name != "status"}),
-            "not as a run's does: status",
-        ),
-        (lambda run: json.dumps({**run, "key": 5}), "key.model, key.options, key.prompts.number"),
-        (lambda run: json.dumps({**run, "accounting": {}}), "accounting.accepted, accounting.rej"),
-        (lambda run: json.dumps({**run, "files": 1}), "not as a run's does: files"),
+        (lambda run: json.dumps({**run, "status": 0}), PROGRESS),
+        (lambda run: json.dumps({**run, "status": "asleep"}), PROGRESS),
+        (lambda run: json.dumps({name: run[name] for name in run if name != "status"}), PROGRESS),
+        (lambda run: json.dumps({**run, "n_entries": "9"}), PROGRESS),
+        (lambda run: json.dumps({**run, "files": 1}), PROGRESS),
     ],
 )
 def test_a_description_that_is_none_is_damage(made_up, tmp_path, undisturbed, change, text):
     made_up.write(tmp_path)
     description = json.loads((tmp_path / "run.json").read_text())
     (tmp_path / "run.json").write_text(change(description))
-    for open_it in (load_run, lambda path: made_up.write(path)):
-        with pytest.raises(DamagedRunError, match=text):
-            open_it(tmp_path)
-    assert len(load_run(tmp_path, recover=True).answered) == 9
+    with pytest.raises(DamagedRunError, match=text):
+        load_run(tmp_path)
+    assert len(load_run(tmp_path, recover=True).trials) == 9
+    made_up.write(tmp_path)
+    assert load_run(tmp_path).damage == ()
+
+
+def test_the_log_has_the_last_word_on_what_the_run_is(made_up, tmp_path):
+    """Whoever changes the key in `run.json` changes nothing of the run."""
+    made_up.write(tmp_path)
+    description = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**description, "key": 5}))
+    assert load_run(tmp_path).description["key"] == made_up.key

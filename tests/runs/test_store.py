@@ -1,18 +1,18 @@
 import errno
 import json
+import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from stored_runs import RandomRun, assert_same_run, choices
+from stored_runs import RandomRun, assert_same_run, choices, contents, entry
 
 from rh_lens.detection import EVENT_COLUMNS, NoAcceptedTrialsError
 from rh_lens.runs import (
-    DamagedRunError,
     Shard,
     TrialStore,
     describe_model,
     load_run,
-    log,
     result_tables,
     run_key,
 )
@@ -20,7 +20,7 @@ from rh_lens.runs import (
 FILES = [
     "events.parquet",
     "head_scores.json",
-    "heads.jsonl",
+    "log",
     "run.json",
     "scores.csv",
     "trials.jsonl",
@@ -51,7 +51,7 @@ def finished(run, key, otter_prompt, tmp_path):
     return folder, result
 
 
-def test_a_finished_run_has_its_six_files(finished, key):
+def test_a_finished_run_has_its_five_files_and_its_log(finished, key):
     folder, _ = finished
     assert sorted(path.name for path in folder.iterdir()) == FILES
     found = describe(folder)
@@ -64,24 +64,25 @@ def test_a_finished_run_has_its_six_files(finished, key):
         "open": 0,
     }
     assert found["key"] == key
-    assert found["sessions"] == [{"started": "today", "machine": {}, "trials_before": 0}]
-    assert sorted(found["files"]) == ["events.parquet", "head_scores.json", "scores.csv"]
+    assert found["sessions"] == [{"started": "today", "machine": {}, "n_before": 0}]
+    products = ["events.parquet", "head_scores.json", "scores.csv", "trials.jsonl"]
+    assert sorted(found["files"]) == products
 
 
 def test_a_trials_line_tells_needle_place_answer_and_verdict(finished, otter_prompt):
     accepted, rejected = read_trials(finished[0])
     assert accepted["trial"] == 0
-    assert accepted["question"] == "What is the secret word?"
-    assert accepted["answer"] == accepted["generated_text"] == "a violet otter"
+    assert accepted["needle.question"] == "What is the secret word?"
+    assert accepted["needle.answer"] == accepted["text"] == "a violet otter"
     assert accepted["context_length"] == 150
     assert accepted["requested_depth"] == 0.5
     assert accepted["depth"] == otter_prompt.depth
     assert accepted["answer_span"] == list(otter_prompt.answer_span)
-    assert accepted["generated_tokens"] == otter_prompt.answer_tokens.tolist()
+    assert accepted["tokens"] == otter_prompt.answer_tokens.tolist()
     assert accepted["prompt_tokens"] == otter_prompt.tokens.tolist()
     assert accepted["prompt_sha256"] == otter_prompt.sha256
     assert (accepted["accepted"], accepted["recall"]) == (True, 1.0)
-    assert (rejected["accepted"], rejected["generated_text"]) == (False, "a grey boat")
+    assert (rejected["accepted"], rejected["text"]) == (False, "a grey boat")
     assert "a grey boat" in rejected["reason"]
 
 
@@ -121,7 +122,7 @@ def test_a_stopped_run_keeps_its_trials_and_goes_on(made_up, undisturbed, tmp_pa
             store.finish()
     made_up.write(tmp_path / "run")
     assert_same_run(tmp_path / "run", undisturbed)
-    before = [session["trials_before"] for session in describe(tmp_path / "run")["sessions"]]
+    before = [session["n_before"] for session in describe(tmp_path / "run")["sessions"]]
     assert before == [0, 4, 4]
 
 
@@ -150,14 +151,14 @@ def test_an_error_in_a_trial_stops_the_run_and_is_kept(made_up, undisturbed, tmp
 
 
 def test_a_finished_run_is_left_as_it_is(made_up, undisturbed):
-    before = {name: (undisturbed / name).read_bytes() for name in FILES}
+    before = contents(undisturbed)
     with made_up.folder(undisturbed) as store:
         assert store.was_finished
         assert store.missing == []
         result = store.finish()
     assert len(result.trials) == 9
     assert result.trials[3].prompt is made_up.prompts[3]
-    assert before == {name: (undisturbed / name).read_bytes() for name in FILES}
+    assert before == contents(undisturbed)
 
 
 def test_a_finished_shard_is_left_as_it_is(made_up, tmp_path):
@@ -223,7 +224,7 @@ def test_a_difference_is_explained_by_the_arguments(made_up, tmp_path):
     ):
         pass
     other = {**made_up.key, "prompts": {"number": 9, "sha256": "d" * 64}}
-    with pytest.raises(ValueError, match=r"arguments.depths: 5 there, 6 here\. Repeat") as caught:
+    with pytest.raises(ValueError, match=r"arguments.depths: 5 there, 6 here; prompts") as caught:
         TrialStore(
             tmp_path, made_up.prompts, other, {"arguments": {"depths": 6, "seed": 1}}
         ).__enter__()
@@ -240,23 +241,26 @@ def test_another_shard_is_refused(made_up, tmp_path):
 
 def test_a_folder_with_other_files_is_refused(made_up, tmp_path):
     (tmp_path / "old.txt").write_text("results")
-    with pytest.raises(FileExistsError, match=r"a new or empty folder for a run; found .*old.txt"):
+    with pytest.raises(
+        FileExistsError, match=r"a new or empty folder for a run, .*; found .*old.txt"
+    ):
         made_up.folder(tmp_path).__enter__()
     assert [path.name for path in tmp_path.iterdir()] == ["old.txt"]
 
 
-def test_a_damaged_run_does_not_go_on(made_up, tmp_path):
-    with made_up.folder(tmp_path) as store:
-        for index in (0, 1, 2):
-            store.add(*made_up.pairs[index])
-    lines = (tmp_path / "trials.jsonl").read_bytes().split(b"\n")
-    (tmp_path / "trials.jsonl").write_bytes(b"\n".join([lines[0], b"?", *lines[2:]]))
-    with pytest.raises(DamagedRunError, match=r"trials\.jsonl, line 2: broken"):
-        made_up.folder(tmp_path).__enter__()
-    for name in ("trials.jsonl", "heads.jsonl"):
-        (tmp_path / name).write_bytes(b"")
-    with pytest.raises(DamagedRunError, match=r"hold 0 whole trials, and run\.json counts 3"):
-        made_up.folder(tmp_path).__enter__()
+def test_what_is_damaged_or_lost_is_answered_again(made_up, undisturbed, tmp_path):
+    made_up.write(tmp_path / "run")
+    entry(tmp_path / "run", 1).write_bytes(b"?")
+    entry(tmp_path / "run", 7).unlink()
+    with made_up.folder(tmp_path / "run") as store:
+        assert not store.was_finished
+        assert store.missing == [1, 7]
+        first, second, *_ = store.damage
+        assert re.fullmatch(r"log/000001-\w+\.safetensors: not as it was written", first)
+        assert second == "log holds 7 whole entries, and run.json counts 9"
+    made_up.write(tmp_path / "run")
+    assert_same_run(tmp_path / "run", undisturbed)
+    assert load_run(tmp_path / "run").damage == ()
 
 
 @pytest.mark.parametrize("place", ["log", "table"])
@@ -264,20 +268,20 @@ def test_a_full_disk_loses_nothing_but_the_trial_under_way(
     made_up, undisturbed, tmp_path, monkeypatch, place
 ):
     full = OSError(errno.ENOSPC, "No space left on device")
-    writes = log._write
+    writes = Path.write_bytes
 
-    def fill_the_disk(file, line):
-        if b'"trial": 4' in line[:20]:
-            file.write(line[:100])
+    def fill_the_disk(path, content):
+        if path.name.startswith(".000004"):
+            writes(path, content[:100])
             raise full
-        writes(file, line)
+        return writes(path, content)
 
     def refuse(*arguments):
         raise full
 
     with monkeypatch.context() as patch:
         if place == "log":
-            patch.setattr(log, "_write", fill_the_disk)
+            patch.setattr(Path, "write_bytes", fill_the_disk)
         else:
             patch.setattr(result_tables, "write_head_scores", refuse)
         with pytest.raises(OSError, match="No space left on device"):
@@ -314,7 +318,7 @@ def test_a_run_without_accepted_trials_is_finished_without_scores(tmp_path):
             run.write(tmp_path)
         assert describe(tmp_path)["status"] == "finished"
         assert describe(tmp_path)["accounting"]["rejected"] == 3
-        assert sorted(describe(tmp_path)["files"]) == ["events.parquet"]
+        assert sorted(describe(tmp_path)["files"]) == ["events.parquet", "trials.jsonl"]
     stored = load_run(tmp_path)
     with pytest.raises(NoAcceptedTrialsError):
         _ = stored.scores
