@@ -51,6 +51,7 @@ from rh_lens.circuits.patching import (
     patched_answer,
 )
 from rh_lens.circuits.path_patching import PathEnds, PathPatching, Via, path_patch
+from rh_lens.circuits.probe_questions import firing_features, presence_features, success_features
 from rh_lens.circuits.probing import HeadFeatures, ProbeResult, probe_heads
 from rh_lens.circuits.question_attention import contrastive_heads, query_focused_heads
 from rh_lens.circuits.readout import Against
@@ -97,6 +98,7 @@ __all__ = [
     "describe_heads",
     "duplicate_token_heads",
     "fact_prompts",
+    "firing_features",
     "global_heads",
     "head_effects",
     "head_features",
@@ -115,6 +117,7 @@ __all__ = [
     "positional_heads",
     "predict_effect",
     "prefix_matching_heads",
+    "presence_features",
     "previous_token_heads",
     "probe_heads",
     "query_focused_heads",
@@ -129,6 +132,7 @@ __all__ = [
     "source_contributions",
     "statement_features",
     "subject_heads",
+    "success_features",
     "truthfulness_heads",
     "write_scores",
 ]

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rh_lens.checks import require_choice, require_list, require_type, require_whole_number
+from rh_lens.checks import (
+    require_choice,
+    require_flag,
+    require_list,
+    require_type,
+    require_whole_number,
+)
+from rh_lens.circuits.attribution import write_scores
 from rh_lens.circuits.detectors.retrieval import retrieval_heads
 from rh_lens.circuits.head_effects import head_effects
 from rh_lens.circuits.head_scores import HeadScores
@@ -27,6 +34,7 @@ def retrieval_detectors(
     prompts: Sequence[NeedlePrompt],
     *,
     detection: RetrievalResult | None = None,
+    write: bool = True,
     effects: bool = True,
 ) -> dict[str, HeadScores]:
     """Scores of every head by each detector of retrieval heads, on the same prompts.
@@ -38,14 +46,17 @@ def retrieval_detectors(
     | teacher-forced | the same as position, the answer being fed |
     | query-focused, calibrated | where it looks while the question is read |
     | contrastive | whether it prefers the needle to other stretches meanwhile |
+    | write | what it moves from the answer into the answer's logit |
     | single-head ablation | what the answer loses without it |
 
-    Each is of the kind that `compare_kinds` and `predict_effect` take; `write_scores` is another.
+    Each is of the kind that `compare_kinds` and `predict_effect` take. "write" and the ablation
+    have a sign. Where the write side can't be told (`write_scores`), leave it out with `write`.
 
     Args:
         model: A TransformerBridge.
         prompts: Needle prompts.
         detection: A run on them with `score="teacher-forced"`; None: one is made.
+        write: Whether the write side is measured.
         effects: Whether heads are silenced one at a time, which costs a pass for each.
 
     Raises:
@@ -57,6 +68,8 @@ def retrieval_detectors(
     if detection is None:
         detection = detect_retrieval_heads(model, prompts, score="teacher-forced", progress=False)
     require_type("detection", detection, RetrievalResult)
+    for name, flag in {"write": write, "effects": effects}.items():
+        require_flag(name, flag)
     found = [
         retrieval_heads(detection, "position"),
         retrieval_heads(detection, "attention-mass"),
@@ -64,6 +77,8 @@ def retrieval_detectors(
         query_focused_heads(model, prompts),
         contrastive_heads(model, prompts),
     ]
+    if write:
+        found.append(write_scores(model, prompts))
     if effects:
         found.append(head_effects(model, prompts))
     return {scores.name: scores for scores in found}

@@ -52,7 +52,7 @@ def test_query_focused_attention_equals_a_plain_loop(
     asked = otter_prompt.tokens[:stop]
     empty = torch.cat([otter_prompt.tokens[:start], torch.tensor(null)])
     found = query_focused_heads(bridge, [otter_prompt]).mean()
-    tolerance = len(asked) * weight_rounding(bridge, len(asked))
+    tolerance = weight_rounding(bridge, len(asked))
     alone = query_focused_heads(bridge, [otter_prompt], null_question=None).mean()
     for layer in (0, 2):
         pattern, without = square(bridge, asked, layer), square(bridge, empty, layer)
@@ -98,6 +98,7 @@ def test_all_detectors_find_the_bundled_model_s_heads_but_single_ablation(
         "teacher-forced",
         "query-focused, calibrated",
         "contrastive",
+        "write",
         "single-head ablation",
     ]
     for name, scores in detectors.items():

@@ -7,11 +7,17 @@ from tolerances import assert_close, model_rounding, weight_rounding
 
 from rh_lens.circuits import (
     HeadFeatures,
+    firing_features,
     head_features,
+    make_pairs,
+    presence_features,
     probe_heads,
     statement_features,
+    success_features,
     truthfulness_heads,
 )
+from rh_lens.detection import detect_retrieval_heads
+from rh_lens.evaluation import needle_recall
 from rh_lens.heads import Head
 
 
@@ -130,6 +136,41 @@ def test_statements_end_with_the_own_and_another_needle_s_answer(demo, demo_prom
     names = [prompt.needle.name for prompt in demo_prompts[:2]]
     assert features.units == (names[0], names[0], names[1], names[1])
     assert features.values.shape == (4, 4 * 8 * 32)
+
+
+def test_the_three_questions_have_their_labels(demo, demo_prompts, retrieval) -> None:
+    prompts = demo_prompts[:2]
+    features, succeeds = success_features(demo, prompts, retrieval)
+    assert succeeds == needle_recall(demo, prompts, progress=False).answers["retrieved"].tolist()
+    assert features.values.shape == (2, 4 * 32)
+    result = detect_retrieval_heads(demo, prompts, progress=False)
+    _, fires = firing_features(demo, result, "L2H4", "L2H4")
+    assert fires == [True, True]
+    _, idle = firing_features(demo, result, (3, 0), "L2H4")
+    assert idle == [False, False]
+    pairs = make_pairs(prompts, "needle").pairs
+    found, present = presence_features(demo, pairs, "L2H4")
+    assert present == [True, False] * len(pairs)
+    alone = head_features(demo, [pairs[0].corrupted], "L2H4")
+    assert_close(found.values[1], alone.values[0], 3 * model_rounding(demo, 128))
+    assert found.units[:2] == (prompts[0].needle.name,) * 2
+    other = make_pairs(prompts, "answer").pairs
+    with pytest.raises(ValueError, match="the corruption of a pair"):
+        presence_features(demo, other)
+
+
+def test_scikit_learn_takes_the_features_as_they_are() -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    selection = pytest.importorskip("sklearn.model_selection")
+    features, labels = made_up(12, 4, signal=20.0)
+    scores = selection.cross_val_score(
+        linear_model.LogisticRegression(),
+        features.values.numpy(),
+        labels.numpy(),
+        groups=features.units,
+        cv=selection.GroupKFold(4),
+    )
+    assert scores.tolist() == [1.0] * 4
 
 
 def test_bad_inputs_are_refused(llama, random_tokens) -> None:
