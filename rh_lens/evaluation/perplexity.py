@@ -23,15 +23,20 @@ from rh_lens.runtime import (
     Bridge,
     Condition,
     ConditionLike,
+    ConditionRows,
+    Context,
     Execution,
     as_conditions,
     conditions_must_fire,
     exclusively,
+    inference,
     open_context,
     require_answering,
     require_bridge,
+    side_by_side,
     teacher_force,
 )
+from rh_lens.runtime.decode import require_room
 from rh_lens.runtime.tokens import as_tokens
 
 
@@ -195,21 +200,50 @@ def _losses(
 ) -> Iterator[tuple[str, float]]:
     """Loss of each window under each condition, in the order of the windows."""
     with conditions_must_fire(conditions) as watched:
-        # Those that read alike follow each other, and share one reading of the first half.
-        order = sorted(watched, key=lambda name: bool(watched[name].prefill_hooks))
         context = open_context(model, windows[0], longest=len(windows[0]), execution=execution)
-        for tokens in windows:
-            before, scored = tokens[: len(tokens) // 2], tokens[len(tokens) // 2 :]
-            for name in order:
-                logits = teacher_force(
-                    model,
-                    before,
-                    scored,
-                    decode_hooks=watched[name].decode_hooks,
-                    prefill_hooks=watched[name].prefill_hooks,
-                    context=context,
-                )
-                yield name, mean_nll(logits, scored)
+        n_scored = len(windows[0]) - len(windows[0]) // 2
+        groups = side_by_side(model, context, watched, windows[0], n_rows=n_scored)
+        for group in groups:
+            if len(group) > 1:
+                yield from _losses_together(context, windows, {n: watched[n] for n in group})
+        alone = {name: watched[name] for (name, *others) in groups if not others}
+        yield from _losses_in_turn(context, windows, alone)
+
+
+def _losses_together(
+    context: Context, windows: Sequence[Int[Tensor, " window"]], conditions: Mapping[str, Condition]
+) -> Iterator[tuple[str, float]]:
+    """Loss of each window, read under all conditions at once."""
+    rows = ConditionRows(context.model, context.strategy, conditions)
+    for tokens in windows:
+        before, scored = tokens[: len(tokens) // 2].tolist(), tokens[len(tokens) // 2 :]
+        with inference(context.model):
+            require_room(context.model, len(before), len(scored))
+            rows.forget()
+            rows.reach(before[:-1])
+            logits = rows.read([before[-1], *scored[:-1].tolist()])
+            found = {name: mean_nll(own, scored) for name, own in logits.items()}
+        yield from found.items()
+
+
+def _losses_in_turn(
+    context: Context, windows: Sequence[Int[Tensor, " window"]], conditions: Mapping[str, Condition]
+) -> Iterator[tuple[str, float]]:
+    """Loss of each window, read under one condition after the other."""
+    # Those that read alike follow each other, and share one reading of the first half.
+    order = sorted(conditions, key=lambda name: bool(conditions[name].prefill_hooks))
+    for tokens in windows:
+        before, scored = tokens[: len(tokens) // 2], tokens[len(tokens) // 2 :]
+        for name in order:
+            logits = teacher_force(
+                context.model,
+                before,
+                scored,
+                decode_hooks=conditions[name].decode_hooks,
+                prefill_hooks=conditions[name].prefill_hooks,
+                context=context,
+            )
+            yield name, mean_nll(logits, scored)
 
 
 def mean_nll(logits: Float[Tensor, "pos d_vocab"], tokens: Int[Tensor, " pos"]) -> float:

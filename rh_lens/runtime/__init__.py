@@ -19,6 +19,7 @@ from rh_lens.runtime.bridge import (
 )
 from rh_lens.runtime.cache import CacheKind, cache_kind, require_decoder
 from rh_lens.runtime.condition import Condition, Scope, require_hooks
+from rh_lens.runtime.condition_rows import ConditionRows
 from rh_lens.runtime.decode import greedy_decode, teacher_force
 from rh_lens.runtime.device import require_device
 from rh_lens.runtime.draft import Draft, DraftMemory
@@ -39,6 +40,7 @@ from rh_lens.runtime.quiet import without_hooks
 from rh_lens.runtime.reach import Reach, attention_reach
 from rh_lens.runtime.rope import RopeLimit, rope_limit
 from rh_lens.runtime.self_check import open_context
+from rh_lens.runtime.side_by_side import side_by_side
 from rh_lens.runtime.stop import (
     StopReason,
     StopRule,
@@ -56,6 +58,7 @@ __all__ = [
     "CacheKind",
     "Condition",
     "ConditionLike",
+    "ConditionRows",
     "Context",
     "Draft",
     "DraftMemory",
@@ -102,6 +105,7 @@ __all__ = [
     "require_supported",
     "rope_limit",
     "sdpa_attention",
+    "side_by_side",
     "stop_for_needles",
     "stop_rule",
     "teacher_force",

@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
+
+from jaxtyping import Int
+from torch import Tensor
 
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.representation import short_repr
@@ -11,15 +15,19 @@ from rh_lens.runtime.arguments import ConditionLike, as_conditions, require_answ
 from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.bridge import Bridge, FwdHooks
 from rh_lens.runtime.condition import Condition
+from rh_lens.runtime.condition_rows import ConditionRows
 from rh_lens.runtime.decode import greedy_decode, require_readable
 from rh_lens.runtime.draft import Draft, DraftMemory
 from rh_lens.runtime.exclusive import exclusively
 from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
 from rh_lens.runtime.fired import conditions_must_fire
 from rh_lens.runtime.forks import can_fork, decode_forks
+from rh_lens.runtime.inference import inference
 from rh_lens.runtime.plan import plan_prompts
 from rh_lens.runtime.prefill import Context
+from rh_lens.runtime.row_answers import decode_rows
 from rh_lens.runtime.self_check import open_context
+from rh_lens.runtime.side_by_side import side_by_side
 from rh_lens.runtime.stop import StopRule
 
 
@@ -31,7 +39,7 @@ class Answer:
         index: Place of the prompt among the prompts.
         generation: What the model said.
         context: The model with the prompt in its cache, until the next answer is asked for; None
-            for a prompt that was answered in a batch.
+            for a prompt that was answered in a batch, or under conditions side by side.
     """
 
     index: int
@@ -71,8 +79,9 @@ def answer_prompts(
 
     Conditions that act on decoding only share their prompts, each read once, and where they can
     their passes too (`rh_lens.runtime.forks`); otherwise the cache is cut back to the prompt after
-    each condition. The others read every prompt under their own hooks. Hybrids with state, and
-    contexts beyond a length-dependent RoPE, are read anew for every condition.
+    each condition. The others read every prompt under their own hooks, where they can side by side
+    and from the layer on in which their hooks begin (`rh_lens.runtime.side_by_side`). Hybrids with
+    state, and contexts beyond a length-dependent RoPE, are read anew for every condition.
 
     Callers may rely on neither the order of the prompts nor the number of rows in a pass: a row
     belongs to the query position it is recorded at, and of several the last one counts. Hooks held
@@ -113,7 +122,8 @@ def answer_prompts(
     request = _Request(max_new_tokens, stop, listen, execution)
     answer = _in_batches if execution.batch_size > 1 else _in_units
     with conditions_must_fire({n: c for n, c in named.items() if wanted[n]}) as watched:
-        for group in _read_alike(watched):
+        for names in _read_alike(model, prompts, named, request) if watched else ():
+            group = {name: watched[name] for name in names if name in watched}
             indices = frozenset().union(*(wanted[name] for name in group))
             for together in answer(model, prompts, group, indices, request):
                 new = {n: one for n, one in together.items() if one.index in wanted[n]}
@@ -121,11 +131,29 @@ def answer_prompts(
                     yield new
 
 
-def _read_alike(conditions: Mapping[str, Condition]) -> list[dict[str, Condition]]:
-    """Conditions in groups that read their prompts without hooks, or each in its own way."""
-    plain = {name: c for name, c in conditions.items() if not c.prefill_hooks}
-    others = [{name: c} for name, c in conditions.items() if c.prefill_hooks]
-    return [plain, *others] if plain else others
+def _read_alike(
+    model: Bridge,
+    prompts: Sequence[NeedlePrompt],
+    conditions: Mapping[str, Condition],
+    request: _Request,
+) -> list[list[str]]:
+    """Conditions in groups: those that read prompts without hooks, and those read side by side."""
+    plain = [name for name, condition in conditions.items() if not condition.prefill_hooks]
+    others = {name: c for name, c in conditions.items() if c.prefill_hooks}
+    groups = [[name] for name in others]
+    execution, n_rows = request.execution, request.max_new_tokens
+    if len(others) > 1 and execution.share_prefixes and execution.batch_size == 1:
+        context = _open(model, prompts, request)
+        groups = side_by_side(model, context, others, prompts[0].tokens, n_rows=n_rows)
+    return [plain, *groups]
+
+
+def _open(model: Bridge, prompts: Sequence[NeedlePrompt], request: _Request) -> Context:
+    """Empty context for the prompts and their answers, whose way of reading was tried out."""
+    tokens = [prompt.tokens for prompt in prompts]
+    require_readable(model, tokens, request.max_new_tokens)
+    longest = max(map(len, tokens)) + request.max_new_tokens
+    return open_context(model, tokens[0], longest=longest, execution=request.execution)
 
 
 def _in_units(
@@ -136,17 +164,18 @@ def _in_units(
     request: _Request,
 ) -> Iterator[dict[str, Answer]]:
     """Every wanted prompt's answers, one prompt after the other, as they are found."""
+    if not wanted:
+        return
     execution, tokens = request.execution, [prompt.tokens for prompt in prompts]
-    require_readable(model, tokens, request.max_new_tokens)
-    longest = max(map(len, tokens)) + request.max_new_tokens
-    context = open_context(model, tokens[0], longest=longest, execution=execution)
+    context = _open(model, prompts, request)
     share = execution.share_prefixes and context.strategy.truncates
     speculate = execution.speculate and context.strategy.truncates
-    forks = can_fork(model, context, [c.decode_hooks for c in conditions.values()], tokens[0])
-    answer = _answer_together if forks else _answer_in_turn
+    answer, rows = _way_of(context, conditions, tokens[0])
     for unit in plan_prompts(tokens, share=share, unit=execution.unit).units:
         if share:
             context.truncate(0)
+        if rows is not None:
+            rows.forget()
         closing = sorted(request.stop.token_ids)[:1]
         memories = {name: DraftMemory(closing) for name in conditions} if speculate else {}
         for index in _needed(unit, wanted, share or speculate):
@@ -160,7 +189,38 @@ def _in_units(
             for together in answer(context, prompts[index], conditions, asked, request):
                 _learn(memories, prompts[index], asked, together)
                 if index in wanted:
-                    yield {name: Answer(index, said, context) for name, said in together.items()}
+                    left = context if rows is None else None
+                    yield {name: Answer(index, said, left) for name, said in together.items()}
+
+
+def _way_of(
+    context: Context, conditions: Mapping[str, Condition], sample: Int[Tensor, " pos"]
+) -> tuple[Callable[..., Iterator[dict[str, Generation]]], ConditionRows | None]:
+    """How conditions that read alike are answered, and their rows if they stand side by side."""
+    if len(conditions) > 1 and any(c.prefill_hooks for c in conditions.values()):
+        rows = ConditionRows(context.model, context.strategy, conditions)
+        return partial(_answer_in_rows, rows), rows
+    hooks = [condition.decode_hooks for condition in conditions.values()]
+    if can_fork(context.model, context, hooks, sample):
+        return _answer_together, None
+    return _answer_in_turn, None
+
+
+def _answer_in_rows(
+    rows: ConditionRows,
+    context: Context,
+    prompt: NeedlePrompt,
+    conditions: Mapping[str, Condition],
+    asked: _Asked,
+    request: _Request,
+) -> Iterator[dict[str, Generation]]:
+    """A prompt's answers under conditions that act on its reading, in the same passes."""
+    *before, last = prompt.tokens.tolist()
+    options: dict[str, Any] = {"max_new_tokens": request.max_new_tokens, "stop": request.stop}
+    with inference(context.model):
+        rows.reach(before)
+        found = decode_rows(rows, last, asked, **options)
+    yield found
 
 
 def _answer_together(

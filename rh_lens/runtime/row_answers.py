@@ -1,0 +1,137 @@
+"""Answers to a prompt that stands under many conditions, decoded in the same passes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rh_lens.runtime.answering import Answering, Generation
+from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
+from rh_lens.runtime.condition_rows import ConditionRows, RowCall, RowHook
+from rh_lens.runtime.draft import Draft
+from rh_lens.runtime.exclusive import exclusive_use
+from rh_lens.runtime.pieces import reading_in_pieces
+from rh_lens.runtime.stop import StopRule
+
+# Hook points of rows and keys; the others are over positions.
+OVER_KEYS = ("hook_pattern", "hook_attn_scores")
+
+
+def decode_rows(
+    rows: ConditionRows,
+    last: int,
+    asked: Mapping[str, tuple[FwdHooks, Draft | None]],
+    *,
+    max_new_tokens: int,
+    stop: StopRule,
+) -> dict[str, Generation]:
+    """The answers that `greedy_decode` gives under each condition, alone.
+
+    Every pass takes the next tokens of all answers that have not ended, through the bridge's own
+    attention. What is in `rows` stays as it is.
+
+    Args:
+        rows: The prompt without its last token.
+        last: The last token.
+        asked: Decoding hooks and guesses, by condition.
+        max_new_tokens: Longest answer, in tokens.
+        stop: What ends an answer earlier.
+    """
+    model = rows.model
+    answers = {
+        name: _Row(
+            Answering(model.tokenizer, last, max_new_tokens, stop, draft), hooks, rows.n_read
+        )
+        for name, (hooks, draft) in ((name, asked[name]) for name in rows.names)
+    }
+    cache = open_rows(rows, 2 * max_new_tokens)
+    under_way = list(answers.values())
+    places = {str(place) for row in under_way for place, _ in row.hooks}
+    # Entering costs milliseconds, so once for all passes.
+    hooks = [(place, RowHook(partial(_calls, under_way, place))) for place in sorted(places)]
+    with model.hooks(fwd_hooks=hooks):
+        while under_way:
+            for row in under_way:
+                row.tokens = row.answering.next_tokens()
+            starts, tokens = [row.start for row in under_way], [row.tokens for row in under_way]
+            predicted = read_rows(model, cache, starts, tokens).argmax(dim=-1).tolist()
+            for row, said in zip(under_way, predicted, strict=True):
+                row.start += row.answering.take(said[: len(row.tokens)])
+            left = [at for at, row in enumerate(under_way) if row.answering.generation is None]
+            if left and len(left) < len(under_way):
+                cache.keep(left)
+            under_way[:] = [under_way[at] for at in left]
+    found = {name: row.answering.generation for name, row in answers.items()}
+    return {name: said for name, said in found.items() if said is not None}
+
+
+@dataclass(eq=False)
+class _Row:
+    """A condition's answer under way.
+
+    Args:
+        answering: The answer.
+        hooks: The condition's hooks, as if it were alone.
+        start: Position of the token that passes next.
+        tokens: Tokens of the pass under way.
+    """
+
+    answering: Answering
+    hooks: FwdHooks
+    start: int
+    tokens: list[int] = field(default_factory=list)
+
+
+def _calls(rows: Sequence[_Row], place: str) -> Iterator[RowCall]:
+    """What is called at a hook point: each row's own functions, with what is its own."""
+    for at, row in enumerate(rows):
+        own, tokens = slice(at, at + 1), slice(len(row.tokens))
+        over_keys = place.endswith(OVER_KEYS)
+        keys = slice(row.start + len(row.tokens))
+        part = (own, slice(None), tokens, keys) if over_keys else (own, tokens)
+        for name, function in row.hooks:
+            if name == place:
+                yield part, function
+
+
+def open_rows(rows: ConditionRows, n_room: int) -> Any:
+    """A cache with what each condition has read, a row each, and room for some tokens."""
+    from rh_lens.runtime.row_cache import RowCache
+
+    of_layers = [rows.rows_of(layer) for layer in range(len(rows.cache.layers))]
+    return RowCache.of(rows.cache, of_layers, n_room)
+
+
+def read_rows(
+    model: Bridge, cache: Any, starts: Sequence[int], tokens: Sequence[Sequence[int]]
+) -> Float[Tensor, "row pos d_vocab"]:
+    """Logits of one pass of different tokens in each row; behind a row's last token, of nothing.
+
+    Args:
+        model: A TransformerBridge.
+        cache: From `open_rows`.
+        starts: Position of each row's first token.
+        tokens: Tokens of each row, at least one.
+    """
+    device, dtype = input_device(model), model.cfg.dtype
+    width = max(map(len, tokens))
+    ids = torch.tensor([[*own, *[own[-1]] * (width - len(own))] for own in tokens])
+    columns = torch.tensor(starts)[:, None] + torch.arange(width)
+    n_columns = max(start + len(own) for start, own in zip(starts, tokens, strict=True))
+    hidden = torch.arange(n_columns) > columns[:, :, None]
+    mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill(hidden, torch.finfo(dtype).min)
+    cache.place(columns, n_columns)
+    with exclusive_use(model), reading_in_pieces():
+        logits, _ = model(
+            ids.to(device),
+            return_type="logits_and_cache",
+            past_key_values=cache,
+            use_cache=True,
+            attention_mask=mask[:, None].to(device),
+            position_ids=columns.to(device),
+        )
+    return logits
