@@ -1,6 +1,7 @@
 """From attention rows to retrieval scores."""
 
 from rh_lens.detection.acceptance import Acceptance, RecallMeasure, acceptance, token_recall
+from rh_lens.detection.answer_patterns import AnswerPatterns, answer_patterns
 from rh_lens.detection.capture import (
     SourceRecorder,
     answer_recorder,
@@ -52,6 +53,7 @@ __all__ = [
     "FORCED_SCORES",
     "SCORES",
     "Acceptance",
+    "AnswerPatterns",
     "AttentionSources",
     "ClosedBookVerdict",
     "CopyEvents",
@@ -73,6 +75,7 @@ __all__ = [
     "activation_frequency",
     "aligned_share",
     "always_active_heads",
+    "answer_patterns",
     "answer_recorder",
     "attention_mass_scores",
     "closed_book_check",

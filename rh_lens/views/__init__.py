@@ -11,16 +11,19 @@ from rh_lens.views import (  # noqa: F401
 )
 from rh_lens.views.ablation_plot import plot_curve
 from rh_lens.views.answer_map_plot import plot_answer_map
+from rh_lens.views.attention_views import view_patterns, view_sources
 from rh_lens.views.head_cells import HeadCells, head_cells
 from rh_lens.views.heat_map import explore_heat_map, plot_heat_map
 from rh_lens.views.lineage_plot import plot_score_pair, plot_similarities
 from rh_lens.views.needle_grid import plot_needle_grid
+from rh_lens.views.offline_view import OfflineView
 from rh_lens.views.score_profile_plot import plot_score_profile
 from rh_lens.views.sorted_scores import plot_sorted_scores
 from rh_lens.views.summarise import summarise
 
 __all__ = [
     "HeadCells",
+    "OfflineView",
     "explore_heat_map",
     "head_cells",
     "plot_answer_map",
@@ -32,4 +35,6 @@ __all__ = [
     "plot_similarities",
     "plot_sorted_scores",
     "summarise",
+    "view_patterns",
+    "view_sources",
 ]
