@@ -3,6 +3,8 @@
 from rh_lens.circuits.agreement import EffectPrediction, predict_effect, retrieval_detectors
 from rh_lens.circuits.attention_rows import AttentionRows, row_means
 from rh_lens.circuits.attribution import SourceContributions, source_contributions, write_scores
+from rh_lens.circuits.circuit_graph import circuit_graph, draw_circuit, to_dot
+from rh_lens.circuits.composition import Composition, CompositionKind, composition_scores
 from rh_lens.circuits.detectors import (
     DETECTORS,
     Detector,
@@ -34,6 +36,7 @@ from rh_lens.circuits.head_features import head_features
 from rh_lens.circuits.head_scores import HeadScores
 from rh_lens.circuits.logit_attribution import Component, LogitAttribution, attribute_logits
 from rh_lens.circuits.marked_text import MarkedText, fact_prompts, mark_text, name_prompts
+from rh_lens.circuits.mediation import Mediation, mediated_effect
 from rh_lens.circuits.metrics import (
     Metric,
     MetricName,
@@ -63,6 +66,8 @@ __all__ = [
     "Against",
     "AttentionRows",
     "Component",
+    "Composition",
+    "CompositionKind",
     "Corruption",
     "Detector",
     "EffectPrediction",
@@ -73,6 +78,7 @@ __all__ = [
     "Into",
     "LogitAttribution",
     "MarkedText",
+    "Mediation",
     "Metric",
     "MetricName",
     "NotAlignedError",
@@ -90,12 +96,15 @@ __all__ = [
     "answer_log_probability",
     "answer_logit_difference",
     "attribute_logits",
+    "circuit_graph",
     "compare_kinds",
+    "composition_scores",
     "context_memory_heads",
     "contrastive_heads",
     "copy_suppression_heads",
     "copying_heads",
     "describe_heads",
+    "draw_circuit",
     "duplicate_token_heads",
     "fact_prompts",
     "firing_features",
@@ -107,6 +116,7 @@ __all__ = [
     "make_pair",
     "make_pairs",
     "mark_text",
+    "mediated_effect",
     "name_mover_heads",
     "name_prompts",
     "negative_name_mover_heads",
@@ -133,6 +143,7 @@ __all__ = [
     "statement_features",
     "subject_heads",
     "success_features",
+    "to_dot",
     "truthfulness_heads",
     "write_scores",
 ]

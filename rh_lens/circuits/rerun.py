@@ -29,11 +29,18 @@ class Rerun:
         tokens: Prompt and answer without its last token.
         first: Position of the first row to run again.
         n_answer: How many of the last rows predict the answer.
+        prefix_hooks: Forward hooks for the reading of the rows before.
     """
 
     def __init__(
-        self, context: Context, tokens: Int[Tensor, " pos"], first: int, n_answer: int
+        self,
+        context: Context,
+        tokens: Int[Tensor, " pos"],
+        first: int,
+        n_answer: int,
+        prefix_hooks: FwdHooks = (),
     ) -> None:
+        self.prefix_hooks = list(prefix_hooks)
         self.context, self.first, self.n_answer = context, first, n_answer
         self.model = context.model
         self.tokens: list[int] = tokens.tolist()
@@ -53,7 +60,7 @@ class Rerun:
         Raises:
             RuntimeError: A hook was never called.
         """
-        self.context.reach(self.tokens[: self.first])
+        self.context.reach(self.tokens[: self.first], self.prefix_hooks)
         kept: list[Tensor] = []
         with must_fire(hooks) as watched, self.model.hooks(fwd_hooks=list(watched)):
             for start in range(self.first, len(self.tokens), self.n_rows_a_pass):
