@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rh_lens.detection.sources import AttentionSources
 from rh_lens.prompts import NeedlePrompt
-from rh_lens.runtime import Bridge, FwdHooks, attention_reach, cache_kind
+from rh_lens.runtime import Bridge, FwdHooks, architecture_of
 
 
 def most_attended(
@@ -76,7 +76,7 @@ class SourceRecorder:
         n_cached: Tokens in the KV cache before the first recorded pass. Needed only when recording
             begins behind a prefill on a model whose cache has dropped keys beyond a sliding window.
         keeps_all_keys: The cache is a plain `DynamicCache()`, so that the key axis of every pass is
-            the whole context; it may be cropped between passes. See `rh_lens.runtime.cache_kind`.
+            the whole context; it may be cropped between passes. See `rh_lens.runtime.CacheKind`.
 
     Raises:
         TypeError: `model` is not a TransformerBridge.
@@ -97,7 +97,7 @@ class SourceRecorder:
                 f"Expected needle_span as (start, stop) with 0 <= start < stop; found "
                 f"{needle_span}. Positions count from the first token of the prompt."
             )
-        self._reach = attention_reach(model)
+        self._windows = architecture_of(model).windows
         self._n_layers = int(model.cfg.n_layers)
         self._needle_span = needle_span
         self._every_row = every_row
@@ -107,11 +107,11 @@ class SourceRecorder:
 
     def clear(self) -> None:
         """Forget what was recorded; the next pass counts as the first."""
-        self._passes: dict[int, list[_Pass]] = {layer: [] for layer in self._reach}
+        self._passes: dict[int, list[_Pass]] = {layer: [] for layer in self._windows}
 
     def fwd_hooks(self) -> FwdHooks:
         """Hooks for `model.hooks(fwd_hooks=...)`, one for every layer with attention."""
-        return [(f"blocks.{layer}.attn.hook_pattern", self._record) for layer in self._reach]
+        return [(f"blocks.{layer}.attn.hook_pattern", self._record) for layer in self._windows]
 
     def result(self) -> AttentionSources:
         """Everything recorded since the last `clear`, moved to the CPU.
@@ -178,7 +178,7 @@ class SourceRecorder:
 
         The key axis says it, except where it is exactly as long as a cut one would be.
         """
-        cut_length = self._reach[layer].cut_key_length(n_query)
+        cut_length = self._windows[layer].cut_key_length(n_query)
         if self._keeps_all_keys or n_key == n_query or n_key != cut_length:
             return n_key
         passes = self._passes[layer]
@@ -229,11 +229,11 @@ class SourceRecorder:
         )
 
     def _first_visible(self, layer: int) -> Int[Tensor, " step"]:
-        """First key each recorded row can see, by the layer's reach and its key axis."""
+        """First key each recorded row can see, by the layer's window and its key axis."""
         first_key = torch.cat(
             [torch.full((kept.source.shape[-1],), kept.first_key) for kept in self._passes[layer]]
         )
-        return torch.maximum(self._reach[layer].first_visible(self._positions(layer)), first_key)
+        return torch.maximum(self._windows[layer].first_visible(self._positions(layer)), first_key)
 
     def _stack(self, name: str) -> Tensor:
         """One recorded quantity as [step layer head], with a single transfer a layer."""
@@ -251,5 +251,5 @@ def answer_recorder(model: Bridge, prompt: NeedlePrompt) -> SourceRecorder:
         needle_span=prompt.answer_span,
         every_row=True,
         n_cached=len(prompt.tokens) - 1,
-        keeps_all_keys=cache_kind(model).plain,
+        keeps_all_keys=architecture_of(model).cache.plain,
     )

@@ -29,7 +29,7 @@ from rh_lens.runtime import (
     Answer,
     Bridge,
     Execution,
-    attention_layers,
+    architecture_of,
     require_answering,
 )
 
@@ -79,7 +79,7 @@ def detect_retrieval_heads(
             KV cache, a prompt does not fit its context window, or the log is of other prompts.
     """
     require_answering(execution=execution, progress=progress)
-    attention_layers(model)
+    architecture_of(model)
     prompts = _require_prompts(prompts)
     options = detection_options(model, prompts, **choices)
     log = MemoryLog(range(len(prompts))) if log is None else log
@@ -155,7 +155,7 @@ def _result(
         trials=trials,
         threshold=options.threshold,
         n_heads=model.cfg.n_heads,
-        n_kv_heads=getattr(model.cfg, "n_key_value_heads", None) or model.cfg.n_heads,
+        n_kv_heads=architecture_of(model).n_kv_heads,
     )
 
 

@@ -27,7 +27,7 @@ from rh_lens.interventions import (
     control_heads,
     draw_rankings,
 )
-from rh_lens.runtime import Bridge, attention_layers
+from rh_lens.runtime import Bridge, architecture_of
 
 DEFAULT_KS = (0, 1, 2, 5, 10, 20, 50)
 
@@ -74,12 +74,12 @@ def plan_ablation(
     if traits is not None:
         require_type("traits", traits, HeadTraits, remedy="Take them from head_traits.")
     ranking = as_heads(ranking)
-    layers, n_layers = attention_layers(model), int(model.cfg.n_layers)
-    n_heads = int(model.cfg.n_heads)
+    needs, n_layers = architecture_of(model), int(model.cfg.n_layers)
+    layers, n_heads = needs.layers, needs.n_heads
     size = {
         "n_layers": n_layers,
         "n_heads": n_heads,
-        "n_kv_heads": getattr(model.cfg, "n_key_value_heads", None) or n_heads,
+        "n_kv_heads": needs.n_kv_heads,
         "seed": seed,
     }
     absent = [

@@ -11,7 +11,7 @@ from rh_lens.checks import require_flag, require_list, require_whole_number
 from rh_lens.heads import HeadsLike, as_heads
 from rh_lens.interventions.editing import HeadEdit, Hooks, edit_scores, heads_by_layer
 from rh_lens.interventions.uniform import uniform_attention, visible_keys
-from rh_lens.runtime import Bridge, Reach, attention_reach
+from rh_lens.runtime import AttentionWindow, Bridge, architecture_of
 
 
 def knock_out_edges(
@@ -88,13 +88,13 @@ def _positions(keys: tuple[int, int] | Sequence[int]) -> list[int]:
 
 def _cutting_windows(
     model: Bridge, heads: HeadsLike, keeps_all_keys: bool | None
-) -> dict[int, Reach]:
-    """Reach of the layers whose key axis may lack keys beyond a window."""
-    reach = attention_reach(model)
+) -> dict[int, AttentionWindow]:
+    """Windows of the layers whose key axis may lack keys beyond a window."""
+    every = architecture_of(model).windows
     windows = {
-        layer: reach[layer]
+        layer: every[layer]
         for layer in heads_by_layer(heads)
-        if reach[layer].cut_key_length(1) is not None
+        if every[layer].cut_key_length(1) is not None
     }
     if windows and keeps_all_keys is None:
         raise ValueError(
@@ -109,7 +109,7 @@ def _require_positions(
     layer: int,
     scores: Float[Tensor, "batch head query key"],
     positions: Sequence[int],
-    window: Reach | None,
+    window: AttentionWindow | None,
 ) -> None:
     """Refuse scores whose key axis does not hold the positions at their own places."""
     batch, _, n_query, n_key = scores.shape

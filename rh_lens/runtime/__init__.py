@@ -1,46 +1,51 @@
 """Running a bridge: prefill, greedy decoding while hooks listen, and what each layer can see."""
 
 from rh_lens.runtime.answer import Answer, answer_prompts
-from rh_lens.runtime.answering import Generation
-from rh_lens.runtime.architecture import require_supported
-from rh_lens.runtime.arguments import (
-    ConditionLike,
-    as_conditions,
-    require_answering,
-)
-from rh_lens.runtime.attention import PrefillMethod, sdpa_attention
-from rh_lens.runtime.batch import decode_batch
-from rh_lens.runtime.bridge import (
+from rh_lens.runtime.architecture import (
+    Architecture,
     Bridge,
+    CacheKind,
     FwdHooks,
+    architecture_of,
     attention_layers,
     input_device,
     require_bridge,
+    require_supported,
 )
-from rh_lens.runtime.cache import CacheKind, cache_kind, require_decoder
-from rh_lens.runtime.condition import Condition, Scope, require_hooks
+from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.condition_rows import ConditionRows
+from rh_lens.runtime.configuration import AttentionWindow, RopeLimit
+from rh_lens.runtime.context import Context, prefill
 from rh_lens.runtime.decode import greedy_decode, teacher_force
 from rh_lens.runtime.device import require_device
-from rh_lens.runtime.draft import Draft, DraftMemory
 from rh_lens.runtime.exclusive import ModelInUseError, exclusive_use, exclusively
 from rh_lens.runtime.execution import (
     DEFAULT_EXECUTION,
     PLAIN_EXECUTION,
     Execution,
     PrefillChoice,
+    require_answering,
 )
-from rh_lens.runtime.fired import conditions_must_fire, must_fire
+from rh_lens.runtime.generation import Generation
+from rh_lens.runtime.hooks import (
+    Condition,
+    ConditionLike,
+    Scope,
+    as_conditions,
+    conditions_must_fire,
+    in_pieces,
+    must_fire,
+    reading_in_pieces,
+    require_hooks,
+    without_hooks,
+)
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.load import load_model, without_progress_bars
-from rh_lens.runtime.pieces import in_pieces, reading_in_pieces
 from rh_lens.runtime.plan import Plan, Step, plan_prompts
-from rh_lens.runtime.prefill import Context, prefill
-from rh_lens.runtime.quiet import without_hooks
-from rh_lens.runtime.reach import Reach, attention_reach
-from rh_lens.runtime.rope import RopeLimit, rope_limit
-from rh_lens.runtime.self_check import open_context
+from rh_lens.runtime.sdpa import sdpa_attention
+from rh_lens.runtime.self_check import open_context, require_decoder
 from rh_lens.runtime.side_by_side import side_by_side
+from rh_lens.runtime.speculation import Draft, DraftMemory
 from rh_lens.runtime.stop import (
     StopReason,
     StopRule,
@@ -48,12 +53,14 @@ from rh_lens.runtime.stop import (
     stop_for_needles,
     stop_rule,
 )
-from rh_lens.runtime.strategy import Strategy, configured_strategy
+from rh_lens.runtime.strategy import PrefillMethod, Strategy, configured_strategy
 
 __all__ = [
     "DEFAULT_EXECUTION",
     "PLAIN_EXECUTION",
     "Answer",
+    "Architecture",
+    "AttentionWindow",
     "Bridge",
     "CacheKind",
     "Condition",
@@ -69,7 +76,6 @@ __all__ = [
     "Plan",
     "PrefillChoice",
     "PrefillMethod",
-    "Reach",
     "RopeLimit",
     "Scope",
     "Step",
@@ -77,10 +83,9 @@ __all__ = [
     "StopRule",
     "Strategy",
     "answer_prompts",
+    "architecture_of",
     "as_conditions",
     "attention_layers",
-    "attention_reach",
-    "cache_kind",
     "conditions_must_fire",
     "configured_strategy",
     "decode_batch",
@@ -103,7 +108,6 @@ __all__ = [
     "require_device",
     "require_hooks",
     "require_supported",
-    "rope_limit",
     "sdpa_attention",
     "side_by_side",
     "stop_for_needles",

@@ -10,25 +10,23 @@ from torch import Tensor
 
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.representation import short_repr
-from rh_lens.runtime.answering import Generation
-from rh_lens.runtime.arguments import ConditionLike, as_conditions, require_answering
+from rh_lens.runtime.architecture import Bridge, FwdHooks
 from rh_lens.runtime.batch import decode_batch
-from rh_lens.runtime.bridge import Bridge, FwdHooks
-from rh_lens.runtime.condition import Condition
 from rh_lens.runtime.condition_rows import ConditionRows
+from rh_lens.runtime.context import Context
 from rh_lens.runtime.decode import greedy_decode, require_readable
-from rh_lens.runtime.draft import Draft, DraftMemory
 from rh_lens.runtime.exclusive import exclusively
-from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
-from rh_lens.runtime.fired import conditions_must_fire
-from rh_lens.runtime.forks import can_fork, decode_forks
+from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution, require_answering
+from rh_lens.runtime.generation import Generation
+from rh_lens.runtime.hooks import Condition, ConditionLike, as_conditions, conditions_must_fire
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.plan import plan_prompts
-from rh_lens.runtime.prefill import Context
 from rh_lens.runtime.row_answers import decode_rows
 from rh_lens.runtime.self_check import open_context
 from rh_lens.runtime.side_by_side import side_by_side
+from rh_lens.runtime.speculation import Draft, DraftMemory
 from rh_lens.runtime.stop import StopRule
+from rh_lens.runtime.tree_attention import can_share_passes, decode_branches
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +76,11 @@ def answer_prompts(
     """Greedy answers to needle prompts, in the order that reuses most of the cache.
 
     Conditions that act on decoding only share their prompts, each read once, and where they can
-    their passes too (`rh_lens.runtime.forks`); otherwise the cache is cut back to the prompt after
-    each condition. The others read every prompt under their own hooks, where they can side by side
-    and from the layer on in which their hooks begin (`rh_lens.runtime.side_by_side`). Hybrids with
-    state, and contexts beyond a length-dependent RoPE, are read anew for every condition.
+    their passes too (`rh_lens.runtime.tree_attention`); otherwise the cache is cut back to the
+    prompt after each condition. The others read every prompt under their own hooks, where they can
+    side by side and from the layer on in which their hooks begin (`rh_lens.runtime.side_by_side`).
+    Hybrids with state, and contexts beyond a length-dependent RoPE, are read anew for every
+    condition.
 
     Callers may rely on neither the order of the prompts nor the number of rows in a pass: a row
     belongs to the query position it is recorded at, and of several the last one counts. Hooks held
@@ -201,7 +200,7 @@ def _way_of(
         rows = ConditionRows(context.model, context.strategy, conditions)
         return partial(_answer_in_rows, rows), rows
     hooks = [condition.decode_hooks for condition in conditions.values()]
-    if can_fork(context.model, context, hooks, sample):
+    if can_share_passes(context, hooks, sample):
         return _answer_together, None
     return _answer_in_turn, None
 
@@ -231,13 +230,12 @@ def _answer_together(
     request: _Request,
 ) -> Iterator[dict[str, Generation]]:
     """A prompt's answers under conditions that act on decoding only, in the same passes."""
-    yield decode_forks(
-        context.model,
+    yield decode_branches(
+        context,
         prompt.tokens,
         asked,
         max_new_tokens=request.max_new_tokens,
         stop=request.stop,
-        context=context,
     )
 
 

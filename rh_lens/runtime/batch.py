@@ -1,22 +1,22 @@
 """Greedy decoding of several prompts at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.answering import Generation, find_ending, make_generation
-from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
+from rh_lens.runtime.architecture import Bridge, FwdHooks, input_device
+from rh_lens.runtime.context import may_end_early, new_cache, prefill_attention
 from rh_lens.runtime.decode import require_readable
 from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
+from rh_lens.runtime.generation import Generation, GenerationUnderWay
+from rh_lens.runtime.hooks import reading_in_pieces
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.pieces import reading_in_pieces
-from rh_lens.runtime.prefill import may_end_early, new_cache, prefill_attention
+from rh_lens.runtime.row_hooks import on_part
 from rh_lens.runtime.self_check import open_context
-from rh_lens.runtime.stop import StopReason, StopRule
+from rh_lens.runtime.stop import StopRule
 from rh_lens.runtime.strategy import Strategy
 
 
@@ -58,54 +58,26 @@ def decode_batch(
         _require_padding(model, reading.strategy)
         batch = _Batch(model, reading.strategy, prompts, max_new_tokens)
         batch.fill()
-        answers: list[Generation | None] = [None] * len(prompts)
-        said: list[list[int]] = [[] for _ in prompts]
-
-        def is_open(row: int) -> bool:
-            return answers[row] is None
-
+        answers = [
+            GenerationUnderWay(model.tokenizer, int(prompt[-1]), max_new_tokens, stop)
+            for prompt in prompts
+        ]
         hooks = [
             hook
             for row, own in enumerate(decode_hooks)
-            for hook in row_hooks(own, row, batch.n_padding[row], is_open)
+            for hook in on_part(
+                own,
+                positions=(slice(row, row + 1),),
+                keys=(slice(row, row + 1), ..., slice(batch.n_padding[row], None)),
+                is_open=answers[row].is_open,
+            )
         ]
         with model.hooks(fwd_hooks=hooks):
-            while any(answer is None for answer in answers):
-                for row, token in enumerate(batch.step()):
-                    if answers[row] is None:
-                        said[row].append(token)
-                        answers[row] = _ended(model.tokenizer, said[row], stop, max_new_tokens)
-    return [answer for answer in answers if answer is not None]
-
-
-def row_hooks(
-    hooks: FwdHooks, row: int, n_padding: int, is_open: Callable[[int], bool]
-) -> list[tuple[Any, Callable[..., Any]]]:
-    """Hooks that are called with one row of a batch, in decoding passes of one token.
-
-    Args:
-        hooks: Hooks for that row, as if it were alone.
-        row: Which one.
-        n_padding: Keys at the start of its key axis that are padding.
-        is_open: Whether the hooks of a row are to be called.
-    """
-
-    def of_row(function: Callable[..., Any]) -> Callable[..., Any]:
-        def hooked(tensor: Tensor, hook: Any) -> Tensor | None:
-            if not is_open(row):
-                return None
-            over_keys = str(hook.name).endswith(("hook_pattern", "hook_attn_scores"))
-            own = slice(n_padding if over_keys else 0, None)
-            edited = function(tensor[row : row + 1, ..., own], hook=hook)
-            if edited is None:
-                return None
-            whole = tensor.clone()
-            whole[row : row + 1, ..., own] = edited
-            return whole
-
-        return hooked
-
-    return [(name, of_row(function)) for name, function in hooks]
+            while any(answer.is_open() for answer in answers):
+                for answer, token in zip(answers, batch.step(), strict=True):
+                    if answer.is_open():
+                        answer.take([token])
+    return [answer.result() for answer in answers]
 
 
 class _Batch:
@@ -169,26 +141,12 @@ class _Batch:
         return logits
 
 
-def _ended(
-    tokenizer: Any, said: list[int], stop: StopRule, max_new_tokens: int
-) -> Generation | None:
-    """The answer, if it has ended."""
-    ending: tuple[int, StopReason] | None = find_ending(tokenizer, said, stop)
-    if ending is None and len(said) == max_new_tokens:
-        ending = max_new_tokens, "length"
-    return None if ending is None else make_generation(tokenizer, said, ending, len(said))
-
-
 def _require_padding(model: Bridge, strategy: Strategy) -> None:
     """Refuse a model in which padding can't be hidden."""
-    from transformer_lens.utilities.position_ids import accepts_mask_derived_position_ids
-
-    cause = None
-    if not strategy.truncates:
-        cause = strategy.obstacle
-    elif not accepts_mask_derived_position_ids(model.original_model):
+    cause = strategy.obstacle
+    if not cause and not strategy.takes_positions:
         cause = "it can't be told the positions of its tokens"
-    if cause is not None:
+    if cause:
         raise ValueError(
             f"Expected a model whose prompts can be padded; found that those of "
             f"{model.cfg.model_name!r} can't be: {cause}. Use batch_size=1."

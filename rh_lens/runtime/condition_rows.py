@@ -13,12 +13,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
-from rh_lens.runtime.cache import require_cache
-from rh_lens.runtime.condition import Condition
+from rh_lens.runtime.architecture import Bridge, FwdHooks, input_device
+from rh_lens.runtime.context import (
+    may_end_early,
+    new_cache,
+    prefill_attention,
+    require_cache,
+    shared_prefix,
+)
 from rh_lens.runtime.exclusive import exclusive_use
-from rh_lens.runtime.pieces import reading_in_pieces
-from rh_lens.runtime.prefill import may_end_early, new_cache, prefill_attention, shared_prefix
+from rh_lens.runtime.hooks import Condition, reading_in_pieces
 from rh_lens.runtime.strategy import Strategy
 
 _LAYER = re.compile(r"blocks\.(\d+)\.")

@@ -7,14 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.answering import Answering, Generation
-from rh_lens.runtime.bridge import Bridge, FwdHooks
-from rh_lens.runtime.draft import Draft
+from rh_lens.runtime.architecture import Bridge, FwdHooks, architecture_of
+from rh_lens.runtime.context import Context
 from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
+from rh_lens.runtime.generation import Generation, GenerationUnderWay
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.prefill import Context
-from rh_lens.runtime.rope import rope_limit
 from rh_lens.runtime.self_check import open_context
+from rh_lens.runtime.speculation import Draft
 from rh_lens.runtime.stop import StopRule
 from rh_lens.runtime.tokens import TokensLike, as_tokens
 
@@ -80,12 +79,12 @@ def greedy_decode(
         cuts_back=draft is not None,
     ) as (token, reading):
         guesses = draft if reading.strategy.truncates else None
-        answering = Answering(model.tokenizer, token, max_new_tokens, stop, guesses)
-        while answering.generation is None:
-            tokens = answering.next_tokens()
-            n_kept = answering.take(reading.read(tokens).argmax(dim=-1).tolist())
+        answer = GenerationUnderWay(model.tokenizer, token, max_new_tokens, stop, guesses)
+        while answer.is_open():
+            tokens = answer.next_tokens()
+            n_kept = answer.take(reading.read(tokens).argmax(dim=-1).tolist())
             reading.truncate(reading.n_read - (len(tokens) - n_kept))
-        return answering.generation
+        return answer.result()
 
 
 def teacher_force(
@@ -186,7 +185,7 @@ def require_room(model: Bridge, n_prompt: int, n_answer: int) -> None:
             "Expected a prompt of at least one token; found none. Encode the text first, "
             "for example with model.to_tokens(text)[0]."
         )
-    limit = rope_limit(model)
+    limit = architecture_of(model).rope_limit
     stretches = limit is not None and limit.kind == "dynamic"
     if n_prompt + n_answer > model.cfg.n_ctx and not stretches:
         raise ValueError(

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from rh_lens.runtime.bridge import Bridge, require_bridge
+from rh_lens.runtime.architecture import Bridge, require_bridge
 
 Arguments = ParamSpec("Arguments")
 Item = TypeVar("Item")

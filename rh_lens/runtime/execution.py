@@ -1,9 +1,10 @@
 """How a run goes through the model: everything that moves its speed, and none of its answers."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-from rh_lens.checks import require_choice, require_flag, require_whole_number
+from rh_lens.checks import require_choice, require_flag, require_type, require_whole_number
+from rh_lens.runtime.stop import StopRule
 
 PrefillChoice: TypeAlias = Literal["auto", "sdpa", "chunked", "whole"]
 
@@ -60,3 +61,33 @@ DEFAULT_EXECUTION = Execution()
 
 PLAIN_EXECUTION = Execution(prefill="whole", share_prefixes=False, speculate=False)
 """One prompt after the other, each in one pass, one token a step: slow, to compare with."""
+
+
+def require_answering(
+    *,
+    max_new_tokens: Any = None,
+    stop: Any = None,
+    execution: Any = DEFAULT_EXECUTION,
+    progress: Any = True,
+) -> None:
+    """Refuse choices of how prompts are answered that are none.
+
+    Args:
+        max_new_tokens: Longest answer, in tokens; None is one left open.
+        stop: What ends an answer earlier; None is one left open.
+        execution: How prompts are read and answers decoded.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: One is out of range.
+    """
+    if max_new_tokens is not None:
+        require_whole_number(
+            "max_new_tokens", max_new_tokens, at_least=1, remedy="Give the answer some room."
+        )
+    if stop is not None:
+        require_type("stop", stop, StopRule, remedy="Make one with stop_rule(tokenizer).")
+    remedy = "Make one such as Execution(batch_size=8)."
+    require_type("execution", execution, Execution, remedy=remedy)
+    require_flag("progress", progress)

@@ -16,8 +16,7 @@ from rh_lens.checks import (
     require_type,
     require_whole_number,
 )
-from rh_lens.runtime.architecture import require_supported
-from rh_lens.runtime.bridge import Bridge
+from rh_lens.runtime.architecture import Bridge, require_supported
 from rh_lens.runtime.device import require_device
 from rh_lens.runtime.model_files import require_name, telling_of
 

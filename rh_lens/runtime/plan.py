@@ -7,7 +7,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from rh_lens.representation import short_repr
-from rh_lens.runtime.prefill import shared_prefix
+from rh_lens.runtime.context import shared_prefix
 
 UNIT = 32
 """Prompts of a unit: see `Plan.units`. Fewer are read anew more often, more are harder to share."""

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.runtime.answering import Answering, Generation
-from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
+from rh_lens.runtime.architecture import Bridge, FwdHooks, input_device
 from rh_lens.runtime.condition_rows import ConditionRows, RowCall, RowHook
-from rh_lens.runtime.draft import Draft
 from rh_lens.runtime.exclusive import exclusive_use
-from rh_lens.runtime.pieces import reading_in_pieces
+from rh_lens.runtime.generation import Generation, GenerationUnderWay
+from rh_lens.runtime.hooks import reading_in_pieces
+from rh_lens.runtime.speculation import Draft
 from rh_lens.runtime.stop import StopRule
 
 # Hook points of rows and keys; the others are over positions.
@@ -44,7 +44,9 @@ def decode_rows(
     model = rows.model
     answers = {
         name: _Row(
-            Answering(model.tokenizer, last, max_new_tokens, stop, draft), hooks, rows.n_read
+            GenerationUnderWay(model.tokenizer, last, max_new_tokens, stop, draft),
+            hooks,
+            rows.n_read,
         )
         for name, (hooks, draft) in ((name, asked[name]) for name in rows.names)
     }
@@ -56,17 +58,16 @@ def decode_rows(
     with model.hooks(fwd_hooks=hooks):
         while under_way:
             for row in under_way:
-                row.tokens = row.answering.next_tokens()
+                row.tokens = row.answer.next_tokens()
             starts, tokens = [row.start for row in under_way], [row.tokens for row in under_way]
             predicted = read_rows(model, cache, starts, tokens).argmax(dim=-1).tolist()
             for row, said in zip(under_way, predicted, strict=True):
-                row.start += row.answering.take(said[: len(row.tokens)])
-            left = [at for at, row in enumerate(under_way) if row.answering.generation is None]
+                row.start += row.answer.take(said[: len(row.tokens)])
+            left = [at for at, row in enumerate(under_way) if row.answer.is_open()]
             if left and len(left) < len(under_way):
                 cache.keep(left)
             under_way[:] = [under_way[at] for at in left]
-    found = {name: row.answering.generation for name, row in answers.items()}
-    return {name: said for name, said in found.items() if said is not None}
+    return {name: row.answer.result() for name, row in answers.items()}
 
 
 @dataclass(eq=False)
@@ -74,13 +75,13 @@ class _Row:
     """A condition's answer under way.
 
     Args:
-        answering: The answer.
+        answer: The answer.
         hooks: The condition's hooks, as if it were alone.
         start: Position of the token that passes next.
         tokens: Tokens of the pass under way.
     """
 
-    answering: Answering
+    answer: GenerationUnderWay
     hooks: FwdHooks
     start: int
     tokens: list[int] = field(default_factory=list)

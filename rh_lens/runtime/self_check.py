@@ -9,15 +9,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.attention import through_the_bridge
-from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
-from rh_lens.runtime.cache import NoCacheError
+from rh_lens.runtime.architecture import (
+    Bridge,
+    FwdHooks,
+    architecture_of,
+    attention_layers,
+    input_device,
+)
+from rh_lens.runtime.context import Context, NoCacheError, require_cache
 from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
+from rh_lens.runtime.hooks import without_hooks
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.prefill import Context
-from rh_lens.runtime.quiet import without_hooks
-from rh_lens.runtime.rope import rope_limit
-from rh_lens.runtime.strategy import Strategy, configured_strategy
+from rh_lens.runtime.strategy import Strategy, configured_strategy, through_the_bridge
 
 # Tokens of the prompt that are tried.
 N_SAMPLE = 48
@@ -60,7 +63,7 @@ def open_context(
     strategy = configured_strategy(model, longest=longest, execution=execution)
     if not cuts_back and strategy.prefill.name == "whole":
         return Context(model, strategy)
-    limit = rope_limit(model)
+    limit = architecture_of(model).rope_limit
     n_sample = N_SAMPLE if limit is None else min(N_SAMPLE, limit.n_tokens - 1)
     tokens = [int(token) for token in sample[:n_sample]]
     with inference(model):
@@ -71,9 +74,23 @@ def open_context(
             if execution.prefill != "auto" or strategy.prefill.name != "sdpa":
                 raise error.as_value_error() from error.__cause__
             in_pieces = strategy.prefill.chunk is not None
-            method = through_the_bridge(str(error), execution.chunk, in_pieces=in_pieces)
+            method = through_the_bridge(str(error), execution, in_pieces=in_pieces)
             checked = _checked(model, replace(strategy, prefill=method), tokens, expected, fired)
     return Context(model, checked)
+
+
+def require_decoder(model: Bridge) -> None:
+    """Refuse a model that can't answer token by token from a KV cache, after a pass of one token.
+
+    Raises:
+        TypeError: `model` is not a TransformerBridge.
+        ValueError: It has no attention or no KV cache, or its architecture is not supported.
+    """
+    attention_layers(model)
+    token = torch.zeros((1, 1), dtype=torch.long, device=input_device(model))
+    with inference(model), without_hooks(model):
+        _, cache = model(token, return_type="logits_and_cache", use_cache=True)
+    require_cache(model, cache)
 
 
 class _UnsupportedError(Exception):

@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.bridge import Bridge, FwdHooks
-from rh_lens.runtime.condition import Condition
+from rh_lens.runtime.architecture import Bridge, FwdHooks, architecture_of
 from rh_lens.runtime.condition_rows import ConditionRows, first_layer, layer_of, row_hooks
+from rh_lens.runtime.configuration import AttentionWindow
+from rh_lens.runtime.context import Context
+from rh_lens.runtime.hooks import Condition
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.prefill import Context
-from rh_lens.runtime.reach import Reach, attention_reach
 from rh_lens.runtime.row_answers import OVER_KEYS, open_rows, read_rows
 from rh_lens.runtime.self_check import relative_error, tolerance
 
@@ -87,8 +87,8 @@ def _can_share(
         len(conditions) > 1
         and len(sample) >= _N_SAMPLE
         and context.strategy.truncates
-        and context.takes_positions
-        and all(reach == Reach() for reach in attention_reach(model).values())
+        and context.strategy.takes_positions
+        and all(window == AttentionWindow() for window in architecture_of(model).windows.values())
         and all(
             isinstance(place, str) and place.startswith("blocks.") and place.endswith(known)
             for place in places

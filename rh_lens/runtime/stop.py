@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from rh_lens.prompts import Needle
 from rh_lens.representation import short_repr
-from rh_lens.runtime.bridge import Bridge
+from rh_lens.runtime.architecture import Bridge
 
 StopReason: TypeAlias = Literal["eos", "newline", "string", "length"]
 

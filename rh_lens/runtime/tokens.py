@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from rh_lens.checks import shown
-from rh_lens.runtime.bridge import Bridge
+from rh_lens.runtime.architecture import Bridge
 
 TokensLike: TypeAlias = Int[Tensor, " _"] | Int[Tensor, "1 _"] | Sequence[int] | str
 """A prompt: token ids `[pos]` or `[1 pos]`, a list of them, or a text."""

@@ -17,7 +17,7 @@ from rh_lens.detection import (
 )
 from rh_lens.heads import Head
 from rh_lens.prompts import build_grid, text_haystack
-from rh_lens.runtime import PLAIN_EXECUTION, Execution, StopRule, attention
+from rh_lens.runtime import PLAIN_EXECUTION, Execution, StopRule, strategy
 
 LOST = 2  # a position outside every answer
 
@@ -300,7 +300,7 @@ def test_how_prompts_are_read_changes_no_result(
     llama, otter_prompt, tiny_tokenizer, otter_needle, monkeypatch
 ):
     """Scores, events and trials are those of one prompt after the other, step by step."""
-    monkeypatch.setattr(attention, "SHORT", 100)  # "auto" decides as for long prompts
+    monkeypatch.setattr(strategy, "SHORT", 100)  # "auto" decides as for long prompts
     grid = build_grid(
         tiny_tokenizer,
         text_haystack([TEXT] * 8),

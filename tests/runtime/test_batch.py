@@ -3,15 +3,15 @@ import torch
 from running import NEVER, STEPS, assert_equals_hugging_face, assert_same, grid, run
 from tiny_models import ARCHITECTURES, OTHERS
 
-from rh_lens.runtime import attention, decode_batch, greedy_decode, stop_rule
+from rh_lens.runtime import decode_batch, greedy_decode, stop_rule, strategy
 
 
 @pytest.fixture(autouse=True)
 def short_passes(monkeypatch):
     """So short that every prompt takes several, and that "auto" decides as for long ones."""
-    monkeypatch.setattr(attention, "EAGER_CHUNK", 16)
-    monkeypatch.setattr(attention, "SDPA_CHUNK_CPU", 25)
-    monkeypatch.setattr(attention, "SHORT", 8)
+    monkeypatch.setattr(strategy, "EAGER_CHUNK", 16)
+    monkeypatch.setattr(strategy, "SDPA_CHUNK_CPU", 25)
+    monkeypatch.setattr(strategy, "SHORT", 8)
 
 
 def uneven():

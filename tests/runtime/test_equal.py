@@ -11,7 +11,7 @@ from running import (
 )
 from tiny_models import ARCHITECTURES, HYBRIDS, LENGTH_DEPENDENT, OTHERS
 
-from rh_lens.runtime import attention, cache_kind
+from rh_lens.runtime import architecture_of, strategy
 
 ALL = [*ARCHITECTURES, *HYBRIDS, *OTHERS]
 
@@ -19,9 +19,9 @@ ALL = [*ARCHITECTURES, *HYBRIDS, *OTHERS]
 @pytest.fixture(autouse=True)
 def short_passes(monkeypatch):
     """So short that every prompt takes several, and that "auto" decides as for long ones."""
-    monkeypatch.setattr(attention, "EAGER_CHUNK", 16)
-    monkeypatch.setattr(attention, "SDPA_CHUNK_CPU", 25)
-    monkeypatch.setattr(attention, "SHORT", 8)
+    monkeypatch.setattr(strategy, "EAGER_CHUNK", 16)
+    monkeypatch.setattr(strategy, "SDPA_CHUNK_CPU", 25)
+    monkeypatch.setattr(strategy, "SHORT", 8)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -92,7 +92,7 @@ def test_drafts_across_the_edge_of_a_window(tiny_model, name, n_haystack):
 
 @pytest.mark.parametrize("name", HYBRIDS)
 def test_the_cache_of_a_hybrid_is_its_own(tiny_model, name):
-    assert not cache_kind(tiny_model(name).bridge).plain
+    assert not architecture_of(tiny_model(name).bridge).cache.plain
 
 
 @pytest.mark.parametrize("name", LENGTH_DEPENDENT)

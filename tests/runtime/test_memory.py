@@ -7,7 +7,7 @@ from running import run
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from rh_lens.runtime import attention
+from rh_lens.runtime import strategy
 
 N_HEADS, N_VOCAB = 4, 320
 
@@ -38,8 +38,8 @@ def largest(bridge, n_tokens, prefill):
 
 @pytest.fixture(autouse=True)
 def short_passes(monkeypatch):
-    monkeypatch.setattr(attention, "EAGER_CHUNK", 16)
-    monkeypatch.setattr(attention, "SDPA_CHUNK_CPU", 32)
+    monkeypatch.setattr(strategy, "EAGER_CHUNK", 16)
+    monkeypatch.setattr(strategy, "SDPA_CHUNK_CPU", 32)
 
 
 NAMES = [

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rh_lens.runtime import Plan, Step, plan_prompts
-from rh_lens.runtime.prefill import shared_prefix
+from rh_lens.runtime.context import shared_prefix
 
 prompts = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=5)
 

@@ -6,12 +6,11 @@ from tolerances import assert_close, model_rounding
 from rh_lens.runtime import (
     Context,
     Execution,
-    cache_kind,
+    architecture_of,
     configured_strategy,
     inference,
     open_context,
     prefill,
-    rope_limit,
     sdpa_attention,
 )
 
@@ -72,10 +71,13 @@ def test_the_impossible_cannot_be_forced(tiny_model):
 
 
 def test_only_a_rope_that_depends_on_the_length_has_a_limit(tiny_model):
-    limits = {name: rope_limit(tiny_model(name).bridge) for name in ("llama", "yarn", "gemma3")}
+    limits = {
+        name: architecture_of(tiny_model(name).bridge).rope_limit
+        for name in ("llama", "yarn", "gemma3")
+    }
     assert set(limits.values()) == {None}
     for name in ("dynamic", "longrope"):
-        limit = rope_limit(tiny_model(name).bridge)
+        limit = architecture_of(tiny_model(name).bridge).rope_limit
         assert (limit.kind, limit.n_tokens) == (name, 32)
         strategy = configured_strategy(tiny_model(name).bridge, longest=32)
         assert (strategy.truncates, strategy.resets) == (False, name == "dynamic")
@@ -84,12 +86,12 @@ def test_only_a_rope_that_depends_on_the_length_has_a_limit(tiny_model):
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *OTHERS])
 def test_attention_alone_is_cached_plainly(tiny_model, name):
-    assert cache_kind(tiny_model(name).bridge).plain
+    assert architecture_of(tiny_model(name).bridge).cache.plain
 
 
 @pytest.mark.parametrize("name", HYBRIDS)
 def test_state_is_cached_in_the_models_own_way(tiny_model, name):
-    kind = cache_kind(tiny_model(name).bridge)
+    kind = architecture_of(tiny_model(name).bridge).cache
     assert not kind.plain
     assert kind.reason == "2 of 3 layers carry state"
 
@@ -252,11 +254,11 @@ class TestSelfCheck:
 
     def test_a_dead_hook_z_is_refused(self, tiny_tokenizer, random_tokens, monkeypatch):
         """Without the exchange of its raw projection, GPT-2's heads can't be ablated."""
-        from rh_lens.runtime import attention
+        from rh_lens.runtime import sdpa
 
         bridge = make_tiny_model("gpt2", tiny_tokenizer).bridge
         open_context(bridge, random_tokens, longest=1000)
-        monkeypatch.setattr(attention, "_swap_raw_projection", lambda module: [])
+        monkeypatch.setattr(sdpa, "_swap_raw_projection", lambda module: [])
         with pytest.raises(RuntimeError, match="Expected hook_z to fire under 'sdpa' reading"):
             open_context(bridge, random_tokens, longest=1000)
 

@@ -1,52 +1,49 @@
-"""One prompt answered under many conditions at once, in the same passes.
+"""Tree attention: one prompt answered under many conditions in the same passes.
 
-The rows of all conditions stand behind the prompt's keys in one pass. A mask leaves each row the
-prompt and what its own condition has said; rows of refused guesses are left to no one. Nothing of
-the prompt's cache is copied.
+The rows of all conditions stand behind the prompt's keys in one pass, each condition's answer a
+branch. A mask leaves each row the prompt and what its own branch has said; rows of refused guesses
+are left to no one. Nothing of the prompt's cache is copied.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.answering import Answering, Generation
-from rh_lens.runtime.attention import EAGER_CHUNK, SDPA_CHUNK_CPU
-from rh_lens.runtime.bridge import Bridge, FwdHooks
+from rh_lens.runtime.architecture import FwdHooks, architecture_of
+from rh_lens.runtime.configuration import AttentionWindow
+from rh_lens.runtime.context import Context, prefill_attention
 from rh_lens.runtime.decode import require_room
-from rh_lens.runtime.draft import Draft
+from rh_lens.runtime.generation import Generation, GenerationUnderWay
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.prefill import Context, prefill_attention
-from rh_lens.runtime.reach import Reach, attention_reach
+from rh_lens.runtime.row_hooks import OVER_KEYS, OVER_POSITIONS, on_part
 from rh_lens.runtime.self_check import relative_error, tolerance
+from rh_lens.runtime.speculation import Draft
 from rh_lens.runtime.stop import StopRule
+from rh_lens.runtime.strategy import EAGER_CHUNK, SDPA_CHUNK_CPU
 
 # Tokens of a prompt that masked passes are tried out on; a shorter one is not worth it.
 _N_SAMPLE = 24
-# Hook points whose axes are known: positions, or rows and keys.
-_OVER_POSITIONS, _OVER_KEYS = ("hook_z",), ("hook_pattern", "hook_attn_scores")
 
 
 @dataclass(eq=False)
-class Fork:
+class Branch:
     """A condition's answer under way, and where its rows stand.
 
     Args:
-        answering: The answer.
+        answer: The answer.
         hooks: The condition's hooks, as if it were alone.
         columns: Positions in the cache of the tokens that it has said.
     """
 
-    answering: Answering
+    answer: GenerationUnderWay
     hooks: FwdHooks
     columns: list[int] = field(default_factory=list)
 
 
-def can_fork(
-    model: Bridge,
+def can_share_passes(
     context: Context,
     conditions: Sequence[FwdHooks],
     sample: Int[Tensor, " pos"],
@@ -57,28 +54,28 @@ def can_fork(
     cache can't be cut back, and not with hooks, the conditions' or open ones, whose tensors can't
     be told apart by condition. Last, it is tried out on the first tokens of a prompt, `sample`.
     """
+    model = context.model
     names = [name for hooks in conditions for name, _ in hooks]
-    known = (*_OVER_POSITIONS, *_OVER_KEYS)
+    known = (*OVER_POSITIONS, *OVER_KEYS)
     return (
         len(conditions) > 1
         and len(sample) >= _N_SAMPLE
         and context.strategy.truncates
-        and context.takes_positions
-        and all(reach == Reach() for reach in attention_reach(model).values())
+        and context.strategy.takes_positions
+        and all(window == AttentionWindow() for window in architecture_of(model).windows.values())
         and all(isinstance(name, str) and name.endswith(known) for name in names)
         and not model.list_hooks(dir="fwd")
-        and _masks_act(model, context, sample[:_N_SAMPLE].tolist())
+        and _masks_act(context, sample[:_N_SAMPLE].tolist())
     )
 
 
-def decode_forks(
-    model: Bridge,
+def decode_branches(
+    context: Context,
     prompt_tokens: Int[Tensor, " pos"],
     conditions: Mapping[str, tuple[FwdHooks, Draft | None]],
     *,
     max_new_tokens: int,
     stop: StopRule,
-    context: Context,
 ) -> dict[str, Generation]:
     """The answers that `greedy_decode` gives to a prompt under each condition, alone.
 
@@ -87,39 +84,42 @@ def decode_forks(
     tokens that are as good as equal.
 
     Args:
-        model: A TransformerBridge for which `can_fork` holds.
+        context: Context to continue, for which `can_share_passes` holds; it has the prompt
+            afterwards, without its last token.
         prompt_tokens: Token ids, at least one.
         conditions: Decoding hooks and guesses, by name.
         max_new_tokens: Longest answer, in tokens.
         stop: What ends an answer earlier.
-        context: Context to continue; it has the prompt afterwards, without its last token.
 
     Raises:
         ValueError: The prompt is empty, `max_new_tokens` is below 1, or prompt and answer together
             exceed the context window.
     """
+    model = context.model
     with inference(model):
         require_room(model, len(prompt_tokens), max_new_tokens)
         *before, last = prompt_tokens.tolist()
         context.reach(before)
-        forks = {
-            name: Fork(Answering(model.tokenizer, last, max_new_tokens, stop, draft), hooks)
+        branches = {
+            name: Branch(
+                GenerationUnderWay(model.tokenizer, last, max_new_tokens, stop, draft), hooks
+            )
             for name, (hooks, draft) in conditions.items()
         }
-        while under_way := [fork for fork in forks.values() if fork.answering.generation is None]:
+        while under_way := [branch for branch in branches.values() if branch.answer.is_open()]:
             for part, tokens in _passes(under_way, _most_rows(context, under_way)):
                 _run_pass(context, len(before), part, tokens)
+        # The rows of all branches go; of what was read, the prompt alone is every condition's.
         context.truncate(len(before))
-    generations = {name: fork.answering.generation for name, fork in forks.items()}
-    return {name: said for name, said in generations.items() if said is not None}
+    return {name: branch.answer.result() for name, branch in branches.items()}
 
 
-def _masks_act(model: Bridge, context: Context, tokens: list[int]) -> bool:
+def _masks_act(context: Context, tokens: list[int]) -> bool:
     """Whether two continuations of some tokens read side by side like one after the other."""
     third = len(tokens) // 3
     before, one, other = tokens[:third], tokens[third : 2 * third], tokens[2 * third :]
-    alone = Context(model, context.strategy)
-    with inference(model):
+    alone = Context(context.model, context.strategy)
+    with inference(context.model):
         alone.reach(before)
         expected = []
         for part in (one, other):
@@ -133,46 +133,54 @@ def _masks_act(model: Bridge, context: Context, tokens: list[int]) -> bool:
     return relative_error(found, torch.cat(expected)) <= tolerance(found.dtype)
 
 
-def _most_rows(context: Context, forks: Sequence[Fork]) -> int:
+def _most_rows(context: Context, branches: Sequence[Branch]) -> int:
     """Rows of a pass: as many as a chunk of a prompt has that takes the same attention."""
-    over_keys = any(str(name).endswith(_OVER_KEYS) for fork in forks for name, _ in fork.hooks)
+    over_keys = any(
+        str(name).endswith(OVER_KEYS) for branch in branches for name, _ in branch.hooks
+    )
     fused = context.strategy.prefill.name == "sdpa" and not over_keys
     return SDPA_CHUNK_CPU if fused else EAGER_CHUNK
 
 
-def _passes(forks: Sequence[Fork], n_rows: int) -> Iterator[tuple[list[Fork], list[list[int]]]]:
-    """Forks that pass together, with their tokens: as many as there are rows for."""
-    part: list[Fork] = []
+def _passes(
+    branches: Sequence[Branch], n_rows: int
+) -> Iterator[tuple[list[Branch], list[list[int]]]]:
+    """Branches that pass together, with their tokens: as many as there are rows for."""
+    part: list[Branch] = []
     tokens: list[list[int]] = []
-    for fork in forks:
-        own = fork.answering.next_tokens()
+    for branch in branches:
+        own = branch.answer.next_tokens()
         if part and sum(map(len, tokens)) + len(own) > n_rows:
             yield part, tokens
             part, tokens = [], []
-        part.append(fork)
+        part.append(branch)
         tokens.append(own)
     yield part, tokens
 
 
 def _run_pass(
-    context: Context, n_prompt: int, forks: Sequence[Fork], tokens: Sequence[list[int]]
+    context: Context, n_prompt: int, branches: Sequence[Branch], tokens: Sequence[list[int]]
 ) -> None:
-    """Let the next tokens of some forks pass, and each fork go on by what the model says."""
-    rows = _Rows.of(n_prompt, context.n_read, [fork.columns for fork in forks], tokens)
+    """Let the next tokens of some branches pass, and each go on by what the model says."""
+    rows = _Rows.of(n_prompt, context.n_read, [branch.columns for branch in branches], tokens)
     hooks = [
-        (name, _of_rows(function, rows.spans[place], rows.keys[place]))
-        for place, fork in enumerate(forks)
-        for name, function in fork.hooks
+        hook
+        for branch, span, keys in zip(branches, rows.spans, rows.keys, strict=True)
+        for hook in on_part(
+            branch.hooks,
+            positions=(slice(None), span),
+            keys=(slice(None), slice(None), span, keys),
+        )
     ]
     with (
         context.model.hooks(fwd_hooks=hooks),
         prefill_attention(context.model, context.strategy),
     ):
         predicted = rows.read(context, tokens).argmax(dim=-1).tolist()
-    for fork, span, keys in zip(forks, rows.spans, rows.keys, strict=True):
-        n_kept = fork.answering.take(predicted[span])
+    for branch, span, keys in zip(branches, rows.spans, rows.keys, strict=True):
+        n_kept = branch.answer.take(predicted[span])
         n_own = span.stop - span.start
-        fork.columns += keys[len(keys) - n_own :][:n_kept].tolist()
+        branch.columns += keys[len(keys) - n_own :][:n_kept].tolist()
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,8 +188,8 @@ class _Rows:
     """The rows of a pass.
 
     Args:
-        spans: Rows of each fork.
-        keys: Places in the cache of all that each fork's last row sees, in order.
+        spans: Rows of each branch.
+        keys: Places in the cache of all that each branch's last row sees, in order.
         visible: What each row sees.
         positions: Position of each row in its own answer's context.
     """
@@ -199,7 +207,7 @@ class _Rows:
         columns: Sequence[list[int]],
         tokens: Sequence[list[int]],
     ) -> "_Rows":
-        """Rows behind a prompt, for forks whose earlier tokens stand in some columns."""
+        """Rows behind a prompt, for branches whose earlier tokens stand in some columns."""
         n_rows = sum(map(len, tokens))
         visible = torch.zeros(n_rows, n_cached + n_rows, dtype=torch.bool)
         visible[:, :n_prompt] = True
@@ -220,25 +228,3 @@ class _Rows:
         """Logits of the rows."""
         flat = [token for own in tokens for token in own]
         return context.read_masked(flat, self.visible, self.positions)
-
-
-def _of_rows(
-    function: Callable[..., Any], rows: slice, keys: Int[Tensor, " key"]
-) -> Callable[..., Tensor | None]:
-    """A hook that is called with one fork's rows, and the keys that these may see."""
-
-    def hooked(tensor: Float[Tensor, "1 ..."], hook: Any) -> Tensor | None:
-        over_keys = str(hook.name).endswith(_OVER_KEYS)
-        at = keys.to(tensor.device)
-        own = tensor[:, :, rows][..., at] if over_keys else tensor[:, rows]
-        edited = function(own, hook=hook)
-        if edited is None:
-            return None
-        whole = tensor.clone()
-        if over_keys:
-            whole[:, :, rows, :] = whole[:, :, rows].index_copy(-1, at, edited)
-        else:
-            whole[:, rows] = edited
-        return whole
-
-    return hooked

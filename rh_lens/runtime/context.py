@@ -8,12 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.attention import sdpa_attention
-from rh_lens.runtime.bridge import Bridge, FwdHooks, input_device
-from rh_lens.runtime.cache import require_cache
+from rh_lens.runtime.architecture import Bridge, FwdHooks, input_device
 from rh_lens.runtime.exclusive import exclusive_use
-from rh_lens.runtime.pieces import reading_in_pieces
-from rh_lens.runtime.quiet import without_hooks
+from rh_lens.runtime.hooks import reading_in_pieces, without_hooks
+from rh_lens.runtime.sdpa import sdpa_attention
 from rh_lens.runtime.strategy import Strategy, configured_strategy
 
 
@@ -32,19 +30,18 @@ class Context:
     $a = O(h c n)$ where attention is eager: nothing grows with $n^2$. Logits are computed only for
     the tokens of `read`.
 
+    What the cache holds is what `tokens` says, in this order, and nothing else: only this class
+    adds to it and only `truncate` cuts it. Tree attention leaves rows of refused guesses in it for
+    the time of one answer, which no later row may see, and then truncates to the prompt.
+
     Args:
         model: A TransformerBridge.
         strategy: How to read.
     """
 
     def __init__(self, model: Bridge, strategy: Strategy) -> None:
-        from transformer_lens.utilities.position_ids import accepts_mask_derived_position_ids
-
         self.model = model
         self.strategy = strategy
-        # Most models derive positions from the cache, but some (Bamba) count every pass from 0;
-        # others must not be told any.
-        self.takes_positions = accepts_mask_derived_position_ids(model.original_model)
         self._device = input_device(model)
         self._start_anew()
 
@@ -154,7 +151,7 @@ class Context:
     def _pass(self, tokens: Sequence[int], **options: Any) -> tuple[Tensor, Any]:
         """Logits [1 pos d_vocab] of one pass, and the cache after it."""
         ids = torch.tensor([list(tokens)], device=self._device)
-        if self.takes_positions and "position_ids" not in options:
+        if self.strategy.takes_positions and "position_ids" not in options:
             end = self.n_read + len(tokens)
             options["position_ids"] = torch.arange(self.n_read, end, device=self._device)[None]
         with exclusive_use(self.model), reading_in_pieces():
@@ -227,6 +224,24 @@ def prefill(
     context = Context(model, strategy or configured_strategy(model, longest=len(tokens)))
     context.reach(tokens)
     return context
+
+
+class NoCacheError(ValueError):
+    """A model has no KV cache."""
+
+
+def require_cache(model: Bridge, cache: Any) -> None:
+    """Refuse a model that gave no KV cache.
+
+    Raises:
+        NoCacheError: `cache` is None.
+    """
+    if cache is None:
+        raise NoCacheError(
+            f"Expected {model.cfg.model_name!r} to return a KV cache; found none. Models without a "
+            "cache (BERT and other encoders, boot_native, RWKV, Hyena ...) can't be decoded here: "
+            "boot a Hugging Face decoder with TransformerBridge.boot_transformers."
+        )
 
 
 def shared_prefix(one: Sequence[int], other: Sequence[int]) -> int:

@@ -9,9 +9,9 @@ from rh_lens.detection import answer_recorder
 from rh_lens.heads import Head
 from rh_lens.interventions import knock_out_edges, uniform_attention, zero_ablation
 from rh_lens.runtime import Condition, Execution, answer_prompts, greedy_decode, open_context
-from rh_lens.runtime.answering import Answering
-from rh_lens.runtime.draft import Draft
-from rh_lens.runtime.forks import Fork, _passes, can_fork, decode_forks
+from rh_lens.runtime.generation import GenerationUnderWay
+from rh_lens.runtime.speculation import Draft
+from rh_lens.runtime.tree_attention import Branch, _passes, can_share_passes, decode_branches
 
 FORKED = ["llama", "qwen2", "qwen3", "gpt-neox", "yarn"]
 ALONE = ["mistral-window", "gemma3", "gpt-oss", "lfm2", "dynamic", "longrope", "bloom", "opt"]
@@ -57,10 +57,8 @@ def test_tokens_and_sources_are_those_of_each_condition_alone(tiny_model, name, 
         recorders[condition] = answer_recorder(bridge, prompt)
         guess = [*alone["plain"][0].said[:4], 5, 6, 7]
         asked[condition] = [*hooks, *recorders[condition].fwd_hooks()], Draft(guesses=(guess,))
-    assert can_fork(bridge, context, [hooks for hooks, _ in asked.values()], prompt.tokens)
-    found = decode_forks(
-        bridge, prompt.tokens, asked, max_new_tokens=STEPS, stop=NEVER, context=context
-    )
+    assert can_share_passes(context, [hooks for hooks, _ in asked.values()], prompt.tokens)
+    found = decode_branches(context, prompt.tokens, asked, max_new_tokens=STEPS, stop=NEVER)
     assert context.tokens == prompt.tokens[:-1].tolist()
     assert list(found) == list(alone)
     for condition, (said, sources) in alone.items():
@@ -78,21 +76,21 @@ def test_tokens_and_sources_are_those_of_each_condition_alone(tiny_model, name, 
 def test_models_whose_rows_cannot_stand_side_by_side_answer_one_by_one(tiny_model, name):
     bridge, prompt = tiny_model(name).bridge, grid()[0]
     context = context_of(bridge, prompt)
-    assert not can_fork(bridge, context, [(), zero_ablation([Head(1, 0)])], prompt.tokens)
+    assert not can_share_passes(context, [(), zero_ablation([Head(1, 0)])], prompt.tokens)
 
 
 def test_hooks_whose_axes_are_unknown_or_that_are_open_are_not_forked(llama):
     prompt = grid()[0]
     context = context_of(llama, prompt)
     zero = zero_ablation([Head(1, 2)])
-    assert can_fork(llama, context, [(), zero], prompt.tokens)
-    assert not can_fork(llama, context, [zero], prompt.tokens)
+    assert can_share_passes(context, [(), zero], prompt.tokens)
+    assert not can_share_passes(context, [zero], prompt.tokens)
     other = [("blocks.1.hook_mlp_out", lambda tensor, hook: None)]
-    assert not can_fork(llama, context, [zero, other], prompt.tokens)
+    assert not can_share_passes(context, [zero, other], prompt.tokens)
     everywhere = [(lambda name: name.endswith("hook_z"), lambda tensor, hook: None)]
-    assert not can_fork(llama, context, [zero, everywhere], prompt.tokens)
+    assert not can_share_passes(context, [zero, everywhere], prompt.tokens)
     with llama.hooks(fwd_hooks=other):
-        assert not can_fork(llama, context, [(), zero], prompt.tokens)
+        assert not can_share_passes(context, [(), zero], prompt.tokens)
 
 
 def test_an_answer_without_room_is_refused(llama):
@@ -134,7 +132,10 @@ def test_twenty_conditions_take_as_many_passes_as_one(llama):
 
 
 def test_a_pass_has_no_more_rows_than_a_chunk():
-    """Five forks of 1 + 3 tokens in passes of ten rows: two, two and one."""
-    forks = [Fork(Answering(None, 7, 32, NEVER, Draft(guesses=([1, 2, 3],))), ()) for _ in range(5)]
-    sizes = [[len(own) for own in tokens] for _, tokens in _passes(forks, 10)]
+    """Five branches of 1 + 3 tokens in passes of ten rows: two, two and one."""
+    branches = [
+        Branch(GenerationUnderWay(None, 7, 32, NEVER, Draft(guesses=([1, 2, 3],))), ())
+        for _ in range(5)
+    ]
+    sizes = [[len(own) for own in tokens] for _, tokens in _passes(branches, 10)]
     assert sizes == [[4, 4], [4, 4], [4]]

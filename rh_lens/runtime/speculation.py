@@ -1,4 +1,4 @@
-"""Guessing an answer, so that one pass can verify many of its tokens."""
+"""Speculative decoding by prompt lookup: guesses at an answer that one pass can verify."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""An answer under way: what passes next, and what a pass made of it."""
+"""What a model says to one prompt, and the same while it is under way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from rh_lens.representation import short_repr
-from rh_lens.runtime.draft import Draft
+from rh_lens.runtime.speculation import Draft
 from rh_lens.runtime.stop import StopReason, StopRule, decode_exactly, tokens_before
 
 
@@ -35,8 +35,8 @@ class Generation:
 
 
 @dataclass(eq=False)
-class Answering:
-    """An answer under way.
+class GenerationUnderWay:
+    """A generation under way.
 
     Args:
         tokenizer: The model's.
@@ -51,10 +51,19 @@ class Answering:
     max_new_tokens: int
     stop: StopRule
     draft: Draft | None = None
-    generation: Generation | None = field(default=None, init=False)
+    _result: Generation | None = field(default=None, init=False)
     _said: list[int] = field(default_factory=list, init=False)
     _guess: list[int] = field(default_factory=list, init=False)
     _n_passes: int = field(default=0, init=False)
+
+    def is_open(self) -> bool:
+        """Whether the answer has not ended."""
+        return self._result is None
+
+    def result(self) -> Generation:
+        """The answer, when it has ended."""
+        assert self._result is not None
+        return self._result
 
     def next_tokens(self) -> list[int]:
         """Tokens of the next pass: the last one, and guesses at those behind it."""
@@ -73,37 +82,29 @@ class Answering:
         for token in predicted[: n_right + 1]:
             self.token = token
             self._said.append(token)
-            ending = find_ending(self.tokenizer, self._said, self.stop)
-            if ending is None and len(self._said) == self.max_new_tokens:
-                ending = self.max_new_tokens, "length"
+            ending = self._ending()
             if ending is not None:
-                self.generation = make_generation(
-                    self.tokenizer, self._said, ending, self._n_passes
-                )
+                self._result = self._kept(*ending)
                 break
         return n_right + 1
 
-
-def find_ending(
-    tokenizer: Any, generated: list[int], stop: StopRule
-) -> tuple[int, StopReason] | None:
-    """How many of the generated tokens to keep and why, if the answer has ended."""
-    if generated[-1] in stop.token_ids:
-        return len(generated) - 1, "eos"
-    if not stop.strings:
+    def _ending(self) -> tuple[int, StopReason] | None:
+        """How many of the tokens to keep and why, if the answer has ended."""
+        if self._said[-1] in self.stop.token_ids:
+            return len(self._said) - 1, "eos"
+        if self.stop.strings:
+            match = self.stop.first_match(decode_exactly(self.tokenizer, self._said))
+            if match is not None:
+                start, reason = match
+                return tokens_before(self.tokenizer, self._said, start), reason
+        if len(self._said) == self.max_new_tokens:
+            return self.max_new_tokens, "length"
         return None
-    match = stop.first_match(decode_exactly(tokenizer, generated))
-    if match is None:
-        return None
-    start, reason = match
-    return tokens_before(tokenizer, generated, start), reason
 
-
-def make_generation(
-    tokenizer: Any, said: list[int], ending: tuple[int, StopReason], n_passes: int
-) -> Generation:
-    """Answer made of the first of these tokens."""
-    n_kept, reason = ending
-    tokens = said[:n_kept]
-    text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return Generation(torch.tensor(tokens, dtype=torch.long), text, reason, tuple(said), n_passes)
+    def _kept(self, n_kept: int, reason: StopReason) -> Generation:
+        """The answer made of the first of the tokens."""
+        kept, said = self._said[:n_kept], tuple(self._said)
+        text = self.tokenizer.decode(
+            kept, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return Generation(torch.tensor(kept, dtype=torch.long), text, reason, said, self._n_passes)
