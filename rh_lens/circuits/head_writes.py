@@ -49,7 +49,7 @@ def values_at(
         )
     hooks = [(f"blocks.{layer}.attn.hook_v", keep) for layer in counts]
     with inference(model), must_fire(hooks) as watched, model.hooks(fwd_hooks=list(watched)):
-        open_context(model, tokens, longest=len(tokens)).reach(tokens)
+        open_context(model, tokens, longest=len(tokens), cuts_back=False).reach(tokens)
     values = {layer: torch.cat(parts) for layer, parts in found.items()}
     return {
         layer: v.repeat_interleave(counts[layer] // v.shape[1], dim=1)

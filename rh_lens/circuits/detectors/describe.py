@@ -124,7 +124,7 @@ def describe_heads(
         require_choice("the name of a detector", name, list(DETECTORS))
     if detection is not None:
         require_type("detection", detection, RetrievalResult)
-    inputs = survey_inputs(model, prompts, detection, seed=seed)
+    inputs = survey_inputs(model, prompts, detection, only=names, seed=seed)
     scores: dict[str, HeadScores] = {}
     left_out: dict[str, str] = {}
     for name in names:
@@ -145,6 +145,7 @@ def survey_inputs(
     prompts: Sequence[NeedlePrompt] | None = None,
     detection: RetrievalResult | None = None,
     *,
+    only: Sequence[str] = tuple(DETECTORS),
     seed: int = 0,
 ) -> SurveyInputs:
     """What `describe_heads` reads; see there.
@@ -152,7 +153,9 @@ def survey_inputs(
     Args:
         model: A TransformerBridge.
         prompts: Needle prompts; None: the default needles in synthetic prose.
-        detection: Of the same model; None: one is run, with all scores but "official".
+        detection: Of the same model; None: one is run where a detector wants it, with all scores
+            but "official".
+        only: Names of the detectors that are to read it.
         seed: Seed of random tokens and names.
 
     Raises:
@@ -160,7 +163,8 @@ def survey_inputs(
         ValueError: A prompt does not fit the model.
     """
     given = _default_prompts(model) if prompts is None else require_prompts(prompts)
-    if detection is None:
+    wanted = any(name.startswith("retrieval") for name in only)
+    if detection is None and wanted:
         detection = detect_retrieval_heads(model, given, score="teacher-forced", progress=False)
     return SurveyInputs(
         prompts=tuple(given),

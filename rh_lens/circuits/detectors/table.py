@@ -48,7 +48,7 @@ class SurveyInputs:
         repeated: Random tokens that repeat themselves.
         names: Texts with `io`, `s1` and `s2`.
         facts: Questions with `subject` and `relation`.
-        detection: Of the same model; it tells retrieval heads.
+        detection: Of the same model; it tells retrieval heads. None: no detector asks for it.
         seed: Seed of what detectors draw.
     """
 
@@ -56,7 +56,7 @@ class SurveyInputs:
     repeated: tuple[Int[Tensor, " _"], ...]
     names: tuple[MarkedText, ...]
     facts: tuple[MarkedText, ...]
-    detection: RetrievalResult
+    detection: RetrievalResult | None = None
     seed: int = 0
 
     __repr__ = short_repr
@@ -113,6 +113,7 @@ def _on_facts(find: Asking, model: Bridge, inputs: SurveyInputs) -> HeadScores:
 
 
 def _retrieval(score: ScoreName, model: Bridge, inputs: SurveyInputs) -> HeadScores:
+    assert inputs.detection is not None
     return retrieval_heads(inputs.detection, score)
 
 
