@@ -26,12 +26,13 @@ from .prompts import (
     pydoc_haystack,
     synthetic_haystack,
 )
-from .runs import RunFolder, load_run
-from .runtime import Condition, greedy_decode, load_model, stop_rule
+from .runs import RunFolder, load_result, load_run, save_result
+from .runtime import Condition, Execution, greedy_decode, load_model, stop_rule
 from .views import plot_curve, summarise
 
 __all__ = [
     "Condition",
+    "Execution",
     "Head",
     "Needle",
     "RunFolder",
@@ -53,6 +54,7 @@ __all__ = [
     "load_haystack",
     "load_model",
     "load_needles",
+    "load_result",
     "load_run",
     "mean_ablation",
     "mean_head_outputs",
@@ -64,6 +66,7 @@ __all__ = [
     "pydoc_haystack",
     "read_head_scores",
     "resample_ablation",
+    "save_result",
     "scale_heads",
     "score_intervals",
     "stop_rule",

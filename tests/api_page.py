@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ PACKAGE = Path(rh_lens.__file__).parent
 PAGE = PACKAGE / "README.md"
 HEAD = """# Public names, room by room
 
-Import a name from its room (`from rh_lens.analysis import split_half`); those in **bold** are also in `rh_lens` itself.
+Import a name from its room (`from rh_lens.analysis import split_half`); those in **bold** are in
+`rh_lens` itself, too.
 `help(name)` has shapes, units, formulas and errors. A room imports only from the rooms above it.
 """
 
@@ -66,7 +68,7 @@ def constant_texts(room: str) -> dict[str, str]:
     texts = {}
     for path in (PACKAGE / room).glob("**/*.py"):
         body = ast.parse(path.read_text(encoding="utf-8")).body
-        for node, after in zip(body, body[1:], strict=False):
+        for node, after in pairwise(body):
             target = getattr(node, "target", None) or getattr(node, "targets", [None])[0]
             is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
             if isinstance(target, ast.Name) and is_text:

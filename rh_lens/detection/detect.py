@@ -23,7 +23,7 @@ from rh_lens.detection.sources import AttentionSources
 from rh_lens.detection.teacher_forced import forced_shares
 from rh_lens.detection.trial import judge_trial
 from rh_lens.detection.trial_log import MemoryLog, TrialLog, TrialWithEvents
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.runtime import (
     DEFAULT_EXECUTION,
     Answer,
@@ -80,7 +80,7 @@ def detect_retrieval_heads(
     """
     require_answering(execution=execution, progress=progress)
     architecture_of(model)
-    prompts = _require_prompts(prompts)
+    prompts = require_prompts(prompts)
     options = detection_options(model, prompts, **choices)
     log = MemoryLog(range(len(prompts))) if log is None else log
     require_type("log", log, TrialLog, remedy="Pass a RunFolder or a MemoryLog.")
@@ -157,16 +157,6 @@ def _result(
         n_heads=model.cfg.n_heads,
         n_kv_heads=architecture_of(model).n_kv_heads,
     )
-
-
-def _require_prompts(prompts: Iterable[NeedlePrompt]) -> Sequence[NeedlePrompt]:
-    """The prompts as a sequence of at least one."""
-    prompts = list(prompts)
-    if not prompts:
-        raise ValueError(
-            "Expected at least one needle prompt; found none. Build some with build_grid."
-        )
-    return prompts
 
 
 def _require_indices(missing: Collection[int], prompts: Sequence[NeedlePrompt]) -> frozenset[int]:

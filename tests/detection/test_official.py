@@ -216,7 +216,7 @@ def test_on_a_sound_span_event_scores_agree_with_the_packages_own(llama, detect,
 
 
 def test_no_prompt_is_refused(llama):
-    with pytest.raises(ValueError, match="Expected at least one needle prompt; found none"):
+    with pytest.raises(ValueError, match="prompts to have 1 or more entries; found 0"):
         detect_official(llama, [])
 
 
