@@ -32,4 +32,4 @@ def test_imports_point_upward() -> None:
 
 def test_every_file_belongs_to_a_room() -> None:
     top = {path.name.removesuffix(".py") for path in PACKAGE.iterdir()} - {"__pycache__"}
-    assert top - set(ROOMS) == {"__init__", "__init__.pyi", "__main__", "py.typed"}
+    assert top - set(ROOMS) == {"README.md", "__init__", "__init__.pyi", "__main__", "py.typed"}
