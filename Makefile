@@ -1,4 +1,4 @@
-# make demo       find the retrieval heads of the bundled model
+# make demo       find the retrieval heads of the bundled model, silence them, and write a page of it
 # make test       run the tests, in under five minutes on two cores; the slow ones are left out
 # make test-slow  run the slow tests
 # make test-all   run all tests
@@ -22,9 +22,9 @@ export HF_HUB_OFFLINE = 1
 .PHONY: demo test test-slow test-all calibrate lint bench clean
 
 demo: $(READY)
-	$(BIN)/rh-lens detect
-	@echo "Next: '$(BIN)/rh-lens ablate RUN', with the folder named above as RUN, asks the same questions"
-	@echo "without these heads; README.md does it in Python; '$(BIN)/rh-lens --help' lists the commands."
+	$(BIN)/rh-lens demo-page
+	@echo "Next: open rh_lens_demo/report.html. The commands above take --model for your own model;"
+	@echo "README.md does the same in Python; '$(BIN)/rh-lens --help' lists the commands."
 
 test: $(READY)
 	$(PYTEST) -m "not slow"

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from rh_lens.cli import ablate, audit, bench, compare, detect, merge
+from rh_lens.cli import ablate, audit, bench, compare, demo_page, detect, merge, show
 from rh_lens.cli.arguments import Parser
 from rh_lens.cli.failures import end_quietly, explain
 from rh_lens.cli.terminated import TerminatedError, sigterm_raises
@@ -47,6 +47,8 @@ def _parser() -> Parser:
     detect.add(commands.add_parser("detect", help="score every head of a model"))
     merge.add(commands.add_parser("merge", help="join the shards of a run"))
     ablate.add(commands.add_parser("ablate", help="answers without the top heads, and controls"))
+    show.add(commands.add_parser("show", help="a run as one page that opens in a browser"))
+    demo_page.add(commands.add_parser("demo-page", help="that page for the bundled model"))
     audit.add(commands.add_parser("audit", help="what the published protocol did to scores"))
     compare.add(commands.add_parser("compare", help="whether models share their heads"))
     bench.add(commands.add_parser("bench", help="time detection against plain generation"))

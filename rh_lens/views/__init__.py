@@ -17,6 +17,7 @@ from rh_lens.views.heat_map import explore_heat_map, plot_heat_map
 from rh_lens.views.lineage_plot import plot_score_pair, plot_similarities
 from rh_lens.views.needle_grid import plot_needle_grid
 from rh_lens.views.offline_view import OfflineView
+from rh_lens.views.page import save_page
 from rh_lens.views.score_profile_plot import plot_score_profile
 from rh_lens.views.sorted_scores import plot_sorted_scores
 from rh_lens.views.summarise import summarise
@@ -34,6 +35,7 @@ __all__ = [
     "plot_score_profile",
     "plot_similarities",
     "plot_sorted_scores",
+    "save_page",
     "summarise",
     "view_patterns",
     "view_sources",

@@ -4,7 +4,7 @@ A section is a function from the content to its HTML and to what the script read
 them in their order.
 """
 
-from rh_lens.views.page.content import PageContent, page_content
+from rh_lens.views.page.content import PageContent, page_content, require_own_tokenizer
 from rh_lens.views.page.document import SECTIONS, page_html, save_page
 from rh_lens.views.page.section import Section
 
@@ -14,5 +14,6 @@ __all__ = [
     "Section",
     "page_content",
     "page_html",
+    "require_own_tokenizer",
     "save_page",
 ]

@@ -13,8 +13,10 @@ from rh_lens.views.page.markup import Html, element, join
 
 # Columns up to which a cell has room for its number on a phone.
 _MAX_NUMBERED = 12
-_MAX_HEIGHT, _CELL = 560, (5, 34)
+_MAX_HEIGHT, _CELL = 560, (5, 30)
 _LABELS = 24
+# Rows and columns up to which lines between cells leave room for the cells.
+_MAX_ROOMY = 24
 _INKS = ((0.005, "nothing"), (0.48, "low"), (0.74, "middle"), (math.inf, "high"))
 
 
@@ -51,6 +53,11 @@ class CellChart:
     __repr__ = short_repr
 
     @property
+    def has_gaps(self) -> bool:
+        """Whether some cell has no value."""
+        return bool(np.isnan(self.values).any())
+
+    @property
     def data(self) -> dict[str, Any]:
         """What the page's script reads."""
         n_rows, n_columns = self.values.shape
@@ -66,6 +73,7 @@ class CellChart:
             "svg",
             self._cells(),
             element("rect", class_="cursor"),
+            class_="dense" if max(self.values.shape) > _MAX_ROOMY else None,
             width="100%",
             height=height,
             aria_hidden="true",
@@ -156,7 +164,7 @@ def _number(value: float, x: float, y: float) -> str:
     # Black and white ink can be told from both sides of the middle; which is better at the middle
     # depends on the colours, light or dark.
     kind = next(name for limit, name in _INKS if value < limit)
-    shown = f"{value:.2f}"
+    shown = f"{value:.2f}" if value else "0"
     return f'<text class="{kind}" x="{x:.4g}%" y="{y:.4g}%" dy="0.35em">{shown}</text>'
 
 

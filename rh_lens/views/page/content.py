@@ -108,6 +108,9 @@ def page_content(
     all_trials, found = _result_of(run)
     chosen = None if trials is None else tuple(require_list("trials", trials, int))
     _require_known(chosen, all_trials)
+    tokenizer = tokenizer or _tokenizer_of(all_trials)
+    if tokenizer is not None:
+        require_own_tokenizer(tokenizer, found["events"])
     tables, ablation_description = _ablation_of(ablation)
     description = run.description if isinstance(run, StoredRun) else {}
     named = description.get("model", {}).get("name", "a model")
@@ -117,7 +120,7 @@ def page_content(
         description=description,
         ablation=tables,
         ablation_description=ablation_description,
-        tokenizer=tokenizer or _tokenizer_of(all_trials),
+        tokenizer=tokenizer,
         chosen=chosen,
         **found,
     )
@@ -129,7 +132,7 @@ def _result_of(run: object) -> tuple[tuple[Trial, ...], dict[str, Any]]:
         names = ("events", "scores", "threshold", "n_heads", "n_kv_heads")
         return run.trials, {name: getattr(run, name) for name in names}
     assert isinstance(run, StoredRun)
-    if not run.answered:
+    if not run.trials:
         raise ValueError(
             f"Expected a run with an answered prompt; found none in {shown(str(run.path), 200)}. "
             "Go on with the command that began it."
@@ -140,8 +143,8 @@ def _result_of(run: object) -> tuple[tuple[Trial, ...], dict[str, Any]]:
         scores = None
     key = run.description.get("key", {})
     model = key.get("model", {})
-    n_heads = run.answered[0].visible.shape[1]
-    return run.answered, {
+    n_heads = run.trials[0].visible.shape[1]
+    return run.trials, {
         "events": run.events,
         "scores": scores,
         "threshold": key.get("options", {}).get("threshold", 0.1),
@@ -165,6 +168,25 @@ def _ablation_of(ablation: object) -> tuple[AblationTables | None, dict[str, Any
 def _tokenizer_of(trials: Sequence[Trial]) -> Any:
     """The tokenizer that prompts of this session were built with."""
     return next((one.prompt.tokenizer for one in trials if one.prompt.tokenizer is not None), None)
+
+
+def require_own_tokenizer(tokenizer: Any, events: CopyEvents) -> None:
+    """Refuse a tokenizer that reads tokens otherwise than the run's did.
+
+    Args:
+        tokenizer: Turns token ids into text.
+        events: Of the run, with the texts of the tokens that were copied.
+
+    Raises:
+        ValueError: It reads a token otherwise.
+    """
+    copied = events.table.drop_duplicates("token_id")
+    for token, text in zip(copied["token_id"], copied["token"], strict=True):
+        if (found := tokenizer.decode([int(token)])) != text:
+            raise ValueError(
+                f"Expected the run's tokenizer, which reads token {token} as {shown(text)}; found "
+                f"one that reads {shown(found)}. Load it from the model of the run."
+            )
 
 
 def _require_known(chosen: Sequence[int] | None, trials: Sequence[Trial]) -> None:

@@ -67,8 +67,8 @@ def save_page(
     Raises:
         OSError: The file can't be written.
         TypeError: An argument is of another type.
-        ValueError: The run has no answered prompt or no such trial, or the page is larger than
-            8 MB.
+        ValueError: The run has no answered prompt or no such trial, the tokenizer is another one,
+            or the page is larger than 8 MB.
     """
     found = usable_path("path", path)
     content = page_content(run, ablation=ablation, tokenizer=tokenizer, trials=trials, title=title)
@@ -104,9 +104,7 @@ def page_html(content: PageContent) -> str:
 
 
 def _body(heading: str, sections: Sequence[Section]) -> list[Html]:
-    links = join(
-        element("li", element("a", one.title, href=f"#{one.name}")) for one in sections
-    )
+    links = join(element("li", element("a", one.title, href=f"#{one.name}")) for one in sections)
     return [
         element("a", "Skip to the results", href="#main", class_="skip"),
         _patterns(),

@@ -18,7 +18,7 @@ def heads(content: PageContent) -> Section | None:
     chart = _chart(content)
     what = element(
         "p",
-        f"The darker a cell, the higher the {content.scores.name} score, from 0 to 1. A frame "
+        f"The stronger the colour, the higher the {content.scores.name} score. A frame "
         f"marks a retrieval head ({content.threshold:g} or more)",
         _of_groups(content),
         ".",
@@ -26,13 +26,15 @@ def heads(content: PageContent) -> Section | None:
     return Section(
         "heads",
         "Which heads copy",
-        join([what, scale(), chart.html, _not_seen(content), _table(content)]),
+        join(
+            [what, scale(hatched=chart.has_gaps), chart.html, _not_seen(content), _table(content)]
+        ),
         {"charts": {chart.name: chart.data}},
     )
 
 
-def scale() -> Html:
-    """What the colours mean."""
+def scale(*, hatched: bool) -> Html:
+    """What the colours mean, and hatching where there is some."""
     steps = "".join(
         f'<rect class="cell" x="{10 * k}%" width="10.2%" height="100%" fill-opacity="{k / 9:.2f}"/>'
         for k in range(10)
@@ -48,7 +50,8 @@ def scale() -> Html:
         "svg", Html('<rect class="unseen" width="100%" height="100%"/>'), width=24, height=12,
         aria_hidden="true",
     )  # fmt: skip
-    return element("p", "0 ", bar, " 1 ", hatch, " none", class_="scale")
+    without = [element("span"), hatch, "no value"] if hatched else []
+    return element("p", "0", bar, "1", *without, class_="scale")
 
 
 def _of_groups(content: PageContent) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import textwrap
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -16,7 +17,6 @@ _MODEL = {
     "name": "model",
     "revision": "revision",
     "architecture": "architecture",
-    "n_parameters": "parameters",
     "dtype": "precision",
     "device": "device",
     "weights_sha256": "weights, SHA-256",
@@ -52,6 +52,8 @@ def _of_run(title: str, description: Mapping[str, Any]) -> Iterator[Html]:
     model, versions = description.get("model", {}), description.get("versions", {})
     facts = [(label, model.get(name)) for name, label in _MODEL.items()]
     facts += [(label, description.get(name)) for name, label in _RUN.items()]
+    if isinstance(n_parameters := model.get("n_parameters"), int):
+        facts.append(("parameters", f"{n_parameters:,}"))
     facts.append(("versions", ", ".join(f"{name} {one}" for name, one in versions.items())))
     machine = description.get("machine", {})
     facts.append(("machine", ", ".join(f"{name} {one}" for name, one in machine.items() if one)))
@@ -90,4 +92,5 @@ def command_of(description: Mapping[str, Any]) -> str:
         else:
             shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)
             words += [*option, shown]
-    return " ".join(shlex.quote(word) for word in words)
+    line = " ".join(shlex.quote(word) for word in words)
+    return " \\\n  ".join(textwrap.wrap(line, 84, break_long_words=False, break_on_hyphens=False))

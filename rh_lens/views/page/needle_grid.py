@@ -1,5 +1,8 @@
 """The section with the needle-in-a-haystack grid: answers by length and depth."""
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -26,10 +29,10 @@ def needle_grid(content: PageContent) -> Section:
     chart = grid_chart("grid", "Recall by context length and depth", answers)
     what = (
         "Each cell is the mean recall of the prompts with this context length and needle depth "
-        "(0 is the start of the text; the depth that was asked for). The darker, the more of the "
+        "(the one asked for; 0 is the start of the text). The stronger the colour, the more of the "
         "answer was said."
     )
-    html = join([element("p", what), scale(), chart.html, grid_table(chart)])
+    html = join([element("p", what), scale(hatched=chart.has_gaps), chart.html, grid_table(chart)])
     return Section(
         "grid", "Where in the text it finds the needle", html, {"charts": {"grid": chart.data}}
     )
@@ -45,7 +48,7 @@ def grid_chart(name: str, label: str, answers: pd.DataFrame) -> CellChart:
     """
     lengths, columns = _ranges(answers["context_length"].to_numpy(float), "{:,.0f}")
     depths, rows = _ranges(answers["requested_depth"].to_numpy(float), "{:.2f}")
-    cells = answers.groupby([depths, lengths])[["recall", "right"]]
+    cells: Any = answers.groupby([depths, lengths])[["recall", "right"]]
     mean = np.full((len(rows), len(columns)), np.nan)
     readouts = [
         f"{length} tokens, depth {depth} · no prompt" for depth in rows for length in columns
@@ -87,8 +90,5 @@ def _ranges(values: np.ndarray, form: str) -> tuple[np.ndarray, list[str]]:
         return np.searchsorted(distinct, values), labels
     ends = np.linspace(distinct[0], distinct[-1], _MAX_VALUES + 1)
     place = np.clip(np.searchsorted(ends, values, side="right") - 1, 0, _MAX_VALUES - 1)
-    labels = [
-        f"{form.format(low)}–{form.format(high)}"
-        for low, high in zip(ends[:-1], ends[1:], strict=True)
-    ]
+    labels = [f"{form.format(low)}–{form.format(high)}" for low, high in pairwise(ends.tolist())]
     return place, labels

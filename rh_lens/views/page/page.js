@@ -80,6 +80,8 @@ function showSaid(trial) {
 }
 
 function showCopies(trial, choose) {
+  byId("copies").replaceChildren();
+  if (!trial.heads.length) return;
   const most = 10;
   const head = make("tr", {}, make("th", { scope: "col" }, "head"),
     ...trial.said.map((text) => make("th", { scope: "col" }, shown(text))));
@@ -154,7 +156,7 @@ function startTrials() {
     const names = heads.map((one, place) => make("option",
       { value: String(place), "data-label": one.label },
       `${one.label}, score ${one.score}, ${one.copies.length} copies`));
-    headChoice.replaceChildren(...(names.length ? names : [make("option", {}, "none copied")]));
+    headChoice.replaceChildren(...(names.length ? names : [make("option", { value: "0" }, "none copied")]));
     byId("facts").replaceChildren(...trial().facts.flatMap(([name, value]) =>
       [make("dt", {}, name), make("dd", { dir: "auto" }, value)]));
     showCopies(trial(), chooseHead);

@@ -4,11 +4,14 @@ from typing import Any
 
 import pandas as pd
 
+from rh_lens.evaluation import AblationTables
 from rh_lens.views.ablation_text import match_name, require_curve
 from rh_lens.views.page.content import PageContent
 from rh_lens.views.page.curve_chart import CurveChart, Series
 from rh_lens.views.page.markup import Html, element, folded, join, table
 from rh_lens.views.page.section import Section
+from rh_lens.views.page.silenced_grids import silenced_grids
+from rh_lens.views.page.silencing_rows import main_comparison
 from rh_lens.views.page.words import count, interval, number, pvalue, share
 
 _MARKS = ("square", "triangle", "diamond", "bar")
@@ -21,19 +24,20 @@ def silencing(content: PageContent) -> Section | None:
         return None
     controls = tables.controls if tables.controls is not None else pd.DataFrame()
     require_curve(tables.curve, tables.controls)
-    chart = _chart(tables.curve, controls)
+    chart = _chart(tables, controls)
+    grids, grid_data = silenced_grids(tables)
     html = join(
         [
             element("p", _what(tables.curve, content.ablation_description)),
             chart.html,
             _missing(controls),
             _table(tables.curve, controls),
+            grids,
             _failures(tables.failures),
         ]
     )
-    return Section(
-        "silencing", "What happens without them", html, {"charts": {chart.name: chart.data}}
-    )
+    charts = {chart.name: chart.data, **grid_data}
+    return Section("silencing", "What happens without them", html, {"charts": charts})
 
 
 def _what(curve: pd.DataFrame, description: dict[str, Any]) -> str:
@@ -52,7 +56,8 @@ def _what(curve: pd.DataFrame, description: dict[str, Any]) -> str:
     )
 
 
-def _chart(curve: pd.DataFrame, controls: pd.DataFrame) -> CurveChart:
+def _chart(tables: AblationTables, controls: pd.DataFrame) -> CurveChart:
+    curve, main = tables.curve, main_comparison(tables)
     ks = [int(k) for k in curve["k"]]
     level = share(curve["level"].iloc[0])
     top = Series(
@@ -68,12 +73,11 @@ def _chart(curve: pd.DataFrame, controls: pd.DataFrame) -> CurveChart:
         row_title=f"needle {metric}",
         column_title="heads silenced (K)",
         readouts=[_readout(row, controls) for row in curve.to_dict("records")],
+        start=ks.index(main.k) if main else 0,
     )
 
 
-def _control_series(
-    ks: list[int], curve: pd.DataFrame, controls: pd.DataFrame
-) -> list[Series]:
+def _control_series(ks: list[int], curve: pd.DataFrame, controls: pd.DataFrame) -> list[Series]:
     """Each kind of control, from the untouched model on where that was asked."""
     if not len(controls):
         return []
@@ -158,7 +162,8 @@ def _failures(failures: pd.DataFrame | None) -> Html | None:
     if failures is None:
         return None
     shares = failures[failures["kind"].isin(["none", "top"])].drop(columns=["kind", "match"])
-    shown = [name for name in shares if name == "k" or shares[name].fillna(0).any()]
+    names = [str(name) for name in shares.columns]
+    shown = [name for name in names if name == "k" or shares[name].fillna(0).any()]
     rows = [
         [str(int(row["k"])), *(number(float(row[name]), 2) for name in shown if name != "k")]
         for row in shares.to_dict("records")

@@ -8,6 +8,8 @@ from rh_lens.views.page.section import Section
 from rh_lens.views.page.silencing_rows import main_comparison
 from rh_lens.views.page.words import count, interval, listed, number, share, shortened
 
+# Fewer say little of others: the interval reaches from nothing to everything.
+_MIN_NEEDLES = 6
 _MEANINGS = {
     "position": "the share of the answer's tokens that it copied",
     "token-set": "the share of the answer's distinct tokens that it copied",
@@ -32,10 +34,10 @@ def _tiles(content: PageContent) -> Html:
     tiles = [_tile(f"{n_right:,} of {n:,}", "prompts answered rightly")]
     if content.scores is not None:
         n_heads = content.scores.mean().numel()
-        what = f"heads are retrieval heads (score ≥ {content.threshold:g})"
+        what = f"heads are retrieval heads (score ≥\u00a0{content.threshold:g})"
         tiles.append(_tile(f"{len(content.heads):,} of {n_heads:,}", what))
         zero = int((content.scores.mean() == 0).sum())
-        tiles.append(_tile(f"{zero:,} of {n_heads:,}", "heads never copied (score exactly 0)"))
+        tiles.append(_tile(f"{zero:,} of {n_heads:,}", "heads never copied (score exactly\u00a00)"))
     main = main_comparison(content.ablation) if content.ablation else None
     if main:
         changed = f"{number(main.untouched, 2)} → {number(main.top, 2)}"
@@ -98,10 +100,12 @@ def _found(content: PageContent) -> Html:
         f"retrieval heads.",
         f"The strongest: {listed(named)}." if named else "No head has a score.",
     ]
-    if content.intervals is not None:
+    if content.intervals is not None and content.intervals.n_needles >= _MIN_NEEDLES:
         low, high = content.intervals.n_heads_interval
         level = share(content.intervals.level)
-        parts.append(f"With other needles there would be {low:,} to {high:,} ({level} interval).")
+        parts.append(
+            f"With other needles it would be {low:,} to {high:,} heads ({level} interval)."
+        )
     return element("p", " ".join(parts))
 
 
@@ -122,7 +126,10 @@ def _silenced(content: PageContent) -> Html | None:
         *main.controls,
     ]
     if main.p_heads == main.p_heads:
-        parts.append(f"That heads drawn in their place do as much harm has p = {main.p_heads:.2g}.")
+        parts.append(
+            f"The test that other heads, drawn in their place, do as much harm gives p = "
+            f"{main.p_heads:.2g}."
+        )
     return element("p", " ".join(parts))
 
 

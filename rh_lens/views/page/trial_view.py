@@ -13,6 +13,7 @@ from rh_lens.views.page.words import shortened
 # Tokens shown before and after the needle; on each side of the answer; of what was said.
 _AROUND, _BESIDE, _SAID = 40, 250, 200
 _MAX_HEADS, _MAX_TOKEN = 24, 60
+_NUMBERS = ("weight", "margin", "needle_mass", "sink_mass")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,20 +55,8 @@ def trial_view(
     """
     prompt = trial.prompt
     context, first, start = _context(prompt, texts)
-    shown = len(context)
-    answer = prompt.answer_span[0]
+    shift = start - prompt.answer_span[0]
     said = trial.tokens.tolist()
-    copied = []
-    for label, score, rows in _by_head(events, heads):
-        copies = []
-        for row in rows.itertuples():
-            place = row.source - answer + start
-            numbers = (row.weight, row.margin, row.needle_mass, row.sink_mass)
-            copies.append(
-                [int(row.step), place if 0 <= place < shown else None]
-                + [round(float(one), 3) for one in numbers]
-            )
-        copied.append({"label": label, "score": score, "copies": copies})
     return {
         "facts": _facts(trial),
         "before": first,
@@ -75,8 +64,21 @@ def trial_view(
         "context": context,
         "said": [texts[token] for token in said[:_SAID]],
         "cut": max(len(said) - _SAID, 0),
-        "heads": copied,
+        "heads": [
+            {"label": label, "score": score, "copies": _copies(rows, shift, len(context))}
+            for label, score, rows in _by_head(events, heads)
+        ],
     }
+
+
+def _copies(events: pd.DataFrame, shift: int, n_shown: int) -> list[list[Any]]:
+    """Step, place in the context (None: not shown) and numbers of each event of a head."""
+    copies = []
+    for row in events.to_dict("records"):
+        place = int(row["source"]) + shift
+        numbers = [round(float(row[name]), 3) for name in _NUMBERS]
+        copies.append([int(row["step"]), place if 0 <= place < n_shown else None, *numbers])
+    return copies
 
 
 def _facts(trial: Trial) -> list[tuple[str, str]]:
@@ -91,9 +93,10 @@ def _facts(trial: Trial) -> list[tuple[str, str]]:
 
 def _by_head(events: pd.DataFrame, heads: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     """Label, score and events of the heads that copied, by score."""
-    groups = {place: rows for place, rows in events.groupby(["layer", "head"])}
-    order = [(row.layer, row.head) for row in heads.itertuples()] if len(heads) else [*groups]
-    scores = dict(zip(order, heads["score"], strict=True)) if len(heads) else {}
+    groups: dict[Any, pd.DataFrame] = dict([*events.groupby(["layer", "head"])])
+    rows = heads.to_dict("records")
+    scores = {(row["layer"], row["head"]): float(row["score"]) for row in rows}
+    order = [*scores] if scores else [*groups]
     return [
         (f"L{place[0]}H{place[1]}", _score(scores.get(place)), groups[place])
         for place in [place for place in order if place in groups][:_MAX_HEADS]
@@ -112,9 +115,7 @@ def _context(prompt: NeedlePrompt, texts: TokenTexts) -> tuple[list[list[Any]], 
     high = min(stop + _AROUND, end + _BESIDE, start + 2 * _BESIDE, len(tokens))
     if min(tokens[low:high]) < 0:
         return _stored_context(prompt, texts)
-    pieces = [
-        [texts[tokens[place]], _role(place, prompt), True] for place in range(low, high)
-    ]
+    pieces = [[texts[tokens[place]], _role(place, prompt), True] for place in range(low, high)]
     return pieces, low, start - low
 
 

@@ -57,14 +57,17 @@ def _what(content: PageContent, n: int) -> str:
     return (
         f"{which} are on this page{other}. A copy is a step at which the head looked most at a "
         "token of the answer in the text and the model then said that token. The needle is "
-        "underlined, its answer framed; colour is the head's attention on the token that it "
+        "underlined, its answer shaded; colour is the head's attention on the token that it "
         "copied. Choose a head in the list, or in the table of copies."
     )
 
 
 def _controls(chosen: Sequence[Trial]) -> Html:
+    right = [trial for trial in chosen if trial.accepted] or chosen
+    first = right[len(right) // 2]
     options = join(
-        element("option", _name(trial), value=place) for place, trial in enumerate(chosen)
+        element("option", _name(trial), value=place, selected=trial is first)
+        for place, trial in enumerate(chosen)
     )
     return element(
         "div",
@@ -97,10 +100,25 @@ def _viewer() -> Html:
         element("p", id="said", class_="tokens", translate="no", dir="auto"),
         element("p", class_="readout", id="copied", role="status"),
         title,
-        element("div", copies, class_="scroll", tabindex=0, role="region",
-                aria_label="Copies by step and head"),  # fmt: skip
-        element("details", element("summary", "The head's copies as a table"),
-                element("div", steps, class_="scroll", tabindex=0, role="region",
-                        aria_label="The head's copies")),  # fmt: skip
+        element(
+            "div",
+            copies,
+            class_="scroll",
+            tabindex=0,
+            role="region",
+            aria_label="Copies by step and head",
+        ),
+        element(
+            "details",
+            element("summary", "The head's copies as a table"),
+            element(
+                "div",
+                steps,
+                class_="scroll",
+                tabindex=0,
+                role="region",
+                aria_label="The head's copies",
+            ),
+        ),
         id="viewer",
     )

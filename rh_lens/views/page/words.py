@@ -21,7 +21,7 @@ def interval(low: float, high: float, digits: int = 2) -> str:
 
 def share(value: float) -> str:
     """A share in percent; a dash where there is none."""
-    return "–" if math.isnan(value) else f"{100 * value:.3g} %"
+    return "–" if math.isnan(value) else f"{100 * value:.3g}\u00a0%"
 
 
 def pvalue(value: float) -> str:

@@ -1,0 +1,88 @@
+"""`rh-lens show`: a run as one HTML page."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rh_lens.cli.arguments import numbers, path, words
+from rh_lens.cli.inputs import require_not_an_input
+from rh_lens.cli.options import DEMO
+
+if TYPE_CHECKING:
+    from rh_lens.runs import StoredRun
+
+_DEMO_TITLE = "the bundled model"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.description = (
+        "Write one HTML file that tells of a run: in words, as pictures with their numbers, and "
+        "token by token. It opens in any browser, without network."
+    )
+    parser.set_defaults(run=_run)
+    add = parser.add_argument
+    add("folder", type=path, metavar="RUN", help="folder of rh-lens detect")
+    add("--ablation", type=path, metavar="FOLDER", help="folder of rh-lens ablate")
+    add("--out", type=path, default=Path("report.html"), metavar="FILE",
+        help="default: %(default)s")  # fmt: skip
+    add("--trials", type=numbers, metavar="I,I,...",
+        help="trials shown token by token; default: eight right and four wrong ones")  # fmt: skip
+    add("--title", type=words, help="of the page; default: the model's name")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from rh_lens.runs import load_ablation, load_run
+    from rh_lens.views.page import save_page
+
+    require_not_an_input(args.out, [one for one in (args.folder, args.ablation) if one])
+    run = load_run(args.folder)
+    is_demo = run.description.get("model", {}).get("name") == DEMO
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    save_page(
+        run,
+        args.out,
+        ablation=load_ablation(args.ablation) if args.ablation else None,
+        tokenizer=_tokenizer(run),
+        trials=args.trials,
+        title=args.title or (_DEMO_TITLE if is_demo else None),
+    )
+    print(f"Saved in {args.out}: open it in a browser.")
+    return 0
+
+
+def _tokenizer(run: "StoredRun") -> Any:
+    """The run's tokenizer, where this machine has it; None, and why, where not."""
+    from rh_lens.views.page import require_own_tokenizer
+
+    model = run.description.get("model", {})
+    try:
+        found = _load_tokenizer(model.get("name"), model.get("revision"))
+        require_own_tokenizer(found, run.events)
+        return found
+    except (OSError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())[:200]
+    print(
+        f"rh-lens: without the tokenizer of {str(model.get('name'))[:100]!r} ({why}): tokens that "
+        "no head copied are shown by their numbers.",
+        file=sys.stderr,
+    )
+    return None
+
+
+def _load_tokenizer(name: Any, revision: str | None) -> Any:
+    """A tokenizer from the package or from this machine's disk, never from the network.
+
+    Raises:
+        OSError: It is not there.
+        TypeError: The name is no text.
+        ValueError: It can't be read.
+    """
+    from transformers import AutoTokenizer
+
+    if name == DEMO:
+        from rh_lens.demo.load import DEMO_MODEL_FOLDER
+
+        return AutoTokenizer.from_pretrained(DEMO_MODEL_FOLDER)
+    return AutoTokenizer.from_pretrained(name, revision=revision, local_files_only=True)
