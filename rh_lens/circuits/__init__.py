@@ -3,6 +3,11 @@
 from rh_lens.circuits.agreement import EffectPrediction, predict_effect, retrieval_detectors
 from rh_lens.circuits.attention_rows import AttentionRows, row_means
 from rh_lens.circuits.attribution import SourceContributions, source_contributions, write_scores
+from rh_lens.circuits.attribution_patching import (
+    HeadEstimates,
+    ScreenAgreement,
+    attribution_patch_heads,
+)
 from rh_lens.circuits.circuit_graph import circuit_graph, draw_circuit, to_dot
 from rh_lens.circuits.composition import Composition, CompositionKind, composition_scores
 from rh_lens.circuits.detectors import (
@@ -71,6 +76,7 @@ __all__ = [
     "Corruption",
     "Detector",
     "EffectPrediction",
+    "HeadEstimates",
     "HeadFeatures",
     "HeadOverlap",
     "HeadScores",
@@ -91,11 +97,13 @@ __all__ = [
     "ProbeResult",
     "PromptPair",
     "Rows",
+    "ScreenAgreement",
     "SourceContributions",
     "Via",
     "answer_log_probability",
     "answer_logit_difference",
     "attribute_logits",
+    "attribution_patch_heads",
     "circuit_graph",
     "compare_kinds",
     "composition_scores",
