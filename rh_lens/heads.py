@@ -160,3 +160,13 @@ def _no_head(value: object) -> TypeError:
         f"boolean mask [layer, head]; found {found_as(value)}. Write the "
         "layer first, then the head."
     )
+
+
+def every_head(n_layers: int, n_heads: int) -> list[Head]:
+    """All heads of a grid, layer by layer.
+
+    Args:
+        n_layers: Number of layers.
+        n_heads: Number of heads in each.
+    """
+    return [Head(layer, head) for layer in range(n_layers) for head in range(n_heads)]

@@ -19,7 +19,7 @@ from rh_lens.analysis.trial_groups import (
 )
 from rh_lens.checks import require_choice, require_text
 from rh_lens.detection import RetrievalScores
-from rh_lens.heads import Head
+from rh_lens.heads import Head, every_head
 from rh_lens.representation import short_repr
 
 
@@ -153,7 +153,7 @@ class ScoreProfile:
             Columns `layer`, `head`, `label`, the name in `by`, `score`, `activation`, `n_trials`.
         """
         _, n_layers, n_heads = self.score.shape
-        heads = [Head(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+        heads = every_head(n_layers, n_heads)
         places = [(head, level) for head in heads for level in self.levels]
         return pd.DataFrame(
             {

@@ -13,7 +13,7 @@ from torch import Tensor
 from rh_lens.analysis.crossed import crossed_moments
 from rh_lens.analysis.trial_groups import ScoresLike, scored_trials
 from rh_lens.checks import require_number, require_whole_number
-from rh_lens.heads import Head
+from rh_lens.heads import every_head
 from rh_lens.representation import short_repr
 
 
@@ -127,7 +127,7 @@ class VarianceComponents:
             the variance of one trial that lies between needles; NaN without any).
         """
         n_layers, n_heads = self.mean.shape
-        labels = [Head(layer, head).label for layer in range(n_layers) for head in range(n_heads)]
+        labels = [head.label for head in every_head(n_layers, n_heads)]
         names = ("mean", "needle", "cell", "trial")
         columns = {name: getattr(self, name).flatten().numpy() for name in names}
         table = pd.DataFrame({"label": labels, **columns})

@@ -12,7 +12,7 @@ from rh_lens.bench.measure import measure
 from rh_lens.bench.methods import Bench
 from rh_lens.bench.models import BenchModel, bench_models, bench_prompts
 from rh_lens.checks import MAX_REPEATS, require_list, require_whole_number
-from rh_lens.heads import Head
+from rh_lens.heads import every_head
 from rh_lens.interventions import zero_ablation
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime import Condition, StopRule, answer_prompts
@@ -93,7 +93,7 @@ def _row(
 def make_conditions(bench: Bench, n_conditions: int) -> dict[str, Condition]:
     """The untouched model, and zero ablations of random heads, seeded, in decoding only."""
     cfg, rng = bench.bridge.cfg, random.Random(0)
-    heads = [Head(layer, head) for layer in range(cfg.n_layers) for head in range(cfg.n_heads)]
+    heads = every_head(cfg.n_layers, cfg.n_heads)
     ablations = {
         f"draw {draw}": Condition(zero_ablation(rng.sample(heads, N_SILENCED)), "decode")
         for draw in range(1, n_conditions)

@@ -23,9 +23,8 @@ from rh_lens.detection.exact_mean import exact_mean, whole_multiples
 from rh_lens.detection.official import official_score, official_span
 from rh_lens.detection.result import NoAcceptedTrialsError, RetrievalResult, score_trials
 from rh_lens.detection.retrieval_scores import RetrievalScores, ScoreOrigin, require_scores
+from rh_lens.detection.score_table import SCORES, Score
 from rh_lens.detection.scores import (
-    FORCED_SCORES,
-    SCORES,
     ScoreName,
     activation_frequency,
     always_active_heads,
@@ -50,7 +49,6 @@ from rh_lens.detection.trial_log import MemoryLog, TrialLog, TrialWithEvents
 
 __all__ = [
     "EVENT_COLUMNS",
-    "FORCED_SCORES",
     "SCORES",
     "Acceptance",
     "AnswerPatterns",
@@ -65,6 +63,7 @@ __all__ = [
     "RecallMeasure",
     "RetrievalResult",
     "RetrievalScores",
+    "Score",
     "ScoreName",
     "ScoreOrigin",
     "SourceRecorder",

@@ -3,9 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Unpack
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from rh_lens.checks import require_type
@@ -15,12 +12,10 @@ from rh_lens.detection.detection_options import (
     detection_options,
 )
 from rh_lens.detection.events import CopyEvents, find_copy_events
-from rh_lens.detection.official import official_score, official_span, official_verdict
 from rh_lens.detection.recorded_answers import recorded_answers
 from rh_lens.detection.result import RetrievalResult, score_trials
-from rh_lens.detection.scores import FORCED_SCORES
+from rh_lens.detection.score_table import SCORES
 from rh_lens.detection.sources import AttentionSources
-from rh_lens.detection.teacher_forced import forced_shares
 from rh_lens.detection.trial import judge_trial
 from rh_lens.detection.trial_log import MemoryLog, TrialLog, TrialWithEvents
 from rh_lens.prompts import NeedlePrompt, require_prompts
@@ -110,14 +105,10 @@ def _trial_of_answer(
     sources: AttentionSources,
     options: DetectionOptions,
 ) -> TrialWithEvents:
-    """The trial that an answer makes, with the scores that only now can be had, and its events."""
-    score = options.score
-    recorded: Mapping[str, Float[Tensor, "layer head"]] = {}
-    if score in FORCED_SCORES:
-        recorded = forced_shares(model, prompt, context=answer.context)
-    if score == "official":
-        recorded = {score: _official_score(model, prompt, answer, sources)}
-    tokens = answer.generation.tokens
+    """The trial that an answer makes, with what its score needs from now, and its events."""
+    score, tokens = SCORES[options.score], answer.generation.tokens
+    # Now: `answer.context` holds the prompt until the next answer is asked for.
+    recorded = score.record(model, prompt, answer, sources) if score.record else {}
     sources = sources.answer_rows(len(prompt.tokens), len(tokens))
     trial = judge_trial(
         answer.index,
@@ -128,18 +119,8 @@ def _trial_of_answer(
         min_recall=options.min_recall,
         recorded_scores=recorded,
     )
-    if score == "official":
-        trial = official_verdict(trial)
-    return trial, find_copy_events(answer.index, prompt, tokens, sources, model.tokenizer)
-
-
-def _official_score(
-    model: Bridge, prompt: NeedlePrompt, answer: Answer, sources: AttentionSources
-) -> Float[Tensor, "layer head"]:
-    """Every head's official score; the row that predicted the stop token counts there."""
-    span = official_span(prompt.tokens, prompt.needle.answer, model.tokenizer)
-    said = torch.tensor(answer.generation.said, dtype=torch.long)
-    return sources.by_model_layer(official_score(sources.source, prompt.tokens, said, span))
+    events = find_copy_events(answer.index, prompt, tokens, sources, model.tokenizer)
+    return score.judge(trial), events
 
 
 def _result(

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypedDict, Unpack, get_args
+from typing import Any, TypedDict, Unpack
 
 from rh_lens.checks import require_choice, require_number
-from rh_lens.detection.official import OFFICIAL_MAX_NEW_TOKENS, official_stop
+from rh_lens.detection.score_table import SCORES, require_score_name
 from rh_lens.detection.scores import ScoreName
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime import Bridge, Execution, StopRule, require_answering, stop_for_needles
@@ -41,7 +41,7 @@ class DetectionOptions:
     stop: StopRule
 
     def __post_init__(self) -> None:
-        require_choice("score", self.score, get_args(ScoreName))
+        require_score_name(self.score)
         require_number("threshold", self.threshold, at_least=0, at_most=1)
         # -1 accepts every answer, also those without a word of the needle's.
         require_number("min_recall", self.min_recall, at_least=-1, at_most=1)
@@ -95,10 +95,12 @@ def detection_options(
             "the name of a choice", name, DetectionChoices.__annotations__, remedy=elsewhere
         )
     score = choices.get("score", "position")
+    require_score_name(score)
     max_new_tokens, stop = choices.get("max_new_tokens"), choices.get("stop")
-    if score == "official":
-        max_new_tokens = OFFICIAL_MAX_NEW_TOKENS if max_new_tokens is None else max_new_tokens
-        stop = stop or official_stop(model.tokenizer)
+    if max_new_tokens is None:
+        max_new_tokens = SCORES[score].max_new_tokens
+    if stop is None and (stop_of := SCORES[score].stop) is not None:
+        stop = stop_of(model.tokenizer)
     return DetectionOptions(
         score=score,
         threshold=choices.get("threshold", 0.1),

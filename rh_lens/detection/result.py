@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import pandas as pd
 
-from rh_lens.checks import require_choice
 from rh_lens.detection.advice import advice
 from rh_lens.detection.events import CopyEvents
 from rh_lens.detection.retrieval_scores import RetrievalScores
-from rh_lens.detection.scores import FORCED_SCORES, SCORES, ScoreName, activation_frequency
+from rh_lens.detection.score_table import SCORES, require_score_name
+from rh_lens.detection.scores import ScoreName, activation_frequency
 from rh_lens.detection.trial import Trial
 from rh_lens.heads import Head
 from rh_lens.representation import heat_map_svg, html_table
@@ -127,7 +126,7 @@ class RetrievalResult:
 
 
 def score_trials(name: ScoreName, events: CopyEvents, trials: Sequence[Trial]) -> RetrievalScores:
-    """The score with this name: over accepted trials, or over all for one of `FORCED_SCORES`.
+    """The score with this name: over accepted trials, or over all where none needs to be right.
 
     Args:
         name: One of `SCORES`, such as "position".
@@ -139,18 +138,10 @@ def score_trials(name: ScoreName, events: CopyEvents, trials: Sequence[Trial]) -
         ValueError: The name is unknown, or the score had to be asked for in the run.
     """
     require_score_name(name)
-    if name in FORCED_SCORES:
-        return SCORES[name](events, trials)
+    score = SCORES[name]
+    if score.of_all_trials:
+        return score.compute(events, trials)
     accepted = [trial for trial in trials if trial.accepted]
     if not accepted:
         raise NoAcceptedTrialsError(trials)
-    return SCORES[name](events.of_trials(trial.index for trial in accepted), accepted)
-
-
-def require_score_name(name: str) -> None:
-    """Refuse a name that is no score.
-
-    Raises:
-        ValueError: The name is unknown.
-    """
-    require_choice("score", name, get_args(ScoreName))
+    return score.compute(events.of_trials(trial.index for trial in accepted), accepted)

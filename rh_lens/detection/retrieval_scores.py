@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rh_lens.checks import require_number, require_type, require_whole_number
 from rh_lens.detection.exact_mean import exact_mean
-from rh_lens.heads import Head
+from rh_lens.heads import Head, every_head
 from rh_lens.representation import html_table
 
 
@@ -130,13 +130,14 @@ class RetrievalScores:
             copies, the activation frequency). `score` and `activation` are NaN without any trial.
         """
         n_layers, n_heads = self.values.shape[1:]
+        heads = every_head(n_layers, n_heads)
         seen = (~self.values.isnan()).sum(dim=0)
         active = (self.values > 0).double().mean(dim=0)
         table = pd.DataFrame(
             {
-                "layer": torch.arange(n_layers).repeat_interleave(n_heads).numpy(),
-                "head": torch.arange(n_heads).repeat(n_layers).numpy(),
-                "label": [Head(la, he).label for la in range(n_layers) for he in range(n_heads)],
+                "layer": [head.layer for head in heads],
+                "head": [head.head for head in heads],
+                "label": [head.label for head in heads],
                 "score": self._mean.flatten().numpy(),
                 "n_trials": seen.flatten().numpy(),
                 "activation": active.where(seen > 0, torch.nan).flatten().numpy(),

@@ -1,6 +1,6 @@
-"""Every definition of a head's score, each as its own function, and the table of them."""
+"""Every definition of a head's score, each as its own function; `score_table` has their table."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import torch
@@ -190,22 +190,6 @@ def always_active_heads(events: CopyEvents, trials: Sequence[Trial]) -> list[Hea
     """
     always = (activation_frequency(events, trials) == 1).nonzero().tolist()
     return [Head(layer, head) for layer, head in always]
-
-
-SCORES: Mapping[ScoreName, Callable[[CopyEvents, Sequence[Trial]], RetrievalScores]] = {
-    "position": position_scores,
-    "token-set": token_set_scores,
-    "event": event_scores,
-    "teacher-forced": lambda events, trials: teacher_forced_scores(trials),
-    "fed-attention": lambda events, trials: fed_attention_scores(trials),
-    "attention-mass": lambda events, trials: attention_mass_scores(trials),
-    "official": lambda events, trials: official_scores(trials),
-}
-"""Every score by its name, from the events of some trials and these trials."""
-
-FORCED_SCORES: tuple[ScoreName, ...] = ("teacher-forced", "fed-attention")
-"""Scores of fed answers: over all trials, as none needs to be right; the others over accepted ones.
-"""
 
 
 def _recorded_scores(name: ScoreName, trials: Sequence[Trial]) -> RetrievalScores:

@@ -34,7 +34,7 @@ class Trial:
         attention_mass: Attention on the answer span, averaged over the steps, in fp64; NaN where
             not visible.
         recorded_scores: Scores that rest on more than the fields of a trial, computed as it ended,
-            by name: `forced_shares`, or "official"; empty unless they were asked for.
+            by name, such as `forced_shares`; empty unless they were asked for.
         n_ties: Rows of a head in which several positions got the most attention; the first counts.
     """
 

@@ -12,7 +12,6 @@ from jaxtyping import Float, Int
 from rh_lens.detection import AttentionSources
 from rh_lens.heads import Head
 from rh_lens.representation import short_repr
-from rh_lens.runtime import Bridge, attention_layers
 
 ACTIVITY_COLUMNS = (
     "condition",
@@ -99,19 +98,3 @@ def activity_table(
         rows = [getattr(one, field.name).ravel() for one in looks.values()]
         columns[field.name] = np.concatenate(rows)
     return pd.DataFrame(columns, columns=list(ACTIVITY_COLUMNS))
-
-
-def require_heads(model: Bridge, heads: Sequence[Head]) -> None:
-    """Refuse heads that the model lacks.
-
-    Raises:
-        ValueError: A layer has no attention, or has fewer heads.
-    """
-    layers, n_heads = attention_layers(model), int(model.cfg.n_heads)
-    missing = [h.label for h in heads if h.layer not in layers or h.head >= n_heads]
-    if missing:
-        raise ValueError(
-            f"Expected heads of the model: indices below {n_heads} in layers "
-            f"{layers[0]} to {layers[-1]} with attention; found {missing[:5]}. Check that the "
-            "heads belong to this model."
-        )

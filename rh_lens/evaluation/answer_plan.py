@@ -13,7 +13,6 @@ from rh_lens.checks import (
 )
 from rh_lens.detection import room_for_answers
 from rh_lens.evaluation.ablation_plan import AblationPlan
-from rh_lens.evaluation.activity import require_heads
 from rh_lens.evaluation.curve_tables import is_settled
 from rh_lens.evaluation.curves import AblationCurve, SetAnswers, by_heads
 from rh_lens.evaluation.draw_plan import plan_ablation, require_draws
@@ -22,6 +21,7 @@ from rh_lens.evaluation.paired_answers import PairedAnswers
 from rh_lens.evaluation.recall import needle_recall, recall_of
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions import Family, Match, head_traits, zero_ablation
+from rh_lens.interventions.editing import head_counts, require_heads
 from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.runtime import (
     Bridge,
@@ -206,7 +206,7 @@ def _require_run(
         if call is not None:
             require_callable(name, call)
     require_choice("scope", scope, get_args(Scope))
-    require_heads(model, as_heads(record))
+    require_heads(as_heads(record), head_counts(model))
     for name in options:
         known = {*signature(needle_recall).parameters, *signature(answer_plan).parameters}
         require_choice(

@@ -15,7 +15,6 @@ from rh_lens.checks import (
     shown,
 )
 from rh_lens.evaluation.ablation_plan import AblationPlan, HeadSet, Kind
-from rh_lens.evaluation.activity import require_heads
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions import (
     ControlDraws,
@@ -27,6 +26,7 @@ from rh_lens.interventions import (
     control_heads,
     draw_rankings,
 )
+from rh_lens.interventions.editing import head_counts, require_heads
 from rh_lens.runtime import Bridge, architecture_of
 
 DEFAULT_KS = (0, 1, 2, 5, 10, 20, 50)
@@ -188,7 +188,7 @@ def require_draws(
         TypeError: An argument is of another type.
         ValueError: As `plan_ablation`.
     """
-    require_heads(model, as_heads(ranking))
+    require_heads(as_heads(ranking), head_counts(model))
     as_heads(exclude)
     if not isinstance(match, str | None):
         match = require_list("match", match, (str, type(None)))

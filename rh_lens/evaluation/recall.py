@@ -16,7 +16,7 @@ from rh_lens.checks import (
     shown,
 )
 from rh_lens.detection import acceptance, room_for_answers
-from rh_lens.evaluation.activity import activity_table, require_heads
+from rh_lens.evaluation.activity import activity_table
 from rh_lens.evaluation.intervals import mean_interval
 from rh_lens.evaluation.kept_answers import (
     KeptAnswers,
@@ -25,6 +25,7 @@ from rh_lens.evaluation.kept_answers import (
     require_kept_answers,
 )
 from rh_lens.heads import Head, HeadsLike, as_heads
+from rh_lens.interventions.editing import head_counts, require_heads
 from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.representation import cut, html_table
 from rh_lens.runtime import (
@@ -196,7 +197,7 @@ def needle_recall(
     require_bridge(model)
     prompts, heads = require_prompts(prompts), as_heads(heads)
     named = as_conditions({"plain": Condition()} if conditions is None else conditions)
-    require_heads(model, heads)
+    require_heads(heads, head_counts(model))
     require_answering(
         max_new_tokens=max_new_tokens, stop=stop, execution=execution, progress=progress
     )

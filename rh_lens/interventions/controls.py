@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from rh_lens.checks import MAX_REPEATS, require_choice, require_seed, require_whole_number
-from rh_lens.heads import MAX_INDEX, Head, HeadsLike, as_heads
+from rh_lens.heads import MAX_INDEX, Head, HeadsLike, as_heads, every_head
 from rh_lens.interventions.head_sets import Stratum, count_sets, draw_sets
 from rh_lens.interventions.head_traits import TRAITS, HeadTraits
 from rh_lens.interventions.neighbours import draw_neighbours
@@ -85,7 +85,7 @@ def control_heads(
     require_seed("seed", seed)
     _check(wanted, excluded, n_layers, n_heads, n_kv_heads)
     taken = excluded | set(wanted)
-    free = [h for h in _all_heads(n_layers, n_heads) if h not in taken]
+    free = [h for h in every_head(n_layers, n_heads) if h not in taken]
     if match == "layer":
         strata = _layer_strata(wanted, free)
     elif match == "kv-group":
@@ -140,10 +140,6 @@ def _kv_group_strata(
         )
         for layer in sorted({layer for layer, _ in counts})
     ]
-
-
-def _all_heads(n_layers: int, n_heads: int) -> list[Head]:
-    return [Head(layer, head) for layer in range(n_layers) for head in range(n_heads)]
 
 
 def _check(

@@ -14,7 +14,7 @@ from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
 from rh_lens.runtime.generation import Generation, GenerationUnderWay
 from rh_lens.runtime.hooks import reading_in_pieces
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.row_hooks import on_part
+from rh_lens.runtime.row_hooks import OwnRows, hooks_on_rows
 from rh_lens.runtime.self_check import open_context
 from rh_lens.runtime.stop import StopRule
 from rh_lens.runtime.strategy import Strategy
@@ -62,21 +62,24 @@ def decode_batch(
             GenerationUnderWay(model.tokenizer, int(prompt[-1]), max_new_tokens, stop)
             for prompt in prompts
         ]
-        hooks = [
-            hook
-            for row, own in enumerate(decode_hooks)
-            for hook in on_part(
+        rows = [
+            OwnRows(
                 own,
                 positions=(slice(row, row + 1),),
                 keys=(slice(row, row + 1), ..., slice(batch.n_padding[row], None)),
-                is_open=answers[row].is_open,
             )
+            for row, own in enumerate(decode_hooks)
         ]
-        with model.hooks(fwd_hooks=hooks):
-            while any(answer.is_open() for answer in answers):
+        listening = list(rows)
+        with model.hooks(fwd_hooks=hooks_on_rows(listening)):
+            while listening:
                 for answer, token in zip(answers, batch.step(), strict=True):
                     if answer.is_open():
                         answer.take([token])
+                # All rows are in every pass; the hooks of answers that have ended are not called.
+                listening[:] = [
+                    own for own, answer in zip(rows, answers, strict=True) if answer.is_open()
+                ]
     return [answer.result() for answer in answers]
 
 

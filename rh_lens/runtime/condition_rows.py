@@ -5,7 +5,7 @@ which is copied for those that begin in a layer as they begin. What a row holds 
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -23,6 +23,7 @@ from rh_lens.runtime.context import (
 )
 from rh_lens.runtime.exclusive import exclusive_use
 from rh_lens.runtime.hooks import Condition, reading_in_pieces
+from rh_lens.runtime.row_hooks import OwnRows, hooks_on_rows
 from rh_lens.runtime.strategy import Strategy
 
 _LAYER = re.compile(r"blocks\.(\d+)\.")
@@ -143,36 +144,8 @@ def parting_hooks(n_rows: Sequence[int]) -> FwdHooks:
 
 def row_hooks(rows: Sequence[FwdHooks]) -> FwdHooks:
     """Hooks that do to each row of a batch what its own hooks do."""
-    calls: dict[str, list[RowCall]] = {}
-    for row, hooks in enumerate(rows):
-        for place, function in hooks:
-            calls.setdefault(str(place), []).append(((slice(row, row + 1),), function))
-    return [(place, RowHook(own.__iter__)) for place, own in calls.items()]
-
-
-RowCall = tuple[tuple[slice, ...], Callable[..., Any]]
-"""A part of a tensor, and a hook's function that is called with it."""
-
-
-class RowHook:
-    """Hook that calls others with their own parts of a tensor, one after the other.
-
-    Args:
-        calls: Gives them as the hook is called.
-    """
-
-    def __init__(self, calls: Callable[[], Iterable[RowCall]]) -> None:
-        self.calls = calls
-
-    def __call__(self, tensor: Float[Tensor, "row ..."], hook: Any) -> Tensor | None:
-        """The tensor with what the functions made of their parts; None if they left it alone."""
-        edited = None
-        for part, function in self.calls():
-            new = function((tensor if edited is None else edited)[part], hook=hook)
-            if new is not None:
-                edited = tensor.clone() if edited is None else edited
-                edited[part] = new
-        return edited
+    parts = [(slice(row, row + 1),) for row in range(len(rows))]
+    return hooks_on_rows([OwnRows(own, part, part) for own, part in zip(rows, parts, strict=True)])
 
 
 class _Parting:

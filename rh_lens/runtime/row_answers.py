@@ -1,8 +1,7 @@
 """Answers to a prompt that stands under many conditions, decoded in the same passes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -10,15 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rh_lens.runtime.architecture import Bridge, FwdHooks, input_device
-from rh_lens.runtime.condition_rows import ConditionRows, RowCall, RowHook
+from rh_lens.runtime.condition_rows import ConditionRows
 from rh_lens.runtime.exclusive import exclusive_use
 from rh_lens.runtime.generation import Generation, GenerationUnderWay
 from rh_lens.runtime.hooks import reading_in_pieces
+from rh_lens.runtime.row_hooks import OwnRows, hooks_on_rows
 from rh_lens.runtime.speculation import Draft
 from rh_lens.runtime.stop import StopRule
-
-# Hook points of rows and keys; the others are over positions.
-OVER_KEYS = ("hook_pattern", "hook_attn_scores")
 
 
 def decode_rows(
@@ -44,21 +41,19 @@ def decode_rows(
     model = rows.model
     answers = {
         name: _Row(
-            GenerationUnderWay(model.tokenizer, last, max_new_tokens, stop, draft),
             hooks,
-            rows.n_read,
+            answer=GenerationUnderWay(model.tokenizer, last, max_new_tokens, stop, draft),
+            start=rows.n_read,
         )
         for name, (hooks, draft) in ((name, asked[name]) for name in rows.names)
     }
     cache = open_rows(rows, 2 * max_new_tokens)
     under_way = list(answers.values())
-    places = {str(place) for row in under_way for place, _ in row.hooks}
-    # Entering costs milliseconds, so once for all passes.
-    hooks = [(place, RowHook(partial(_calls, under_way, place))) for place in sorted(places)]
-    with model.hooks(fwd_hooks=hooks):
+    # Entering costs milliseconds, so once for all passes; those that have ended leave the list.
+    with model.hooks(fwd_hooks=hooks_on_rows(under_way)):
         while under_way:
-            for row in under_way:
-                row.tokens = row.answer.next_tokens()
+            for at, row in enumerate(under_way):
+                row.stand_at(at, row.answer.next_tokens())
             starts, tokens = [row.start for row in under_way], [row.tokens for row in under_way]
             predicted = read_rows(model, cache, starts, tokens).argmax(dim=-1).tolist()
             for row, said in zip(under_way, predicted, strict=True):
@@ -70,33 +65,25 @@ def decode_rows(
     return {name: row.answer.result() for name, row in answers.items()}
 
 
-@dataclass(eq=False)
-class _Row:
+@dataclass(eq=False, kw_only=True)
+class _Row(OwnRows):
     """A condition's answer under way.
 
     Args:
         answer: The answer.
-        hooks: The condition's hooks, as if it were alone.
         start: Position of the token that passes next.
         tokens: Tokens of the pass under way.
     """
 
     answer: GenerationUnderWay
-    hooks: FwdHooks
     start: int
     tokens: list[int] = field(default_factory=list)
 
-
-def _calls(rows: Sequence[_Row], place: str) -> Iterator[RowCall]:
-    """What is called at a hook point: each row's own functions, with what is its own."""
-    for at, row in enumerate(rows):
-        own, tokens = slice(at, at + 1), slice(len(row.tokens))
-        over_keys = place.endswith(OVER_KEYS)
-        keys = slice(row.start + len(row.tokens))
-        part = (own, slice(None), tokens, keys) if over_keys else (own, tokens)
-        for name, function in row.hooks:
-            if name == place:
-                yield part, function
+    def stand_at(self, row: int, tokens: list[int]) -> None:
+        """Take a row of the next pass with these tokens; what fills it up is no one's."""
+        own, new = slice(row, row + 1), slice(len(tokens))
+        self.tokens, self.positions = tokens, (own, new)
+        self.keys = own, slice(None), new, slice(self.start + len(tokens))
 
 
 def open_rows(rows: ConditionRows, n_room: int) -> Any:

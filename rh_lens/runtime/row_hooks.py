@@ -1,8 +1,10 @@
-"""Hooks made for one prompt alone, on rows that stand beside those of others."""
+"""Hooks made for one prompt under one condition, where its rows stand beside those of others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from jaxtyping import Float
 from torch import Tensor
 
 from rh_lens.runtime.architecture import FwdHooks
@@ -14,31 +16,57 @@ OVER_POSITIONS, OVER_KEYS = ("hook_z",), ("hook_pattern", "hook_attn_scores")
 """Endings of hook points whose axes are known: [row pos head d_head], [row head query key]."""
 
 
-def on_part(
-    hooks: FwdHooks, *, positions: Part, keys: Part, is_open: Callable[[], bool] = lambda: True
-) -> list[tuple[Any, Callable[..., Any]]]:
-    """Hooks that are called with a part of each tensor, as if there were no other rows.
+@dataclass(eq=False)
+class OwnRows:
+    """Whose rows are where in a pass; may be moved between two passes.
 
     Args:
-        hooks: Hooks, as if their rows were alone.
+        hooks: Hooks, as if there were no other rows.
         positions: The part of tensors without an axis for keys.
         keys: The part of attention scores and patterns.
-        is_open: Whether they are to be called at all, asked each time.
     """
 
-    def of_part(function: Callable[..., Any]) -> Callable[..., Any]:
-        def hooked(tensor: Tensor, hook: Any) -> Tensor | None:
-            if not is_open():
-                return None
-            part = keys if str(hook.name).endswith(OVER_KEYS) else positions
-            edited = function(tensor[part], hook=hook)
-            if edited is None:
-                return None
-            # The tensor may be a view that others read: theirs must stay as it is.
-            whole = tensor.clone()
-            whole[part] = edited
-            return whole
+    hooks: FwdHooks
+    positions: Part = ()
+    keys: Part = ()
+    _at: dict[Hashable, list[Callable[..., Any]]] = field(default_factory=dict, init=False)
 
-        return hooked
+    def __post_init__(self) -> None:
+        for place, function in self.hooks:
+            self._at.setdefault(place, []).append(function)
 
-    return [(name, of_part(function)) for name, function in hooks]
+    def functions(self, place: Hashable) -> Sequence[Callable[..., Any]]:
+        """The functions of the hooks at a place."""
+        return self._at.get(place, ())
+
+
+def hooks_on_rows(owners: Sequence[OwnRows]) -> list[tuple[Any, Callable[..., Any]]]:
+    """Hooks that call those of each owner with its own part of a tensor.
+
+    Args:
+        owners: Who has rows; asked anew at each call, so that one that has ended may be taken out.
+    """
+    places = dict.fromkeys(place for owner in owners for place, _ in owner.hooks)
+    return [(place, _RowHook(owners, place)) for place in places]
+
+
+@dataclass(frozen=True, eq=False)
+class _RowHook:
+    """Hook at a place that calls those of every owner there, one after the other."""
+
+    owners: Sequence[OwnRows]
+    place: Hashable
+
+    def __call__(self, tensor: Float[Tensor, "row ..."], hook: Any) -> Tensor | None:
+        """The tensor with what the functions made of their parts; None if they left it alone."""
+        over_keys = str(hook.name).endswith(OVER_KEYS)
+        edited = None
+        for owner in self.owners:
+            part = owner.keys if over_keys else owner.positions
+            for function in owner.functions(self.place):
+                new = function((tensor if edited is None else edited)[part], hook=hook)
+                if new is not None:
+                    # The tensor itself stays as it is: it may be a view that others read.
+                    edited = tensor.clone() if edited is None else edited
+                    edited[part] = new
+        return edited

@@ -12,7 +12,8 @@ from rh_lens.runtime.configuration import AttentionWindow
 from rh_lens.runtime.context import Context
 from rh_lens.runtime.hooks import Condition
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.row_answers import OVER_KEYS, open_rows, read_rows
+from rh_lens.runtime.row_answers import open_rows, read_rows
+from rh_lens.runtime.row_hooks import OVER_KEYS, OVER_POSITIONS
 from rh_lens.runtime.self_check import relative_error, tolerance
 
 # Tokens of a prompt that rows are tried out on; a shorter one is not worth it.
@@ -82,7 +83,7 @@ def _can_share(
 ) -> bool:
     """Whether conditions may stand side by side."""
     places = {place for condition in conditions.values() for place, _ in condition.hooks}
-    known = ("hook_z", *OVER_KEYS)
+    known = (*OVER_POSITIONS, *OVER_KEYS)
     return (
         len(conditions) > 1
         and len(sample) >= _N_SAMPLE

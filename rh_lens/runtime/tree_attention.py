@@ -18,7 +18,7 @@ from rh_lens.runtime.context import Context, prefill_attention
 from rh_lens.runtime.decode import require_room
 from rh_lens.runtime.generation import Generation, GenerationUnderWay
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.row_hooks import OVER_KEYS, OVER_POSITIONS, on_part
+from rh_lens.runtime.row_hooks import OVER_KEYS, OVER_POSITIONS, OwnRows, hooks_on_rows
 from rh_lens.runtime.self_check import relative_error, tolerance
 from rh_lens.runtime.speculation import Draft
 from rh_lens.runtime.stop import StopRule
@@ -163,17 +163,16 @@ def _run_pass(
 ) -> None:
     """Let the next tokens of some branches pass, and each go on by what the model says."""
     rows = _Rows.of(n_prompt, context.n_read, [branch.columns for branch in branches], tokens)
-    hooks = [
-        hook
-        for branch, span, keys in zip(branches, rows.spans, rows.keys, strict=True)
-        for hook in on_part(
+    own = [
+        OwnRows(
             branch.hooks,
             positions=(slice(None), span),
             keys=(slice(None), slice(None), span, keys),
         )
+        for branch, span, keys in zip(branches, rows.spans, rows.keys, strict=True)
     ]
     with (
-        context.model.hooks(fwd_hooks=hooks),
+        context.model.hooks(fwd_hooks=hooks_on_rows(own)),
         prefill_attention(context.model, context.strategy),
     ):
         predicted = rows.read(context, tokens).argmax(dim=-1).tolist()

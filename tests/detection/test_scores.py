@@ -195,7 +195,7 @@ def test_the_table_has_every_score_under_its_own_name(trials, events):
     assert tuple(SCORES) == get_args(ScoreName)
     shares = {name: torch.rand(N_LAYERS, N_HEADS, dtype=torch.float64) for name in SCORES}
     forced = [replace(trial, recorded_scores=shares) for trial in trials]
-    assert all(score(events, forced).name == name for name, score in SCORES.items())
+    assert all(score.compute(events, forced).name == name for name, score in SCORES.items())
 
 
 def test_events_of_other_trials_are_refused(trials, events):

@@ -16,6 +16,7 @@ def model(n_layers=4, n_heads=8, n_kv_heads=4, layers=None):
     return SimpleNamespace(
         cfg=SimpleNamespace(n_layers=n_layers, n_heads=n_heads, n_key_value_heads=n_kv_heads),
         original_model=None,
+        hook_dict={},
         blocks_with=lambda name: [(layer, None) for layer in attention],
     )
 
@@ -148,7 +149,7 @@ def test_the_table_names_every_set():
         ),
         (ranking(), {"ks": [1], "match": "norm"}, 'Expected traits for match="norm"'),
         (RETRIEVAL * 2, {"ks": [1]}, "distinct heads; found 8 entries and 4 heads"),
-        ([Head(9, 0)], {"ks": [1]}, "indices below 8 in layers 0 to 3 .* found .'L9H0'"),
+        ([Head(9, 0)], {"ks": [1]}, r"in the layers \[0, 1, 2, 3\], .*; found L9H0"),
     ],
 )
 def test_what_cannot_be_planned_is_refused(heads, options, message):

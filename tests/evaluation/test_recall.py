@@ -222,8 +222,10 @@ def test_what_cannot_be_asked_is_refused(llama, otter_prompt):
         run(llama, [])
     with pytest.raises(ValueError, match="at least one condition; found none"):
         run(llama, [otter_prompt], {})
-    with pytest.raises(ValueError, match=r"below 4 in layers 0 to 2 .* found \['L3H0', 'L0H4'\]"):
-        run(llama, [otter_prompt], heads=[Head(1, 1), Head(3, 0), Head(0, 4)])
+    with pytest.raises(ValueError, match=r"in the layers \[0, 1, 2\], .*; found L3H0"):
+        run(llama, [otter_prompt], heads=[Head(1, 1), Head(3, 0)])
+    with pytest.raises(ValueError, match="Expected heads below 4 in layer 0; found"):
+        run(llama, [otter_prompt], heads=[Head(1, 1), Head(0, 4)])
     with pytest.raises(TypeError, match="Expected a TransformerBridge; found str"):
         run("gpt2", [otter_prompt])
 
