@@ -5,6 +5,7 @@ from rh_lens.bench.measure import Measurement, measure
 from rh_lens.bench.methods import METHODS, Bench, make_bench
 from rh_lens.bench.models import BenchModel, bench_models, bench_prompts
 from rh_lens.bench.table import Row, run_benchmark, to_dataframe
+from rh_lens.bench.timed_rows import read_timed_rows, write_timed_rows
 
 __all__ = [
     "METHODS",
@@ -19,6 +20,8 @@ __all__ = [
     "conditions_table",
     "make_bench",
     "measure",
+    "read_timed_rows",
     "run_benchmark",
     "to_dataframe",
+    "write_timed_rows",
 ]

@@ -20,6 +20,7 @@ from rh_lens.runtime import Condition, StopRule, answer_prompts
 LENGTH = 2016
 N_CONDITIONS = 20
 N_SILENCED = 2
+_REMEDY = "Take those of benchmark_conditions."
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,11 @@ class ConditionsRow:
 
 
 def benchmark_conditions(
-    device: torch.device, *, quick: bool = False, n_repeats: int = 3
+    device: torch.device,
+    *,
+    quick: bool = False,
+    n_repeats: int = 3,
+    done: Sequence[ConditionsRow] = (),
 ) -> Iterator[ConditionsRow]:
     """Time the untouched model with 19 ablations of two random heads, and the model alone.
 
@@ -54,14 +59,17 @@ def benchmark_conditions(
         device: Where to run.
         quick: The bundled model only.
         n_repeats: How often each is timed, in turn.
+        done: Rows that are known; their models are not timed again.
 
     Raises:
         TypeError: An argument is of another type.
         ValueError: `n_repeats` is below 1.
     """
     require_whole_number("n_repeats", n_repeats, at_least=1, at_most=MAX_REPEATS)
+    known = {row.model for row in require_list("done", done, ConditionsRow, remedy=_REMEDY)}
     for model in bench_models(device, quick=quick)[:3]:
-        yield _row(model, model.make(), bench_prompts(LENGTH), device, n_repeats)
+        if model.name not in known:
+            yield _row(model, model.make(), bench_prompts(LENGTH), device, n_repeats)
 
 
 def _row(
@@ -118,7 +126,7 @@ def conditions_table(rows: Sequence[ConditionsRow]) -> pd.DataFrame:
     Raises:
         TypeError: An argument is of another type.
     """
-    require_list("rows", rows, ConditionsRow, remedy="Take those of benchmark_conditions.")
+    require_list("rows", rows, ConditionsRow, remedy=_REMEDY)
     return pd.DataFrame(
         [
             {

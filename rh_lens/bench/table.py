@@ -20,6 +20,8 @@ SLOW = ("b", "c", "d")
 # A whole pattern, heads x context x context in fp32, that takes more than this is not tried.
 MAX_PATTERN_BYTES = 6e9
 
+_REMEDY = "Take those of run_benchmark."
+
 
 @dataclass(frozen=True)
 class Row:
@@ -49,7 +51,12 @@ class Row:
 
 
 def run_benchmark(
-    device: torch.device, *, quick: bool = False, n_repeats: int = 3, progress: bool = True
+    device: torch.device,
+    *,
+    quick: bool = False,
+    n_repeats: int = 3,
+    progress: bool = True,
+    done: Sequence[Row] = (),
 ) -> Iterator[list[Row]]:
     """Time every method on every model and length, interleaved, with repeats.
 
@@ -58,6 +65,7 @@ def run_benchmark(
         quick: The bundled model only, two lengths.
         n_repeats: How often each method is timed, in turn with the others.
         progress: Whether to show a progress bar.
+        done: Rows that are known; their models and lengths are not timed again.
 
     Yields:
         The rows of one model and length as soon as they are known, one for each method.
@@ -68,12 +76,20 @@ def run_benchmark(
     """
     require_whole_number("n_repeats", n_repeats, at_least=1, at_most=MAX_REPEATS)
     require_flag("progress", progress)
-    models = bench_models(device, quick=quick)
-    n_cells = sum(len(model.lengths) for model in models)
+    known = {
+        (row.model, row.context_length) for row in require_list("done", done, Row, remedy=_REMEDY)
+    }
+    cells = [
+        (model, [length for length in model.lengths if (model.name, length) not in known])
+        for model in bench_models(device, quick=quick)
+    ]
+    n_cells = sum(len(lengths) for _, lengths in cells)
     with tqdm(total=n_cells, desc="benchmark", unit="cell", disable=not progress) as bar:
-        for model in models:
+        for model, lengths in cells:
+            if not lengths:
+                continue
             bench = model.make()
-            for length in model.lengths:
+            for length in lengths:
                 bar.set_postfix_str(f"{model.name}, {length} tokens")
                 yield list(_cell(model, bench, length, n_repeats, device))
                 bar.update()
@@ -139,7 +155,7 @@ def to_dataframe(rows: Sequence[Row]) -> pd.DataFrame:
     Raises:
         TypeError: An argument is of another type.
     """
-    require_list("rows", rows, Row, remedy="Take those of run_benchmark.")
+    require_list("rows", rows, Row, remedy=_REMEDY)
     records = [
         {
             "model": row.model,

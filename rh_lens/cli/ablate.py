@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rh_lens.detection import RetrievalScores
     from rh_lens.evaluation import AblationCurve, AblationPlan, AblationTables
     from rh_lens.heads import Head
-    from rh_lens.prompts import NeedlePrompt, Template
+    from rh_lens.prompts import Haystack, NeedlePrompt, Template
     from rh_lens.runtime import Bridge, FwdHooks, StopRule
 
 OPERATORS = ("zero", "scale", "uniform", "mean")
@@ -124,6 +124,7 @@ def _ablate(
 ) -> None:
     """Answer what is missing in a folder, print what was found and save it."""
     from rh_lens.evaluation import ablation_curve, ablation_tables
+    from rh_lens.prompts import load_haystack
     from rh_lens.runs import AblationFolder
     from rh_lens.runtime import stop_for_needles
 
@@ -132,9 +133,13 @@ def _ablate(
     recorded = (retrieval or ranking)[:N_RECORDED]
     description |= _heads_described(scores, retrieval, ranking[: max(ks)], recorded)
     stop = options.stop_rule(args, model) or stop_for_needles(model, (p.needle for p in prompts))
+    # Prose that neither the prompts nor the reference prompts hold, where it can be written anew.
+    prose = load_haystack(args.haystack, seed=args.seed + 2)
     how = _how(args, model, template, prompts, stop) | {"recorded": description["recorded_heads"]}
+    how["prose_sha256"] = prose.sha256
     with AblationFolder(out, description["model"], prompts, how, description) as folder:
         say_what_is_there(folder)
+        keep = keeping(folder)
         with saying_where_to_go_on(folder):
             curve = ablation_curve(
                 model,
@@ -155,9 +160,10 @@ def _ablate(
                 stop=stop,
                 progress=not args.quiet,
                 done=folder.done,
-                on_answers=keeping(folder),
+                on_answers=keep(folder.add),
             )
-            fluency = _fluency(args, curve, model)
+            on_losses = keep(folder.add_losses)
+            fluency = _fluency(model, prose, curve, done=folder.losses, on_losses=on_losses)
         tables = ablation_tables(curve, fluency, margin=args.margin)
         _print(scores, retrieval, args, tables)
         folder.finish(tables)
@@ -269,16 +275,13 @@ def _operator(
 
 
 def _fluency(
-    args: argparse.Namespace, curve: "AblationCurve", model: "Bridge"
+    model: "Bridge", prose: "Haystack", curve: "AblationCurve", **log: Any
 ) -> "pd.DataFrame | None":
     """Perplexity under the curve's conditions; None, and why, where it can't be measured."""
-    from rh_lens.evaluation import perplexity
-    from rh_lens.prompts import load_haystack
+    from rh_lens.evaluation import curve_perplexity
 
-    # Prose that neither the prompts nor the reference prompts hold, where it can be written anew.
-    prose = load_haystack(args.haystack, seed=args.seed + 2)
     try:
-        return perplexity(model, prose, curve.compared)
+        return curve_perplexity(model, prose, curve, **log)
     except ValueError as error:
         print(f"rh-lens: no perplexity: {error}", file=sys.stderr)
         return None

@@ -4,25 +4,30 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from rh_lens.evaluation import AblationTables, SetAnswers
+    from rh_lens.evaluation import AblationTables
     from rh_lens.runs import AblationFolder
 
+Keep: TypeAlias = Callable[[Any], None]
 
-def keeping(folder: "AblationFolder") -> "Callable[[SetAnswers], None]":
-    """Keeps answers; says once that they can't be written, and goes on: they will be printed."""
+
+def keeping(folder: "AblationFolder") -> Callable[[Keep], Keep]:
+    """Wraps what keeps: says once that it can't be written, and goes on, as all will be printed."""
     said = False
 
-    def keep(answers: "SetAnswers") -> None:
-        nonlocal said
-        folder.add(answers)
-        if folder.problem and not said:
-            said = True
-            print(f"rh-lens: answers can't be saved for now: {folder.problem}", file=sys.stderr)
+    def wrapped(keep: Keep) -> Keep:
+        def kept(found: Any) -> None:
+            nonlocal said
+            keep(found)
+            if folder.problem and not said:
+                said = True
+                print(f"rh-lens: answers can't be saved for now: {folder.problem}", file=sys.stderr)
 
-    return keep
+        return kept
+
+    return wrapped
 
 
 def say_what_is_there(folder: "AblationFolder") -> None:

@@ -1,15 +1,17 @@
 """`rh-lens bench`: detection timed against plain generation."""
 
 import argparse
+import sys
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rh_lens.cli.arguments import MAX_ENTRIES, path, whole
 from rh_lens.cli.options import device
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from rh_lens.bench import ConditionsRow, Row
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +29,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", type=device, default="cpu", help="cpu, cuda, ...")
     parser.add_argument(
-        "--out", type=path, metavar="FILE", help="save the table as CSV as it grows"
+        "--out",
+        type=path,
+        metavar="FILE",
+        help="save the table as CSV as it grows; the same command goes on there",
     )
 
 
@@ -35,33 +40,54 @@ def _run(args: argparse.Namespace) -> int:
     import torch
 
     from rh_lens.bench import (
-        Row,
         benchmark_conditions,
         conditions_table,
+        read_timed_rows,
         run_benchmark,
         to_dataframe,
     )
-    from rh_lens.runs import describe_machine, reserve_file
+    from rh_lens.runs import describe_machine, package_versions, reserve_file
 
-    rows: list[Row] = []
+    key = {
+        **{"quick": args.quick, "repeats": args.repeats, "device": args.device},
+        **{"machine": describe_machine(), "versions": package_versions()},
+    }
+    where, how = torch.device(args.device), {"quick": args.quick, "n_repeats": args.repeats}
+    print(key["machine"])
     # Whatever would be in the way of saving shows before minutes of timing.
     with reserve_file(args.out) if args.out else nullcontext():
-        print(describe_machine())
-        where = torch.device(args.device)
-        for cell in run_benchmark(where, quick=args.quick, n_repeats=args.repeats):
+        rows, forks = read_timed_rows(_timed(args.out), key) if args.out else ([], [])
+        if rows:
+            print(f"{len(rows)} rows are in {_timed(args.out)}; going on.", file=sys.stderr)
+        for cell in run_benchmark(where, **how, done=rows):
             rows += cell
-            if args.out:
-                # A full disk must not end the timing: the table is printed, then saved again.
-                with suppress(OSError):
-                    _save(to_dataframe(rows), args.out)
+            # A full disk must not end the timing: the table is printed, then saved again.
+            with suppress(OSError):
+                _save(args.out, key, rows, forks)
         print(to_dataframe(rows).to_string(index=False), flush=True)
-        forks = benchmark_conditions(where, quick=args.quick, n_repeats=args.repeats)
-        print(conditions_table(list(forks)).to_string(index=False), flush=True)
-        if args.out:
-            _save(to_dataframe(rows), args.out)
+        for row in benchmark_conditions(where, **how, done=forks):
+            forks.append(row)
+            with suppress(OSError):
+                _save(args.out, key, rows, forks)
+        print(conditions_table(forks).to_string(index=False), flush=True)
+        _save(args.out, key, rows, forks)
     return 0
 
 
-def _save(table: "pd.DataFrame", path: Path) -> None:
-    # In place: this process has the lock of this very file.
-    path.write_text(table.to_csv(index=False), encoding="utf-8")
+def _timed(out: Path) -> Path:
+    """Where the times themselves are, beside the table: the same command goes on from there."""
+    return out.with_name(f"{out.name}.json")
+
+
+def _save(
+    out: Path | None,
+    key: dict[str, Any],
+    rows: "Sequence[Row]",
+    conditions: "Sequence[ConditionsRow]",
+) -> None:
+    from rh_lens.bench import to_dataframe, write_timed_rows
+
+    if out is not None:
+        write_timed_rows(_timed(out), key, rows, conditions)
+        # In place: this process has the lock of this very file.
+        out.write_text(to_dataframe(rows).to_csv(index=False), encoding="utf-8")

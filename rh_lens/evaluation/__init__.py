@@ -4,7 +4,8 @@ from rh_lens.evaluation.ablation_plan import AblationPlan, HeadSet
 from rh_lens.evaluation.ablation_tables import AblationTables, ablation_tables
 from rh_lens.evaluation.activity import ACTIVITY_COLUMNS, HeadLooks
 from rh_lens.evaluation.answer_plan import ablation_curve, answer_plan
-from rh_lens.evaluation.curves import AblationCurve, SetAnswers
+from rh_lens.evaluation.curve_perplexity import curve_perplexity
+from rh_lens.evaluation.curves import AblationCurve, SetAnswers, SetLosses
 from rh_lens.evaluation.draw_plan import plan_ablation
 from rh_lens.evaluation.equivalence import equivalence_pvalue
 from rh_lens.evaluation.error_intervals import error_intervals
@@ -25,9 +26,10 @@ from rh_lens.evaluation.permutation import (
     step_down_pvalues,
     stop_after,
 )
-from rh_lens.evaluation.perplexity import perplexity, window_losses
+from rh_lens.evaluation.perplexity import perplexity
 from rh_lens.evaluation.recall import RecallResult, needle_recall
 from rh_lens.evaluation.refusals import REFUSALS
+from rh_lens.evaluation.text_losses import window_losses
 
 __all__ = [
     "ACTIVITY_COLUMNS",
@@ -45,10 +47,12 @@ __all__ = [
     "KeptAnswers",
     "RecallResult",
     "SetAnswers",
+    "SetLosses",
     "ablation_curve",
     "ablation_tables",
     "answer_plan",
     "classify_errors",
+    "curve_perplexity",
     "difference_interval",
     "equivalence_pvalue",
     "error_intervals",

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import pandas as pd
 
 from rh_lens.checks import require_number, require_table
 from rh_lens.evaluation.ablation_plan import AblationPlan
 from rh_lens.evaluation.curve_tables import controls_table, curve_table
-from rh_lens.evaluation.kept_answers import KeptAnswer, KeptAnswers
+from rh_lens.evaluation.kept_answers import KeptAnswer
 from rh_lens.evaluation.paired_answers import PairedAnswers
 from rh_lens.evaluation.recall import Metric, RecallResult
 from rh_lens.heads import Head
@@ -21,6 +21,10 @@ SetAnswers: TypeAlias = Mapping[tuple[tuple[Head, ...], int], KeptAnswer]
 
 They stay what they are when a plan grows, or names its sets in another way.
 """
+
+SetLosses: TypeAlias = Mapping[tuple[tuple[Head, ...], int], float]
+"""Losses of a text by the heads that were silenced, sorted, and the index of the window."""
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +202,9 @@ def _require_conditions(table: pd.DataFrame) -> None:
     require_table("table", table, ("condition",), remedy=remedy)
 
 
-def by_heads(plan: AblationPlan, answers: KeptAnswers) -> SetAnswers:
-    """Answers by the heads of their conditions."""
+def by_heads(
+    plan: AblationPlan, found: Mapping[tuple[str, int], _Found]
+) -> dict[tuple[tuple[Head, ...], int], _Found]:
+    """What was found, such as answers, by the heads of its conditions."""
     sets = {heads.condition: tuple(sorted(heads.heads)) for heads in plan.sets}
-    return {(sets[name], index): answer for (name, index), answer in answers.items()}
+    return {(sets[name], index): one for (name, index), one in found.items()}

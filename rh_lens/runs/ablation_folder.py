@@ -5,12 +5,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from rh_lens.checks import require_type
-from rh_lens.evaluation import AblationTables, KeptAnswer, SetAnswers
+from rh_lens.evaluation import AblationTables, KeptAnswer, SetAnswers, SetLosses
 from rh_lens.files import replacing, usable_path
 from rh_lens.heads import Head
 from rh_lens.prompts import NeedlePrompt
-from rh_lens.runs.answer_records import answers_record, looks_tensors, read_answers
+from rh_lens.runs.answer_records import (
+    answers_record,
+    looks_tensors,
+    losses_record,
+    read_answers,
+    read_losses,
+)
 from rh_lens.runs.description import FoundRun
 from rh_lens.runs.run_key import question_key, require_description
 from rh_lens.runs.store import RunStore
@@ -42,7 +50,8 @@ class AblationFolder(RunStore):
         model: From `describe_model`.
         prompts: The prompts.
         options: All that can move an answer besides the heads that are silenced: the operator, its
-            scope, how long answers may be and what ends them, the recorded heads. JSON values.
+            scope, how long answers may be and what ends them, the recorded heads; and a hash of the
+            text for perplexity. JSON values.
         description: What else goes into `run.json`; JSON values.
 
     Raises:
@@ -53,6 +62,8 @@ class AblationFolder(RunStore):
 
     done: dict[tuple[tuple[Head, ...], int], KeptAnswer]
     """Answers by the heads that were silenced, and the index of the prompt."""
+    losses: dict[tuple[tuple[Head, ...], int], float]
+    """Losses of the text for perplexity, by the heads that were silenced, and the window."""
     problem: OSError | None
     """Why answers that wait in memory could not be written, if any wait."""
 
@@ -66,8 +77,9 @@ class AblationFolder(RunStore):
     ) -> None:
         if description is not None:
             require_description("description", description)
-        self.done, self.problem, self._n_saved, self._next = {}, None, 0, 0
-        self._waiting: list[SetAnswers] = []
+        self.done, self.losses, self.problem = {}, {}, None
+        self._n_saved, self._next = 0, 0
+        self._waiting: list[tuple[dict[str, Any], dict[str, Tensor], int]] = []
         key = question_key(model, prompts, options)
         whole = {**(description or {}), "model": dict(model)}
         super().__init__(usable_path("path", path), "answers", key, whole)
@@ -82,9 +94,17 @@ class AblationFolder(RunStore):
         new = {place: answer for place, answer in answers.items() if place not in self.done}
         self.done |= new
         if new:
-            self._waiting.append(new)
-        with suppress(OSError):
-            self._write_waiting()
+            self._put(answers_record(new), looks_tensors(new), len(new))
+
+    def add_losses(self, losses: SetLosses) -> None:
+        """Keep losses of a text; fits `curve_perplexity(on_losses=...)`.
+
+        Raises:
+            TypeError: It is no mapping.
+        """
+        require_type("losses", losses, Mapping)
+        self.losses |= losses
+        self._put(losses_record(losses), {}, 0)
 
     def finish(self, tables: AblationTables) -> None:
         """Write the tables, and mark the run as finished.
@@ -107,6 +127,12 @@ class AblationFolder(RunStore):
                 table.to_parquet(temporary, index=False)
         self.end(tables={name: len(table) for name, table in named.items()})
 
+    def _put(self, record: dict[str, Any], tensors: dict[str, Tensor], n_answers: int) -> None:
+        """Have an entry written: now, or when there is room again."""
+        self._waiting.append((record, tensors, n_answers))
+        with suppress(OSError):
+            self._write_waiting()
+
     def _write_waiting(self) -> None:
         """Write what waits, the oldest first.
 
@@ -115,12 +141,11 @@ class AblationFolder(RunStore):
         """
         try:
             while self._waiting:
-                answers = self._waiting[0]
-                record, looks = answers_record(answers), looks_tensors(answers)
-                self.keep(self._next, record, looks)
+                record, tensors, n_answers = self._waiting[0]
+                self.keep(self._next, record, tensors)
                 self._waiting.pop(0)
                 self._next += 1
-                self._n_saved += len(answers)
+                self._n_saved += n_answers
             self.problem = None
         except OSError as error:
             self.problem = error
@@ -129,6 +154,7 @@ class AblationFolder(RunStore):
     def _restore(self, found: FoundRun) -> bool:
         for entry in found.log.entries.values():
             self.done |= read_answers(entry)
+            self.losses |= read_losses(entry)
         self._n_saved = len(self.done)
         self._next = max(found.log.entries, default=-1) + 1
         return False

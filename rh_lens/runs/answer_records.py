@@ -1,17 +1,30 @@
 """Answers of an ablation as JSON values and tensors, and back: what was said, who looked where."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rh_lens.evaluation import HeadLooks, KeptAnswer, SetAnswers
+from rh_lens.evaluation import HeadLooks, KeptAnswer, SetAnswers, SetLosses
 from rh_lens.heads import Head
 from rh_lens.runs.log import Entry
 from rh_lens.runtime import Generation
 
 _LOOKS = [field.name for field in fields(HeadLooks)]
+
+
+def losses_record(losses: SetLosses) -> dict[str, Any]:
+    """What a text cost: the JSON values of an entry."""
+    rows = [[_labels(heads), window, loss] for (heads, window), loss in losses.items()]
+    return {"losses": rows}
+
+
+def read_losses(entry: Entry) -> dict[tuple[tuple[Head, ...], int], float]:
+    """The losses of an entry."""
+    rows = entry.record.get("losses", ())
+    return {(_heads(labels), window): loss for labels, window, loss in rows}
 
 
 def answers_record(answers: SetAnswers) -> dict[str, Any]:
@@ -22,7 +35,7 @@ def answers_record(answers: SetAnswers) -> dict[str, Any]:
     """
     said = [
         {
-            "heads": [head.label for head in heads],
+            "heads": _labels(heads),
             "prompt": index,
             "text": answer.generation.text,
             "tokens": answer.generation.tokens.tolist(),
@@ -48,7 +61,7 @@ def looks_tensors(answers: SetAnswers) -> dict[str, Tensor]:
 def read_answers(entry: Entry) -> dict[tuple[tuple[Head, ...], int], KeptAnswer]:
     """The answers of an entry."""
     return {
-        (tuple(Head.parse(label) for label in one["heads"]), one["prompt"]): KeptAnswer(
+        (_heads(one["heads"]), one["prompt"]): KeptAnswer(
             Generation(
                 torch.tensor(one["tokens"], dtype=torch.long),
                 one["text"],
@@ -69,3 +82,11 @@ def _looks(entry: Entry, place: int) -> HeadLooks | None:
         if f"{place}.{name}" in entry.tensors
     }
     return HeadLooks(**arrays) if arrays else None
+
+
+def _labels(heads: Sequence[Head]) -> list[str]:
+    return [head.label for head in heads]
+
+
+def _heads(labels: Sequence[str]) -> tuple[Head, ...]:
+    return tuple(Head.parse(label) for label in labels)

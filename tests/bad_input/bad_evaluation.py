@@ -90,6 +90,8 @@ TEXT = (
     + bad(torch.ones(2, 300, dtype=torch.long), torch.tensor([9**9] * 600), piece="token ids")
 )
 LOSSES = {
+    "done": wrong(3, "x", [1]) + bad({("other", 0): 1.0}),
+    "on_losses": CALLED,
     "model": MODEL,
     "text": TEXT,
     "conditions": CONDITIONS,
@@ -170,6 +172,12 @@ EVALUATION = [
     entry(e.plan_ablation, ranked, traits=RULES, **RANKING),
     entry(e.perplexity, losses, level=INSIDE_UNIT, **LOSSES),
     entry(e.window_losses, losses, **LOSSES),
+    entry(
+        e.curve_perplexity,
+        lambda t: {"model": t.model, "text": t.haystack, "curve": t.curve}, model=MODEL,
+        text=TEXT, curve=instance(), done=wrong(3, "x", [1]), on_losses=CALLED,
+        execution=instance(),
+    ),
     entry(
         e.classify_errors, lambda t: {"result": t.recall}, result=RESULT, rules=RULES,
         min_active=SHARE, min_sink=SHARE,

@@ -6,6 +6,7 @@ from bad_calls import entry
 from bad_values import (
     FLAG,
     MODEL,
+    PATH,
     PROMPTS,
     SEED,
     bad,
@@ -162,6 +163,7 @@ BENCH = [
         device=DEVICE,
         quick=FLAG,
         n_repeats=whole(1, 10**6),
+        done=entries(empty=False),
     ),
     entry(
         b.run_benchmark,
@@ -171,6 +173,21 @@ BENCH = [
         quick=FLAG,
         n_repeats=whole(1, 10**6),
         progress=FLAG,
+        done=entries(empty=False),
+    ),
+    entry(
+        b.write_timed_rows,
+        lambda t: {"path": t.folder / "b.json", "key": {}, "rows": []},
+        path=PATH,
+        key=wrong(None, 3),
+        rows=entries(empty=False),
+        conditions=entries(empty=False),
+    ),
+    entry(
+        b.read_timed_rows,
+        lambda t: {"path": t.folder / "none.json", "key": {}},
+        path=PATH + made(lambda t: t.score_file, piece="head_scores"),
+        key=wrong(None, 3),
     ),
     entry(b.conditions_table, rows=entries(empty=False)),
     entry(b.to_dataframe, rows=entries(empty=False)),

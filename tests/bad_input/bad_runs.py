@@ -169,6 +169,8 @@ RUNS = [
     ),
     entry(runs.AblationFolder.add, lambda t: {"self": runs.AblationFolder(**silenced(t))},
           answers=wrong(None, 3, "x", [1])),
+    entry(runs.AblationFolder.add_losses, lambda t: {"self": runs.AblationFolder(**silenced(t))},
+          losses=wrong(None, 3, "x", [1])),
     entry(runs.AblationFolder.finish, lambda t: {"self": runs.AblationFolder(**silenced(t))},
           tables=wrong(None, 3, "x", [1], {"curve": pd.DataFrame()})),
     entry(

@@ -267,12 +267,31 @@ def test_an_interrupted_run_says_where_to_go_on(tables_of, tmp_path, monkeypatch
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rh_lens.evaluation.perplexity", stop)
+    monkeypatch.setattr("rh_lens.evaluation.curve_perplexity", stop)
     tables_of(tmp_path / "run", code=130)
     error = capsys.readouterr().err
     assert "answers are in" in error
     assert "the same command with this --out goes on" in error
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "stopped"
+
+
+def test_perplexity_goes_on_where_it_was_killed(finished, tmp_path, monkeypatch):
+    """Nothing is answered again, and no window that is in the log is read again."""
+    out, n_windows = shutil.copytree(finished[0], tmp_path / "run"), 16
+    for path in sorted((out / "log").glob("0*"))[-5:]:
+        path.unlink()  # as a kill leaves it: the last windows are missing
+    (out / "run.json").unlink()
+    asked = []
+    add = AblationFolder.add_losses
+    monkeypatch.setattr(AblationFolder, "add", lambda self, answers: 1 / 0)
+    monkeypatch.setattr(
+        AblationFolder, "add_losses", lambda self, losses: (asked.append(losses), add(self, losses))
+    )
+    assert main(["ablate", *SMALL, "--top", "0,4", "--out", str(out)]) == 0
+    assert [{window for _, window in losses} for losses in asked] == [{11 + n} for n in range(5)]
+    assert (out / "perplexity.csv").read_bytes() == (finished[0] / "perplexity.csv").read_bytes()
+    assert len(list((out / "log").glob("0*"))) == len(list((finished[0] / "log").glob("0*")))
+    assert n_windows == 11 + len(asked)
 
 
 def test_on_a_full_disk_everything_is_printed_then_the_error(

@@ -8,7 +8,7 @@ from tiny_models import TEXT
 from tolerances import model_rounding
 
 from rh_lens.evaluation import perplexity, window_losses
-from rh_lens.evaluation.perplexity import mean_nll
+from rh_lens.evaluation.text_losses import mean_nll
 from rh_lens.heads import Head
 from rh_lens.interventions import zero_ablation
 from rh_lens.prompts import synthetic_haystack, text_haystack
@@ -160,3 +160,23 @@ def test_the_bundled_model_keeps_its_language_without_its_retrieval_heads(demo_m
     _, silenced, without_layer = table["ratio"]
     assert 0.95 < silenced < 1.05
     assert without_layer > 100
+
+
+@pytest.mark.parametrize("scope", ["both", "decode"])
+def test_what_is_measured_is_not_measured_again(llama, text, scope, monkeypatch):
+    """Two windows before a kill, the rest after it: equal to the last bit."""
+    conditions = {"none": Condition(), "off": Condition(zero_ablation(HEADS), scope)}
+    kept = []
+    whole = window_losses(llama, text, conditions, window=WINDOW, on_losses=kept.append)
+    assert [set(losses) for losses in kept] == [{("none", n), ("off", n)} for n in range(3)]
+    before = kept[0] | kept[1]
+    del before["off", 1]
+    kept.clear()
+    rest = window_losses(llama, text, conditions, window=WINDOW, done=before, on_losses=kept.append)
+    assert [set(losses) for losses in kept] == [{("off", 1)}, {("none", 2), ("off", 2)}]
+    assert rest.equals(whole)
+    monkeypatch.setattr("rh_lens.evaluation.text_losses.open_context", None)
+    known = before | kept[0] | kept[1]
+    assert window_losses(llama, text, conditions, window=WINDOW, done=known).equals(whole)
+    with pytest.raises(ValueError, match=r"of the conditions \['none'\]; found one of 'off'"):
+        window_losses(llama, text, {"none": Condition()}, window=WINDOW, done=known)

@@ -113,6 +113,18 @@ def test_killed_at_every_hundredth_byte_and_gone_on_with(tmp_path):
     assert n_left >= {0, 2, 4}
 
 
+def test_losses_are_kept_beside_answers(tmp_path):
+    losses = {(SETS[0], 0): 0.1 + 0.2, (SETS[2], 0): 1 / 3, (SETS[2], 1): float("nan")}
+    with folder(tmp_path) as run:
+        run.add(PASSES[0])
+        run.add_losses(losses)
+        run.add(PASSES[1])
+    with folder(tmp_path) as run:
+        assert list(run.done) == [*PASSES[0], *PASSES[1]]
+        assert str(run.losses) == str(losses)
+    assert json.loads((tmp_path / "run.json").read_text())["n_answers"] == 4
+
+
 def test_another_ablation_is_refused_by_what_differs(tmp_path):
     fill(tmp_path)
     for other, message in (

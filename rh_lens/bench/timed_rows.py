@@ -1,0 +1,81 @@
+"""What a benchmark has timed, in a file: after a kill it is not timed again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rh_lens.bench.conditions import ConditionsRow
+from rh_lens.bench.table import Row
+from rh_lens.checks import require_list, shown
+from rh_lens.files import read_plain_file, usable_path, write_json
+from rh_lens.runs.run_key import key_differences, require_description
+
+_MAX_BYTES = 1 << 24
+
+
+def write_timed_rows(
+    path: str | Path,
+    key: Mapping[str, Any],
+    rows: Sequence[Row],
+    conditions: Sequence[ConditionsRow] = (),
+) -> None:
+    """Replace a file of timed rows at once.
+
+    Args:
+        path: The file.
+        key: What moves a time: the machine, the versions, the repeats. JSON values.
+        rows: From `run_benchmark`.
+        conditions: From `benchmark_conditions`.
+
+    Raises:
+        OSError: It can't be written.
+        TypeError: An argument has the wrong type.
+        ValueError: The path is empty or holds a zero byte.
+    """
+    require_description("key", key)
+    require_list("rows", rows, Row)
+    require_list("conditions", conditions, ConditionsRow)
+    timed = {"rows": [asdict(row) for row in rows], "conditions": [asdict(r) for r in conditions]}
+    write_json(usable_path("path", path), {"key": dict(key), **timed})
+
+
+def read_timed_rows(
+    path: str | Path, key: Mapping[str, Any]
+) -> tuple[list[Row], list[ConditionsRow]]:
+    """The rows of a file; none where there is no file.
+
+    Args:
+        path: From `write_timed_rows`.
+        key: As there.
+
+    Raises:
+        OSError: It can't be read.
+        TypeError: An argument has the wrong type.
+        ValueError: It was timed otherwise, or is no such file.
+    """
+    require_description("key", key)
+    path = usable_path("path", path)
+    if not path.exists():
+        return [], []
+    try:
+        content = json.loads(read_plain_file(path, at_most=_MAX_BYTES))
+        before = dict(content["key"])
+        rows = [Row(**_with_ratio(one)) for one in content["rows"]]
+        conditions = [ConditionsRow(**_with_ratio(one)) for one in content["conditions"]]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"Expected times of an earlier benchmark in {shown(str(path), 300)}; found what can't "
+            f"be read ({type(error).__name__}: {str(error)[:100]}). Remove it, or choose another."
+        ) from error
+    if differences := key_differences(before, json.loads(json.dumps(key))):
+        raise ValueError(
+            f"Expected the benchmark in {shown(str(path), 300)} to be this one; found that it "
+            f"differs in {'; '.join(differences[:8])}. Remove it, or name another file."
+        )
+    return rows, conditions
+
+
+def _with_ratio(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values, "ratio": tuple(values["ratio"])}
