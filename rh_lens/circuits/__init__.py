@@ -48,6 +48,8 @@ from rh_lens.circuits.metrics import (
     answer_log_probability,
     answer_logit_difference,
 )
+from rh_lens.circuits.needle_knock_out import CutSpan, KnockOut, knock_out_needle
+from rh_lens.circuits.ov_copying import CopyingScores, copying_scores
 from rh_lens.circuits.overlap import HeadOverlap, compare_kinds
 from rh_lens.circuits.pair_runs import Into, Part, Rows
 from rh_lens.circuits.pairs import Corruption, PairBatch, PromptPair, make_pair, make_pairs
@@ -62,6 +64,7 @@ from rh_lens.circuits.path_patching import PathEnds, PathPatching, Via, path_pat
 from rh_lens.circuits.probe_questions import firing_features, presence_features, success_features
 from rh_lens.circuits.probing import HeadFeatures, ProbeResult, probe_heads
 from rh_lens.circuits.question_attention import contrastive_heads, query_focused_heads
+from rh_lens.circuits.read_write import ReadWrite, ReadWriteKind, read_write_table
 from rh_lens.circuits.readout import Against
 from rh_lens.circuits.respelling import NotAlignedError
 from rh_lens.circuits.token_sequences import repeated_random_tokens
@@ -73,7 +76,9 @@ __all__ = [
     "Component",
     "Composition",
     "CompositionKind",
+    "CopyingScores",
     "Corruption",
+    "CutSpan",
     "Detector",
     "EffectPrediction",
     "HeadEstimates",
@@ -82,6 +87,7 @@ __all__ = [
     "HeadScores",
     "HeadSurvey",
     "Into",
+    "KnockOut",
     "LogitAttribution",
     "MarkedText",
     "Mediation",
@@ -96,6 +102,8 @@ __all__ = [
     "PathPatching",
     "ProbeResult",
     "PromptPair",
+    "ReadWrite",
+    "ReadWriteKind",
     "Rows",
     "ScreenAgreement",
     "SourceContributions",
@@ -111,6 +119,7 @@ __all__ = [
     "contrastive_heads",
     "copy_suppression_heads",
     "copying_heads",
+    "copying_scores",
     "describe_heads",
     "draw_circuit",
     "duplicate_token_heads",
@@ -120,6 +129,7 @@ __all__ = [
     "head_effects",
     "head_features",
     "induction_heads",
+    "knock_out_needle",
     "local_heads",
     "make_pair",
     "make_pairs",
@@ -140,6 +150,7 @@ __all__ = [
     "probe_heads",
     "query_focused_heads",
     "rare_word_heads",
+    "read_write_table",
     "relation_heads",
     "repeated_random_tokens",
     "retrieval_detectors",

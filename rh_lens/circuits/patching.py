@@ -203,7 +203,7 @@ def patch_head_sets(
     pairs = require_pairs(pairs)
     require_options(part, rows, into, metric)
     counts = head_counts(model)
-    chosen = {name: as_heads(heads) for name, heads in _require_sets(sets).items()}
+    chosen = {name: as_heads(heads) for name, heads in require_sets(sets).items()}
     for heads in chosen.values():
         require_heads(heads, counts)
     values, ends = [], []
@@ -287,7 +287,13 @@ def require_options(part: Part, rows: Rows, into: Into, metric: Metric) -> None:
     require_metric(metric)
 
 
-def _require_sets(sets: Mapping[str, HeadsLike]) -> Mapping[str, HeadsLike]:
+def require_sets(sets: Mapping[str, HeadsLike]) -> Mapping[str, HeadsLike]:
+    """The sets of heads, by name.
+
+    Raises:
+        TypeError: It is no mapping.
+        ValueError: There are none.
+    """
     require_type("sets", sets, Mapping, remedy='Name them: {"top": heads}.')
     if not sets:
         raise ValueError('Expected sets of heads; found none. Name them: {"top": heads}.')
