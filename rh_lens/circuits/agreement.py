@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from rh_lens.checks import (
     require_choice,
     require_flag,
     require_list,
+    require_seed,
     require_type,
     require_whole_number,
 )
@@ -65,11 +66,11 @@ def retrieval_detectors(
         ValueError: The detection has no teacher-forced scores, or as for the detectors.
     """
     prompts = require_prompts(prompts)
+    for name, flag in {"write": write, "effects": effects}.items():
+        require_flag(name, flag)
     if detection is None:
         detection = detect_retrieval_heads(model, prompts, score="teacher-forced", progress=False)
     require_type("detection", detection, RetrievalResult)
-    for name, flag in {"write": write, "effects": effects}.items():
-        require_flag(name, flag)
     found = [
         retrieval_heads(detection, "position"),
         retrieval_heads(detection, "attention-mass"),
@@ -179,6 +180,8 @@ def predict_effect(
         ValueError: There is no ranking, one is too short, or a number is out of range.
     """
     prompts = require_prompts(prompts)
+    require_seed("seed", seed)
+    require_choice("scope", scope, get_args(Scope))
     require_whole_number("n_random", n_random, at_least=0, at_most=1000)
     counts = [int(k) for k in require_list("ks", ks, int, at_least=1)]
     for k in counts:
@@ -218,8 +221,8 @@ def _rankings(rankings: object, longest: int) -> dict[str, tuple[Head, ...]]:
         heads = tuple(one.ranking() if isinstance(one, HeadScores) else as_heads(one))
         if len(set(heads)) < longest or len(set(heads)) != len(heads):
             raise ValueError(
-                f"Expected {longest} different heads or more in ranking {name!r}, for the largest "
-                f"of ks; found {len(set(heads))} of {len(heads)}. Ask for fewer."
+                f"Expected rankings of {longest} different heads or more, as ks asks for; found "
+                f"{len(set(heads))} of {len(heads)} in {name!r}. Ask for smaller ks."
             )
         named[str(name)] = heads
     return named

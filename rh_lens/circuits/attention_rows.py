@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.checks import require_list
+from rh_lens.checks import require_callable, require_list, require_text, require_type
 from rh_lens.runtime import (
     Bridge,
     Context,
@@ -88,9 +88,10 @@ def row_means(
         RuntimeError: The way of reading disagrees with the plain bridge, or a layer computes no
             pattern.
         TypeError: `model` is not a TransformerBridge, or there is no list of sequences.
-        ValueError: There is no sequence, or one does not fit the model.
+        ValueError: There is no sequence or no kernel, or a sequence does not fit the model.
     """
     layers = attention_layers(model)
+    _require_kernels(kernels)
     tokens = [as_tokens(model, sequence) for sequence in as_sequences(sequences)]
     longest = max(len(one) for one in tokens)
     found: dict[str, list[Tensor]] = {name: [] for name in kernels}
@@ -107,17 +108,31 @@ def row_means(
     return {name: torch.stack(means) for name, means in found.items()}
 
 
-def as_sequences(sequences: object) -> tuple[Any, ...]:
+def _require_kernels(kernels: object) -> None:
+    """Refuse what are not functions by name, at least one."""
+    remedy = 'Pass {"name": function of AttentionRows}.'
+    require_type("kernels", kernels, Mapping, remedy=remedy)
+    assert isinstance(kernels, Mapping)
+    if not kernels:
+        raise ValueError(f"Expected kernels by name; found none. {remedy}")
+    for name, kernel in kernels.items():
+        require_text("a name of the kernels", name)
+        require_callable(f"kernels[{name!r}]", kernel)
+
+
+def as_sequences(sequences: object, name: str = "sequences") -> tuple[Any, ...]:
     """The sequences of a list, at least one.
+
+    Args:
+        sequences: What was given.
+        name: What the caller knows it as.
 
     Raises:
         TypeError: It is no list of sequences.
         ValueError: There is none.
     """
     remedy = "Pass a list of token ids or texts, such as repeated_random_tokens(model)."
-    return require_list(
-        "sequences", sequences, (str, Tensor, list, tuple), at_least=1, remedy=remedy
-    )
+    return require_list(name, sequences, (str, Tensor, list, tuple), at_least=1, remedy=remedy)
 
 
 class _Reader:

@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from rh_lens.checks import require_seed, require_text, require_whole_number, shown
+from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.representation import short_repr
 
 
@@ -41,9 +42,10 @@ def mark_text(tokenizer: Any, text: str, **parts: str) -> MarkedText:
         parts: Words of it, by the name of the part; each comes once.
 
     Raises:
-        TypeError: An argument is no text.
+        TypeError: An argument is no text, or the tokenizer is none.
         ValueError: A part does not come, or comes more than once.
     """
+    require_tokenizer(tokenizer)
     require_text("text", text)
     places = {}
     for name, part in parts.items():
@@ -104,9 +106,10 @@ def name_prompts(tokenizer: Any, *, n_prompts: int = 16, seed: int = 0) -> list[
         Texts with the parts `io` (the name that comes once), `s1` and `s2` (the other, twice).
 
     Raises:
-        TypeError: A number is no whole number.
-        ValueError: It is out of range.
+        TypeError: A number is no whole number, or the tokenizer is none.
+        ValueError: A number is out of range.
     """
+    require_tokenizer(tokenizer)
     require_whole_number("n_prompts", n_prompts, at_least=1, at_most=10_000)
     require_seed("seed", seed)
     rng = random.Random(seed)
@@ -144,7 +147,11 @@ def fact_prompts(tokenizer: Any) -> list[MarkedText]:
 
     Args:
         tokenizer: A fast tokenizer.
+
+    Raises:
+        TypeError: It is no tokenizer.
     """
+    require_tokenizer(tokenizer)
     # Neither part stands right before the end: what looks there need not look at a subject.
     return [
         mark_text(

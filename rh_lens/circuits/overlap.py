@@ -146,8 +146,9 @@ def _require_one_shape(scores: object) -> None:
     shapes = {tuple(one.values.shape[1:]) for one in scores.values()}
     if len(scores) < 2 or len(shapes) != 1:
         raise ValueError(
-            f"Expected two kinds or more, of models of one shape; found {len(scores)} of the shapes"
-            f" {sorted(shapes)} [layer, head]. Compare detectors on the same model."
+            "Expected scores of two kinds or more, of models of one shape; found "
+            f"{len(scores)} of the shapes {sorted(shapes)} [layer, head]. Compare detectors on one "
+            "model."
         )
 
 

@@ -11,6 +11,7 @@ from rh_lens.circuits.probing import At, HeadFeatures
 from rh_lens.detection import RetrievalResult
 from rh_lens.evaluation import needle_recall
 from rh_lens.heads import HeadLike, HeadsLike, as_heads
+from rh_lens.interventions.editing import head_counts, require_heads
 from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.runtime import Bridge
 
@@ -74,6 +75,7 @@ def firing_features(
     asked = as_heads(head)
     if len(asked) != 1:
         raise ValueError(f"Expected head to be one; found {len(asked)}. Ask for one at a time.")
+    require_heads(asked, head_counts(model))
     events = detection.events.table
     own = events[(events["layer"] == asked[0].layer) & (events["head"] == asked[0].head)]
     firing = set(own["trial"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,11 @@ from torch import Tensor
 
 from rh_lens.checks import (
     MAX_REPEATS,
+    require_choice,
     require_list,
     require_number,
     require_seed,
+    require_tensor,
     require_type,
     require_whole_number,
     shown,
@@ -38,6 +40,11 @@ class HeadFeatures:
         names: What each feature is, such as "L2H4 z 0" or "L2H4 needle".
         at: Where they were taken.
         units: What each example is counted as, such as its needle's name.
+
+    Raises:
+        TypeError: A field is of another type.
+        ValueError: Columns, names or units are not as many as features or examples, or a value is
+            not finite.
     """
 
     values: Float[Tensor, "example feature"]
@@ -47,6 +54,23 @@ class HeadFeatures:
     units: tuple[str, ...]
 
     __repr__ = short_repr
+
+    def __post_init__(self) -> None:
+        require_tensor("values", self.values, ("example", "feature"))
+        require_list("columns", self.columns, Head)
+        require_list("names", self.names, str)
+        require_list("units", self.units, str)
+        require_choice("at", self.at, get_args(At))
+        n_examples, n_features = self.values.shape
+        counts = {"columns": len(self.columns), "names": len(self.names)}
+        if not torch.isfinite(self.values).all():
+            raise ValueError("Expected values that are finite; found NaN or inf. Leave them out.")
+        if set(counts.values()) != {n_features} or len(self.units) != n_examples:
+            raise ValueError(
+                f"Expected columns and names for each of {n_features} features of the values, and "
+                f"units for each of {n_examples} examples; found {counts} and {len(self.units)}. "
+                "Name one for each."
+            )
 
     def of(self, heads: HeadsLike) -> "HeadFeatures":
         """The features of some of the heads.
@@ -193,8 +217,8 @@ def _labels(labels: object, features: HeadFeatures) -> Bool[Tensor, " example"]:
     entries = require_list("labels", given, bool, remedy=remedy)
     if len(entries) != len(features.values):
         raise ValueError(
-            f"Expected a label for each of {len(features.values)} examples; found {len(entries)}. "
-            f"{remedy}"
+            f"Expected labels, one for each of {len(features.values)} examples; found "
+            f"{len(entries)}. {remedy}"
         )
     positive = torch.tensor([bool(entry) for entry in entries])
     for value in (True, False):
@@ -202,7 +226,7 @@ def _labels(labels: object, features: HeadFeatures) -> Bool[Tensor, " example"]:
         n_units = len({unit for unit, label in pairs if label is value})
         if n_units < 2:
             raise ValueError(
-                f"Expected examples labelled {value} of two units or more, to hold one out; found "
+                f"Expected labels that are {value} in two units or more, to hold one out; found "
                 f"{n_units}. Add prompts, or ask another question."
             )
     return positive

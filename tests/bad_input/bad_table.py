@@ -18,6 +18,7 @@ ROOMS = {
     "bench": "bad_interventions.BENCH",
     "prompts": "bad_prompts.PROMPTS",
     "demo": "bad_prompts.DEMO",
+    "circuits": "bad_survey.SURVEY",
     "evaluation": "bad_evaluation.EVALUATION",
     "runs": "bad_runs.RUNS",
     "formats": "bad_runs.FORMATS",

@@ -138,7 +138,7 @@ def test_bad_inputs_are_refused(demo, demo_prompts, retrieval) -> None:
         query_focused_heads(demo, [bare])
     with pytest.raises(ValueError, match=r"temperature to be a number above 0; found 0\.0"):
         contrastive_heads(demo, demo_prompts, temperature=0.0)
-    with pytest.raises(ValueError, match="Expected 8 different heads or more in ranking 'few'"):
+    with pytest.raises(ValueError, match="Expected rankings of 8 different heads or more"):
         predict_effect(demo, demo_prompts, {"few": retrieval})
     with pytest.raises(ValueError, match="Expected rankings of heads by name; found none"):
         predict_effect(demo, demo_prompts, {})

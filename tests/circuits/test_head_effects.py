@@ -76,5 +76,5 @@ def test_without_a_conflict_there_is_no_score(llama, otter_prompt) -> None:
     own = int(otter_prompt.answer_tokens[0])
     with pytest.raises(ValueError, match="Expected a prompt whose needle contradicts"):
         context_memory_heads(llama, [otter_prompt], memory_tokens=[own])
-    with pytest.raises(ValueError, match="Expected a memory token for each of 1 prompts; found 2"):
+    with pytest.raises(ValueError, match="Expected memory_tokens, one for each of 1 prompts"):
         context_memory_heads(llama, [otter_prompt], memory_tokens=[3, 4])

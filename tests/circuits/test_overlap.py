@@ -82,7 +82,7 @@ def test_chance_of_strangers_is_covered_and_the_matrix_is_square() -> None:
 
 def test_bad_inputs_are_refused() -> None:
     one = kind([[6, 5, 4, 3, 2, 1]])
-    with pytest.raises(ValueError, match="Expected two kinds or more, of models of one shape"):
+    with pytest.raises(ValueError, match="Expected scores of two kinds or more, of models"):
         compare_kinds({"a": one})
     other = HeadScores(torch.ones(1, 3, 2, dtype=torch.float64), "b", ("n",))
     with pytest.raises(ValueError, match=r"found 2 of the shapes \[\(2, 3\), \(3, 2\)\]"):

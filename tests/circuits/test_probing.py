@@ -175,9 +175,9 @@ def test_scikit_learn_takes_the_features_as_they_are() -> None:
 
 def test_bad_inputs_are_refused(llama, random_tokens) -> None:
     features, labels = made_up(6, 2, signal=1.0)
-    with pytest.raises(ValueError, match="Expected a label for each of 12 examples; found 3"):
+    with pytest.raises(ValueError, match="Expected labels, one for each of 12 examples; found 3"):
         probe_heads(features, labels[:3])
-    with pytest.raises(ValueError, match="labelled True of two units or more"):
+    with pytest.raises(ValueError, match="labels that are True in two units or more"):
         probe_heads(features, [place == 0 for place in range(12)])
     with pytest.raises(ValueError, match="Expected heads among"):
         features.of("L3H3")

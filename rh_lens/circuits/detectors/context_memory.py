@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.checks import require_list
+from rh_lens.checks import require_list, shown
 from rh_lens.circuits.head_effects import head_effects
 from rh_lens.circuits.head_scores import HeadScores
 from rh_lens.prompts import NeedlePrompt, require_prompts
@@ -50,8 +50,14 @@ def context_memory_heads(
         memory = list(require_list("memory_tokens", memory_tokens, int))
     if len(memory) != len(prompts):
         raise ValueError(
-            f"Expected a memory token for each of {len(prompts)} prompts; found {len(memory)}. "
+            f"Expected memory_tokens, one for each of {len(prompts)} prompts; found {len(memory)}. "
             "Leave memory_tokens=None to ask the model without the needle."
+        )
+    known = int(model.cfg.d_vocab)
+    if not all(0 <= token < known for token in memory):
+        raise ValueError(
+            f"Expected memory_tokens from 0 to {known - 1}, the model's vocabulary; found "
+            f"{shown(memory)}. Encode the answers with model.tokenizer."
         )
     token_of = dict(zip(map(id, prompts), memory, strict=True))
 

@@ -48,7 +48,9 @@ def rare_word_heads(
     """
     require_bridge(model)
     require_number("share", share, above=0, below=1)
-    texts = as_sequences(sequences if reference is None else reference)
+    texts = as_sequences(sequences)
+    if reference is not None:
+        texts = as_sequences(reference, "reference")
     counted = torch.cat([as_tokens(model, text).cpu() for text in texts])
     rare = rare_tokens(counted, int(model.cfg.d_vocab), share)
     if not any(bool(rare[as_tokens(model, one).cpu()].any()) for one in as_sequences(sequences)):

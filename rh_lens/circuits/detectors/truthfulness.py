@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from rh_lens.checks import MAX_REPEATS, require_type, require_whole_number
 from rh_lens.circuits.head_features import head_features
 from rh_lens.circuits.head_scores import HeadScores
 from rh_lens.circuits.probing import HeadFeatures, probe_heads
@@ -39,6 +40,8 @@ def truthfulness_heads(
         TypeError: An argument is of another type.
         ValueError: The labels do not fit, or a class has fewer than two units.
     """
+    require_type("features", features, HeadFeatures, remedy="Make them with head_features.")
+    require_whole_number("n_splits", n_splits, at_least=1, at_most=MAX_REPEATS)
     heads = sorted(set(features.columns))
     shape = (n_splits, max(h.layer for h in heads) + 1, max(h.head for h in heads) + 1)
     values = torch.full(shape, torch.nan, dtype=torch.float64)
