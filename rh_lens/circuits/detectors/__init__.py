@@ -3,6 +3,7 @@
 from rh_lens.circuits.detectors.context_memory import context_memory_heads
 from rh_lens.circuits.detectors.copying import copy_suppression_heads, copying_heads
 from rh_lens.circuits.detectors.describe import HeadSurvey, describe_heads, survey_inputs
+from rh_lens.circuits.detectors.detector import Detector, Stage, SurveyInputs
 from rh_lens.circuits.detectors.duplicate_token import duplicate_token_heads
 from rh_lens.circuits.detectors.induction import induction_heads, prefix_matching_heads
 from rh_lens.circuits.detectors.knowledge import relation_heads, subject_heads
@@ -14,7 +15,7 @@ from rh_lens.circuits.detectors.rare_word import rare_word_heads
 from rh_lens.circuits.detectors.retrieval import retrieval_heads
 from rh_lens.circuits.detectors.s_inhibition import s_inhibition_heads
 from rh_lens.circuits.detectors.sink import sink_heads
-from rh_lens.circuits.detectors.table import DETECTORS, Detector, Stage, SurveyInputs
+from rh_lens.circuits.detectors.table import DETECTORS
 from rh_lens.circuits.detectors.truthfulness import statement_features, truthfulness_heads
 
 __all__ = [

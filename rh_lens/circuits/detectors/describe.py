@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rh_lens.checks import require_choice, require_list, require_seed, require_type
-from rh_lens.circuits.detectors.table import DETECTORS, SurveyInputs
+from rh_lens.circuits.detectors.detector import SurveyInputs
+from rh_lens.circuits.detectors.table import DETECTORS
 from rh_lens.circuits.head_scores import HeadScores
 from rh_lens.circuits.marked_text import fact_prompts, name_prompts
 from rh_lens.circuits.token_sequences import repeated_random_tokens

@@ -1,16 +1,15 @@
 """The table of all detectors: what each measures, for which stage, after whom."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from jaxtyping import Int
 from torch import Tensor
 
 from rh_lens.circuits.detectors.context_memory import context_memory_heads
 from rh_lens.circuits.detectors.copying import copy_suppression_heads, copying_heads
+from rh_lens.circuits.detectors.detector import Detector, Stage, SurveyInputs
 from rh_lens.circuits.detectors.duplicate_token import duplicate_token_heads
 from rh_lens.circuits.detectors.induction import induction_heads, prefix_matching_heads
 from rh_lens.circuits.detectors.knowledge import relation_heads, subject_heads
@@ -25,72 +24,8 @@ from rh_lens.circuits.detectors.sink import sink_heads
 from rh_lens.circuits.detectors.truthfulness import statement_features, truthfulness_heads
 from rh_lens.circuits.head_scores import HeadScores
 from rh_lens.circuits.marked_text import MarkedText
-from rh_lens.detection import RetrievalResult, ScoreName
-from rh_lens.prompts import NeedlePrompt
-from rh_lens.representation import short_repr
+from rh_lens.detection import ScoreName
 from rh_lens.runtime import Bridge
-
-Stage: TypeAlias = Literal[
-    "knowledge recalling",
-    "in-context identification",
-    "latent reasoning",
-    "expression preparation",
-]
-"""The stages of Zheng et al. 2024 (arXiv:2409.03752)."""
-
-
-@dataclass(frozen=True, eq=False)
-class SurveyInputs:
-    """What the detectors read.
-
-    Args:
-        prompts: Needle prompts: natural text, and questions with a conflict.
-        repeated: Random tokens that repeat themselves.
-        names: Texts with `io`, `s1` and `s2`.
-        facts: Questions with `subject` and `relation`.
-        detection: Of the same model; it tells retrieval heads. None: no detector asks for it.
-        seed: Seed of what detectors draw.
-    """
-
-    prompts: tuple[NeedlePrompt, ...]
-    repeated: tuple[Int[Tensor, " _"], ...]
-    names: tuple[MarkedText, ...]
-    facts: tuple[MarkedText, ...]
-    detection: RetrievalResult | None = None
-    seed: int = 0
-
-    __repr__ = short_repr
-
-    @property
-    def texts(self) -> list[Int[Tensor, " _"]]:
-        """Tokens of the needle prompts."""
-        return [prompt.tokens for prompt in self.prompts]
-
-
-@dataclass(frozen=True)
-class Detector:
-    """One kind of head, and how it is found.
-
-    Args:
-        name: Of the kind.
-        stage: Stage of the survey that it belongs to, as this project reads it.
-        measures: What its score is.
-        source: Where the definition comes from.
-        function: The function that measures it; its docstring has the formula.
-        run: The same on `SurveyInputs`.
-        low: Lowest score there is; the highest is 1.
-    """
-
-    name: str
-    stage: Stage
-    measures: str
-    source: str
-    function: Callable[..., HeadScores]
-    run: Callable[[Bridge, SurveyInputs], HeadScores]
-    low: float = 0.0
-
-    __repr__ = short_repr
-
 
 Reading: TypeAlias = Callable[[Bridge, Sequence[Tensor]], HeadScores]
 Asking: TypeAlias = Callable[[Bridge, Sequence[MarkedText]], HeadScores]
