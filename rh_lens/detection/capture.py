@@ -74,7 +74,7 @@ class SourceRecorder:
             the scores, the needle's answer (`NeedlePrompt.answer_span`).
         every_row: Record all query rows of a pass, not only its last one, as teacher forcing needs.
         n_cached: Tokens in the KV cache before the first recorded pass. Needed only when recording
-            begins behind a prefill on a model whose cache has dropped keys beyond a sliding window.
+            begins after a prefill on a model whose cache has dropped keys beyond a sliding window.
         keeps_all_keys: The cache is a plain `DynamicCache()`, so that the key axis of every pass is
             the whole context; it may be cropped between passes. See `rh_lens.runtime.CacheKind`.
 
@@ -245,7 +245,7 @@ class SourceRecorder:
 
 
 def answer_recorder(model: Bridge, prompt: NeedlePrompt) -> SourceRecorder:
-    """Recorder for the passes behind a prompt's prefill, however many rows each pass has."""
+    """Recorder for the passes after a prompt's prefill, however many rows each pass has."""
     return SourceRecorder(
         model,
         needle_span=prompt.answer_span,

@@ -1,18 +1,18 @@
 """Finding the retrieval heads of a model: the composition of the other files."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Unpack
 
 from tqdm.auto import tqdm
 
 from rh_lens.checks import require_type
+from rh_lens.detection.capture import SourceRecorder, answer_recorder
 from rh_lens.detection.detection_options import (
     DetectionChoices,
     DetectionOptions,
     detection_options,
 )
 from rh_lens.detection.events import CopyEvents, find_copy_events
-from rh_lens.detection.recorded_answers import recorded_answers
 from rh_lens.detection.result import RetrievalResult, score_trials
 from rh_lens.detection.score_table import SCORES
 from rh_lens.detection.sources import AttentionSources
@@ -24,6 +24,8 @@ from rh_lens.runtime import (
     Answer,
     Bridge,
     Execution,
+    FwdHooks,
+    answer_prompts,
     architecture_of,
     require_answering,
 )
@@ -88,7 +90,7 @@ def detect_retrieval_heads(
         unit="prompt",
         disable=not progress,
     ) as bar:
-        for answer, sources in recorded_answers(model, prompts, missing, options, log, execution):
+        for answer, sources in _recorded_answers(model, prompts, missing, options, log, execution):
             trial, events = _trial_of_answer(model, prompts[answer.index], answer, sources, options)
             ended[answer.index] = trial, events
             accepted = sum(trial.accepted for trial, _ in ended.values())
@@ -96,6 +98,37 @@ def detect_retrieval_heads(
             bar.update()
             log.add(trial, events)
     return _result(model, options, ended)
+
+
+def _recorded_answers(
+    model: Bridge,
+    prompts: Sequence[NeedlePrompt],
+    wanted: Collection[int],
+    options: DetectionOptions,
+    log: TrialLog,
+    execution: Execution,
+) -> Iterator[tuple[Answer, AttentionSources]]:
+    """Each prompt's answer, and the rows that predicted all it said, what ended it included."""
+    recorders: dict[int, SourceRecorder] = {}
+
+    def listen(name: str, index: int) -> FwdHooks:
+        log.start(index)
+        recorders[index] = answer_recorder(model, prompts[index])
+        return recorders[index].fwd_hooks()
+
+    for together in answer_prompts(
+        model,
+        prompts,
+        max_new_tokens=options.max_new_tokens,
+        stop=options.stop,
+        listen=listen,
+        done={("plain", index) for index in range(len(prompts)) if index not in wanted},
+        execution=execution,
+    ):
+        for answer in together.values():
+            rows = recorders.pop(answer.index).result()
+            n_prompt, n_said = len(prompts[answer.index].tokens), len(answer.generation.said)
+            yield answer, rows.answer_rows(n_prompt, n_said)
 
 
 def _trial_of_answer(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 from rh_lens.checks import require_choice, require_number
 from rh_lens.detection.score_table import SCORES, require_score_name
@@ -49,13 +49,8 @@ class DetectionOptions:
 
     def arguments(self) -> "DetectionChoices":
         """The choices by name, as `detect_retrieval_heads` takes them."""
-        return DetectionChoices(
-            score=self.score,
-            threshold=self.threshold,
-            min_recall=self.min_recall,
-            max_new_tokens=self.max_new_tokens,
-            stop=self.stop,
-        )
+        names = DetectionChoices.__annotations__
+        return cast(DetectionChoices, {name: getattr(self, name) for name in names})
 
     def record(self) -> dict[str, Any]:
         """The same as JSON values, every field of every one."""

@@ -94,7 +94,7 @@ def copy_mask(
     generated token: x[j] = w_t (Wu et al. 2024, arXiv:2404.15574).
 
     Args:
-        source: Most-attended absolute positions; those behind the prompt are no events.
+        source: Most-attended absolute positions; those after the prompt are no events.
         prompt_tokens: Token ids x.
         generated_tokens: Token ids w.
         answer_span: Half-open span of the answer's positions in the prompt.

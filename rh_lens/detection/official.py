@@ -5,7 +5,7 @@ It differs from the definitions in `scores.py` in these points:
 - The needle is found by its tokens: the answer is encoded alone, and the first window of that
   length which holds more than 0.9 of its distinct tokens counts as its place. The window may begin
   early, or there is none: byte-level tokenizers encode a text's first word differently alone than
-  behind a space.
+  after a space.
 - Every event counts: a position copied twice counts twice, over the length of the encoded answer.
 - An answer of a needle without a place scores 0 for every head, and that is averaged in.
 - Nothing but a newline token ends an answer, so that a model may go on and repeat itself.
@@ -39,7 +39,7 @@ def official_span(prompt_tokens: Int[Tensor, " pos"], answer: str, tokenizer: An
 
     The first window of as many tokens as the answer has when it is encoded alone, of which more
     than 0.9 of the answer's distinct tokens are in the window. Windows at the prompt's end are
-    shorter; the span may then end behind the prompt.
+    shorter; the span may then end after the prompt.
 
     Args:
         prompt_tokens: Token ids of the prompt.

@@ -1,11 +1,11 @@
 """What a detection run found."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from rh_lens.detection.advice import advice
 from rh_lens.detection.events import CopyEvents
 from rh_lens.detection.retrieval_scores import RetrievalScores
 from rh_lens.detection.score_table import SCORES, require_score_name
@@ -13,6 +13,15 @@ from rh_lens.detection.scores import ScoreName, activation_frequency
 from rh_lens.detection.trial import Trial
 from rh_lens.heads import Head
 from rh_lens.representation import heat_map_svg, html_table
+
+_CAUSES = {
+    "blank": "{n} blank: try the model's chat template, or text before the answer in a template",
+    "newline": "{n} stopped at a line break: where the answer comes after it, let the model go on "
+    "with stop=stop_rule(tokenizer, newline=False) (--stop none)",
+    "string": "{n} stopped at a stop string: take it out of stop= (--stop)",
+    "length": "{n} used up max_new_tokens ({room}): allow more (--max-new-tokens)",
+    "eos": "{n} ended with another answer: try shorter contexts or the model's chat template",
+}
 
 
 class NoAcceptedTrialsError(ValueError):
@@ -145,3 +154,17 @@ def score_trials(name: ScoreName, events: CopyEvents, trials: Sequence[Trial]) -
     if not accepted:
         raise NoAcceptedTrialsError(trials)
     return score.compute(events.of_trials(trial.index for trial in accepted), accepted)
+
+
+def advice(rejected: Sequence[Trial]) -> str:
+    """What may help against the causes that apply, the most frequent first.
+
+    Args:
+        rejected: Trials that were not accepted.
+    """
+    causes = Counter(
+        trial.stop_reason if trial.text.strip() else "blank" for trial in rejected
+    ).most_common()
+    room = max((len(trial.tokens) for trial in rejected), default=0)
+    found = "; ".join(_CAUSES[cause].format(n=n, room=room) for cause, n in causes)
+    return f"Of these answers, {found}." if found else ""

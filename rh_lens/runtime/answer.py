@@ -2,11 +2,6 @@
 
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeAlias
-
-from jaxtyping import Int
-from torch import Tensor
 
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.representation import short_repr
@@ -14,12 +9,11 @@ from rh_lens.runtime.architecture import Bridge, FwdHooks
 from rh_lens.runtime.batch import decode_batch
 from rh_lens.runtime.condition_rows import ConditionRows
 from rh_lens.runtime.context import Context
-from rh_lens.runtime.decode import greedy_decode, require_readable
+from rh_lens.runtime.decode import decode, require_readable
 from rh_lens.runtime.exclusive import exclusively
 from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution, require_answering
-from rh_lens.runtime.generation import Generation
+from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
 from rh_lens.runtime.hooks import Condition, ConditionLike, as_conditions, conditions_must_fire
-from rh_lens.runtime.inference import inference
 from rh_lens.runtime.plan import plan_prompts
 from rh_lens.runtime.row_answers import decode_rows
 from rh_lens.runtime.self_check import open_context
@@ -36,8 +30,11 @@ class Answer:
     Args:
         index: Place of the prompt among the prompts.
         generation: What the model said.
-        context: The model with the prompt in its cache, until the next answer is asked for; None
-            for a prompt that was answered in a batch, or under conditions side by side.
+        context: The model with the prompt in its cache, to read on from. It dies when the next
+            answer is asked for: all answers of a run share one cache, which is then cut back to
+            what the next prompt has in common with this one, and a reading kept for later would
+            see another prompt's keys. None for a prompt that was answered in a batch, or under
+            conditions side by side.
     """
 
     index: int
@@ -55,10 +52,6 @@ class _Request:
     stop: StopRule
     listen: Callable[[str, int], FwdHooks]
     execution: Execution
-
-
-_Asked: TypeAlias = Mapping[str, tuple[FwdHooks, Draft | None]]
-"""Decoding hooks and guesses, by condition."""
 
 
 @exclusively
@@ -169,7 +162,10 @@ def _in_units(
     context = _open(model, prompts, request)
     share = execution.share_prefixes and context.strategy.truncates
     speculate = execution.speculate and context.strategy.truncates
-    answer, rows = _way_of(context, conditions, tokens[0])
+    rows = _side_by_side(context, conditions)
+    together = rows is None and can_share_passes(
+        context, [condition.decode_hooks for condition in conditions.values()], tokens[0]
+    )
     for unit in plan_prompts(tokens, share=share, unit=execution.unit).units:
         if share:
             context.truncate(0)
@@ -180,85 +176,54 @@ def _in_units(
         for index in _needed(unit, wanted, share or speculate):
             if not share:
                 context = Context(model, context.strategy)
+            prompt, listens = prompts[index], index in wanted
             asked = {}
             for name, condition in conditions.items():
-                heard = request.listen(name, index) if index in wanted else ()
-                draft = _draft(memories[name], prompts[index]) if speculate else None
-                asked[name] = [*condition.decode_hooks, *heard], draft
-            for together in answer(context, prompts[index], conditions, asked, request):
-                _learn(memories, prompts[index], asked, together)
-                if index in wanted:
+                heard = request.listen(name, index) if listens else ()
+                draft = _draft(memories[name], prompt) if speculate else None
+                asked[name] = _ask(model, prompt, condition, heard, draft, request)
+            for said in _decoded(rows or context, together, prompt.tokens.tolist(), asked):
+                _learn(memories, prompt, asked, said)
+                if listens:
                     left = context if rows is None else None
-                    yield {name: Answer(index, said, left) for name, said in together.items()}
+                    yield {name: Answer(index, one, left) for name, one in said.items()}
 
 
-def _way_of(
-    context: Context, conditions: Mapping[str, Condition], sample: Int[Tensor, " pos"]
-) -> tuple[Callable[..., Iterator[dict[str, Generation]]], ConditionRows | None]:
-    """How conditions that read alike are answered, and their rows if they stand side by side."""
+def _ask(
+    model: Bridge,
+    prompt: NeedlePrompt,
+    condition: Condition,
+    heard: FwdHooks,
+    draft: Draft | None,
+    request: _Request,
+) -> Asked:
+    """A prompt under a condition, with further decoding hooks and guesses."""
+    last, room = int(prompt.tokens[-1]), request.max_new_tokens
+    answer = GenerationUnderWay(model.tokenizer, last, room, request.stop, draft)
+    return Asked(answer, condition.prefill_hooks, [*condition.decode_hooks, *heard])
+
+
+def _side_by_side(context: Context, conditions: Mapping[str, Condition]) -> ConditionRows | None:
+    """The rows of conditions that act on the reading of prompts, where there are several."""
     if len(conditions) > 1 and any(c.prefill_hooks for c in conditions.values()):
-        rows = ConditionRows(context.model, context.strategy, conditions)
-        return partial(_answer_in_rows, rows), rows
-    hooks = [condition.decode_hooks for condition in conditions.values()]
-    if can_share_passes(context, hooks, sample):
-        return _answer_together, None
-    return _answer_in_turn, None
+        return ConditionRows(context.model, context.strategy, conditions)
+    return None
 
 
-def _answer_in_rows(
-    rows: ConditionRows,
-    context: Context,
-    prompt: NeedlePrompt,
-    conditions: Mapping[str, Condition],
-    asked: _Asked,
-    request: _Request,
+def _decoded(
+    reading: Context | ConditionRows,
+    together: bool,
+    tokens: Sequence[int],
+    asked: Mapping[str, Asked],
 ) -> Iterator[dict[str, Generation]]:
-    """A prompt's answers under conditions that act on its reading, in the same passes."""
-    *before, last = prompt.tokens.tolist()
-    options: dict[str, Any] = {"max_new_tokens": request.max_new_tokens, "stop": request.stop}
-    with inference(context.model):
-        rows.reach(before)
-        found = decode_rows(rows, last, asked, **options)
-    yield found
-
-
-def _answer_together(
-    context: Context,
-    prompt: NeedlePrompt,
-    conditions: Mapping[str, Condition],
-    asked: _Asked,
-    request: _Request,
-) -> Iterator[dict[str, Generation]]:
-    """A prompt's answers under conditions that act on decoding only, in the same passes."""
-    yield decode_branches(
-        context,
-        prompt.tokens,
-        asked,
-        max_new_tokens=request.max_new_tokens,
-        stop=request.stop,
-    )
-
-
-def _answer_in_turn(
-    context: Context,
-    prompt: NeedlePrompt,
-    conditions: Mapping[str, Condition],
-    asked: _Asked,
-    request: _Request,
-) -> Iterator[dict[str, Generation]]:
-    """A prompt's answers under conditions, one after the other."""
-    for name, (hooks, draft) in asked.items():
-        generation = greedy_decode(
-            context.model,
-            prompt.tokens,
-            decode_hooks=hooks,
-            prefill_hooks=conditions[name].prefill_hooks,
-            draft=draft,
-            max_new_tokens=request.max_new_tokens,
-            stop=request.stop,
-            context=context,
-        )
-        yield {name: generation}
+    """A prompt's answers: side by side, as branches of one tree, or one after the other."""
+    if isinstance(reading, ConditionRows):
+        yield decode_rows(reading, tokens, asked)
+    elif together:
+        yield decode_branches(reading, tokens, asked)
+    else:
+        for name, one in asked.items():
+            yield {name: decode(reading, tokens, one)}
 
 
 def _needed(unit: Sequence[int], wanted: Collection[int], carries: bool) -> Sequence[int]:
@@ -279,12 +244,12 @@ def _draft(memory: DraftMemory, prompt: NeedlePrompt) -> Draft:
 def _learn(
     memories: Mapping[str, DraftMemory],
     prompt: NeedlePrompt,
-    asked: _Asked,
+    asked: Mapping[str, Asked],
     said: Mapping[str, Generation],
 ) -> None:
     """Remember how a prompt was answered, and how well the guesses at it did."""
     for name, generation in said.items():
-        if (draft := asked[name][1]) is not None:
+        if (draft := asked[name].answer.draft) is not None:
             answer = prompt.answer_tokens.tolist()
             memories[name].learn(prompt.needle, answer, generation.said, draft)
 

@@ -66,7 +66,7 @@ class CacheKind:
     """Whether a model's context can be shortened to a prefix of itself.
 
     Args:
-        plain: True: a plain `DynamicCache()`, which keeps every key of every layer, also behind a
+        plain: True: a plain `DynamicCache()`, which keeps every key of every layer, also beyond a
             sliding window, and can be cropped. False: the model's own cache, which carries state.
         reason: Why, for a human reader.
     """

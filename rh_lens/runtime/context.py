@@ -188,7 +188,7 @@ def prefill_attention(model: Bridge, strategy: Strategy) -> AbstractContextManag
 def may_end_early(model: Bridge, strategy: Strategy, open_hooks: Iterable[str]) -> bool:
     """Whether a pass that fills the cache may end with the last layer's keys.
 
-    Not where a hook is open in the last layer or behind it: it is to be called. Nor where weights
+    Not where a hook is open in the last layer or after it: it is to be called. Nor where weights
     are offloaded: a pass cut short would not put them back.
 
     Args:

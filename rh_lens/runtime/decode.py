@@ -1,7 +1,6 @@
 """Greedy decoding and teacher forcing while hooks listen."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -10,7 +9,7 @@ from torch import Tensor
 from rh_lens.runtime.architecture import Bridge, FwdHooks, architecture_of
 from rh_lens.runtime.context import Context
 from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
-from rh_lens.runtime.generation import Generation, GenerationUnderWay
+from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.self_check import open_context
 from rh_lens.runtime.speculation import Draft
@@ -68,23 +67,28 @@ def greedy_decode(
         ValueError: The prompt is empty, `max_new_tokens` is below 1, prompt and answer together
             exceed the context window, an id is beyond the vocabulary, or the prefill is impossible.
     """
-    with _after_prompt(
-        model,
-        prompt,
-        max_new_tokens,
-        decode_hooks,
-        execution,
-        context,
-        prefill_hooks=prefill_hooks,
-        cuts_back=draft is not None,
-    ) as (token, reading):
-        guesses = draft if reading.strategy.truncates else None
-        answer = GenerationUnderWay(model.tokenizer, token, max_new_tokens, stop, guesses)
-        while answer.is_open():
-            tokens = answer.next_tokens()
-            n_kept = answer.take(reading.read(tokens).argmax(dim=-1).tolist())
-            reading.truncate(reading.n_read - (len(tokens) - n_kept))
-        return answer.result()
+    with inference(model):
+        tokens, context = _asked_of(model, prompt, max_new_tokens, execution, context, draft)
+        guesses = draft if context.strategy.truncates else None
+        answer = GenerationUnderWay(model.tokenizer, tokens[-1], max_new_tokens, stop, guesses)
+        return decode(context, tokens, Asked(answer, prefill_hooks, decode_hooks))
+
+
+def decode(context: Context, tokens: Sequence[int], asked: Asked) -> Generation:
+    """An answer, step by step, by a context that can read the prompt's tokens and the answer."""
+    model, answer = context.model, asked.answer
+    with inference(model):
+        context.reach(tokens[:-1], asked.prefill_hooks)
+        # Entering costs milliseconds, so once for the whole answer.
+        with model.hooks(fwd_hooks=list(asked.decode_hooks)):
+            while answer.is_open():
+                # One row for the token said last, and one for each guess after it. Hooks see the
+                # rows of wrong guesses too, at positions that the next pass has again: whoever
+                # listens takes the last row of a position.
+                rows = answer.next_tokens()
+                n_kept = answer.take(context.read(rows).argmax(dim=-1).tolist())
+                context.truncate(context.n_read - (len(rows) - n_kept))
+    return answer.result()
 
 
 def teacher_force(
@@ -124,47 +128,33 @@ def teacher_force(
             "Expected an answer of at least one token to feed after the prompt; found none. "
             "Pass the needle's answer tokens."
         )
-    with _after_prompt(
-        model,
-        prompt,
-        len(answer_tokens),
-        decode_hooks,
-        execution,
-        context,
-        prefill_hooks=prefill_hooks,
-    ) as (token, reading):
-        fed = [token, *answer_tokens[:-1].tolist()]
-        if reading.strategy.cache.plain and not reading.strategy.truncates:
-            return torch.cat([reading.read([one]) for one in fed])
-        return reading.read(fed)
+    with inference(model):
+        tokens, context = _asked_of(model, prompt, len(answer_tokens), execution, context, None)
+        context.reach(tokens[:-1], prefill_hooks)
+        fed = [tokens[-1], *answer_tokens[:-1].tolist()]
+        with model.hooks(fwd_hooks=list(decode_hooks)):
+            if context.strategy.cache.plain and not context.strategy.truncates:
+                return torch.cat([context.read([one]) for one in fed])
+            return context.read(fed)
 
 
-@contextmanager
-def _after_prompt(
+def _asked_of(
     model: Bridge,
     prompt: TokensLike,
     n_answer: int,
-    hooks: FwdHooks,
     execution: Execution,
     context: Context | None,
-    *,
-    prefill_hooks: FwdHooks = (),
-    cuts_back: bool = False,
-) -> Iterator[tuple[int, Context]]:
-    """Context with the prompt read and `hooks` on: its last token, and the others as context."""
-    with inference(model):
-        prompt_tokens = as_tokens(model, prompt)
-        require_room(model, len(prompt_tokens), n_answer)
-        *before, last = prompt_tokens.tolist()
-        if context is None:
-            longest = len(prompt_tokens) + n_answer
-            context = open_context(
-                model, prompt_tokens, longest=longest, execution=execution, cuts_back=cuts_back
-            )
-        context.reach(before, prefill_hooks)
-        # Entering costs milliseconds, so once for the whole answer.
-        with model.hooks(fwd_hooks=list(hooks)):
-            yield last, context
+    draft: Draft | None,
+) -> tuple[list[int], Context]:
+    """A prompt's tokens, which the model can read and answer, and a context to read them with."""
+    tokens = as_tokens(model, prompt)
+    require_room(model, len(tokens), n_answer)
+    if context is None:
+        longest, cuts_back = len(tokens) + n_answer, draft is not None
+        context = open_context(
+            model, tokens, longest=longest, execution=execution, cuts_back=cuts_back
+        )
+    return tokens.tolist(), context
 
 
 def require_readable(model: Bridge, prompts: Iterable[TokensLike], n_answer: int) -> None:

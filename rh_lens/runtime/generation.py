@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from rh_lens.representation import short_repr
+from rh_lens.runtime.architecture import FwdHooks
 from rh_lens.runtime.speculation import Draft
 from rh_lens.runtime.stop import StopReason, StopRule, decode_exactly, tokens_before
 
@@ -66,13 +67,13 @@ class GenerationUnderWay:
         return self._result
 
     def next_tokens(self) -> list[int]:
-        """Tokens of the next pass: the last one, and guesses at those behind it."""
+        """Tokens of the next pass: the last one, and guesses at those after it."""
         room = self.max_new_tokens - len(self._said) - 1
         self._guess = self.draft.propose(self._said, room) if self.draft else []
         return [self.token, *self._guess]
 
     def take(self, predicted: Sequence[int]) -> int:
-        """Go on by what the model says behind each token of the pass.
+        """Go on by what the model says after each token of the pass.
 
         Returns:
             Tokens of the pass that belong to the answer: the last one, and the right guesses.
@@ -108,3 +109,18 @@ class GenerationUnderWay:
             kept, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return Generation(torch.tensor(kept, dtype=torch.long), text, reason, said, self._n_passes)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One prompt asked under one condition.
+
+    Args:
+        answer: The answer, not begun.
+        prefill_hooks: Forward hooks for the reading of the prompt, as if nothing else were read.
+        decode_hooks: Forward hooks for the decoding passes, as if they had no other rows.
+    """
+
+    answer: GenerationUnderWay
+    prefill_hooks: FwdHooks
+    decode_hooks: FwdHooks

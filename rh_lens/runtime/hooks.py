@@ -160,7 +160,7 @@ _IN_PIECES: ContextVar[bool] = ContextVar("in_pieces", default=False)
 
 @contextmanager
 def reading_in_pieces() -> Iterator[None]:
-    """Context of a pass behind a KV cache: its first row need not be the prompt's first."""
+    """Context of a pass that continues a KV cache: its first row need not be the prompt's first."""
     outer = _IN_PIECES.set(True)
     try:
         yield

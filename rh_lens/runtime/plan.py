@@ -68,7 +68,7 @@ def plan_prompts(
     """Order of prompts in which each continues from the longest prefix of the one before.
 
     No order computes fewer tokens than the lexicographic one: in it, two neighbours share as much
-    as any prompt before them shares with any behind. Equal prompts keep their order. A prompt's
+    as any prompt before them shares with any after it. Equal prompts keep their order. A prompt's
     last token is always read, as its row predicts the answer. The first prompt of a unit shares
     nothing.
 

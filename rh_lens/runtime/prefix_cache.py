@@ -22,7 +22,7 @@ class GrowingLayer(DynamicLayer):
     """One layer's keys and values, views of buffers with room for more.
 
     Hugging Face's own layer copies everything it holds whenever a token is added; this one writes
-    the token behind the others. Cutting back leaves the buffers as they are.
+    the token after the others. Cutting back leaves the buffers as they are.
 
     Args:
         n_room: Tokens to make room for.
@@ -50,7 +50,7 @@ class GrowingLayer(DynamicLayer):
     def _written(
         self, buffer: Tensor | None, new: Float[Tensor, "batch head pos d_head"], n_held: int
     ) -> Tensor:
-        """The buffer, or a larger one, with the new tokens behind the `n_held` first."""
+        """The buffer, or a larger one, with the new tokens after the `n_held` first."""
         n_tokens = n_held + new.shape[-2]
         if buffer is None or buffer.shape[-2] < n_tokens:
             larger = max(self.n_room, n_tokens if buffer is None else n_tokens * 5 // 4)

@@ -8,46 +8,41 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.runtime.architecture import Bridge, FwdHooks, input_device
+from rh_lens.runtime.architecture import Bridge, input_device
 from rh_lens.runtime.condition_rows import ConditionRows
 from rh_lens.runtime.exclusive import exclusive_use
-from rh_lens.runtime.generation import Generation, GenerationUnderWay
+from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
 from rh_lens.runtime.hooks import reading_in_pieces
+from rh_lens.runtime.inference import inference
 from rh_lens.runtime.row_hooks import OwnRows, hooks_on_rows
-from rh_lens.runtime.speculation import Draft
-from rh_lens.runtime.stop import StopRule
 
 
 def decode_rows(
-    rows: ConditionRows,
-    last: int,
-    asked: Mapping[str, tuple[FwdHooks, Draft | None]],
-    *,
-    max_new_tokens: int,
-    stop: StopRule,
+    rows: ConditionRows, tokens: Sequence[int], asked: Mapping[str, Asked]
 ) -> dict[str, Generation]:
-    """The answers that `greedy_decode` gives under each condition, alone.
+    """The answers that `decode` gives to a prompt under each condition, alone.
 
     Every pass takes the next tokens of all answers that have not ended, through the bridge's own
-    attention. What is in `rows` stays as it is.
+    attention.
 
     Args:
-        rows: The prompt without its last token.
-        last: The last token.
-        asked: Decoding hooks and guesses, by condition.
-        max_new_tokens: Longest answer, in tokens.
-        stop: What ends an answer earlier.
+        rows: Reads the prompt; has it afterwards, without its last token.
+        tokens: The prompt's token ids.
+        asked: By name, those of the rows.
     """
-    model = rows.model
+    with inference(rows.model):
+        rows.reach(tokens[:-1])
+        return _decoded(rows, asked)
+
+
+def _decoded(rows: ConditionRows, asked: Mapping[str, Asked]) -> dict[str, Generation]:
+    """The answers, from where the rows are."""
+    model, n_most = rows.model, max(one.answer.max_new_tokens for one in asked.values())
     answers = {
-        name: _Row(
-            hooks,
-            answer=GenerationUnderWay(model.tokenizer, last, max_new_tokens, stop, draft),
-            start=rows.n_read,
-        )
-        for name, (hooks, draft) in ((name, asked[name]) for name in rows.names)
+        name: _Row(asked[name].decode_hooks, answer=asked[name].answer, start=rows.n_read)
+        for name in rows.names
     }
-    cache = open_rows(rows, 2 * max_new_tokens)
+    cache = open_rows(rows, 2 * n_most)
     under_way = list(answers.values())
     # Entering costs milliseconds, so once for all passes; those that have ended leave the list.
     with model.hooks(fwd_hooks=hooks_on_rows(under_way)):

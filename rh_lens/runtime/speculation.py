@@ -113,9 +113,9 @@ class DraftMemory:
             draft: The draft that was tried.
         """
         self._answers[question] = list(said)
-        behind = _after(list(answer), list(said))
-        if behind:
-            self.closing = behind
+        closing = _after(list(answer), list(said))
+        if closing:
+            self.closing = closing
         if draft.n_proposed:
             useful = 2 * draft.n_accepted >= draft.n_proposed
             self._opening = _OPENING if useful else max(self._opening // 2, 4)

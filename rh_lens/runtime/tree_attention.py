@@ -1,6 +1,6 @@
 """Tree attention: one prompt answered under many conditions in the same passes.
 
-The rows of all conditions stand behind the prompt's keys in one pass, each condition's answer a
+The rows of all conditions stand after the prompt's keys in one pass, each condition's answer a
 branch. A mask leaves each row the prompt and what its own branch has said; rows of refused guesses
 are left to no one. Nothing of the prompt's cache is copied.
 """
@@ -15,13 +15,10 @@ from torch import Tensor
 from rh_lens.runtime.architecture import FwdHooks, architecture_of
 from rh_lens.runtime.configuration import AttentionWindow
 from rh_lens.runtime.context import Context, prefill_attention
-from rh_lens.runtime.decode import require_room
-from rh_lens.runtime.generation import Generation, GenerationUnderWay
+from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.row_hooks import OVER_KEYS, OVER_POSITIONS, OwnRows, hooks_on_rows
 from rh_lens.runtime.self_check import relative_error, tolerance
-from rh_lens.runtime.speculation import Draft
-from rh_lens.runtime.stop import StopRule
 from rh_lens.runtime.strategy import EAGER_CHUNK, SDPA_CHUNK_CPU
 
 # Tokens of a prompt that masked passes are tried out on; a shorter one is not worth it.
@@ -70,14 +67,9 @@ def can_share_passes(
 
 
 def decode_branches(
-    context: Context,
-    prompt_tokens: Int[Tensor, " pos"],
-    conditions: Mapping[str, tuple[FwdHooks, Draft | None]],
-    *,
-    max_new_tokens: int,
-    stop: StopRule,
+    context: Context, tokens: Sequence[int], asked: Mapping[str, Asked]
 ) -> dict[str, Generation]:
-    """The answers that `greedy_decode` gives to a prompt under each condition, alone.
+    """The answers that `decode` gives to a prompt under each condition, alone.
 
     Rows are hooked as if each condition were alone. Without hooks at patterns, the passes take the
     attention that prompts are read with; in half precision, rounding may then decide between two
@@ -86,31 +78,18 @@ def decode_branches(
     Args:
         context: Context to continue, for which `can_share_passes` holds; it has the prompt
             afterwards, without its last token.
-        prompt_tokens: Token ids, at least one.
-        conditions: Decoding hooks and guesses, by name.
-        max_new_tokens: Longest answer, in tokens.
-        stop: What ends an answer earlier.
-
-    Raises:
-        ValueError: The prompt is empty, `max_new_tokens` is below 1, or prompt and answer together
-            exceed the context window.
+        tokens: The prompt's token ids.
+        asked: By name; none acts on the reading of the prompt.
     """
-    model = context.model
-    with inference(model):
-        require_room(model, len(prompt_tokens), max_new_tokens)
-        *before, last = prompt_tokens.tolist()
-        context.reach(before)
-        branches = {
-            name: Branch(
-                GenerationUnderWay(model.tokenizer, last, max_new_tokens, stop, draft), hooks
-            )
-            for name, (hooks, draft) in conditions.items()
-        }
+    n_before = len(tokens) - 1
+    with inference(context.model):
+        context.reach(tokens[:-1])
+        branches = {name: Branch(one.answer, one.decode_hooks) for name, one in asked.items()}
         while under_way := [branch for branch in branches.values() if branch.answer.is_open()]:
-            for part, tokens in _passes(under_way, _most_rows(context, under_way)):
-                _run_pass(context, len(before), part, tokens)
+            for part, own in _passes(under_way, _most_rows(context, under_way)):
+                _run_pass(context, n_before, part, own)
         # The rows of all branches go; of what was read, the prompt alone is every condition's.
-        context.truncate(len(before))
+        context.truncate(n_before)
     return {name: branch.answer.result() for name, branch in branches.items()}
 
 
@@ -206,7 +185,7 @@ class _Rows:
         columns: Sequence[list[int]],
         tokens: Sequence[list[int]],
     ) -> "_Rows":
-        """Rows behind a prompt, for branches whose earlier tokens stand in some columns."""
+        """Rows after a prompt, for branches whose earlier tokens stand in some columns."""
         n_rows = sum(map(len, tokens))
         visible = torch.zeros(n_rows, n_cached + n_rows, dtype=torch.bool)
         visible[:, :n_prompt] = True

@@ -7,7 +7,7 @@ import torch
 from detection_cases import random_case
 
 from rh_lens.detection import judge_trial
-from rh_lens.detection.advice import advice
+from rh_lens.detection.result import advice
 from rh_lens.runtime import Generation
 
 CASE = random_case(0)

@@ -3,7 +3,15 @@ import torch
 from running import NEVER, STEPS, assert_equals_hugging_face, assert_same, grid, run
 from tiny_models import ARCHITECTURES, OTHERS
 
-from rh_lens.runtime import decode_batch, greedy_decode, stop_rule, strategy
+from rh_lens.runtime import (
+    Condition,
+    Execution,
+    answer_prompts,
+    decode_batch,
+    greedy_decode,
+    stop_rule,
+    strategy,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +85,38 @@ def test_an_answer_that_has_ended_waits_for_the_others(llama):
 def test_what_padding_would_disturb_is_refused(tiny_model, name):
     with pytest.raises(ValueError, match=r"can be padded; .* Use batch_size=1"):
         run(tiny_model(name).bridge, uneven(), batch_size=3)
+
+
+def test_conditions_on_decoding_are_answered_in_batches_too(llama):
+    prompts = uneven()
+    conditions = {
+        "plain": Condition(scope="decode"),
+        "zero": Condition([("blocks.0.attn.hook_z", zero_head_two)], "decode"),
+    }
+    options = {"max_new_tokens": STEPS, "stop": NEVER}
+    found = {
+        (name, answer.index): answer.generation.tokens
+        for together in answer_prompts(
+            llama, prompts, conditions, execution=Execution(batch_size=2), **options
+        )
+        for name, answer in together.items()
+    }
+    assert len(found) == 2 * len(prompts)
+    for (name, index), tokens in found.items():
+        hooks = conditions[name].decode_hooks
+        alone = greedy_decode(llama, prompts[index].tokens, decode_hooks=hooks, **options)
+        assert torch.equal(tokens, alone.tokens)
+
+
+def test_hooks_on_the_reading_of_padded_prompts_are_refused(llama):
+    conditions = {"zero": Condition([("blocks.0.attn.hook_z", zero_head_two)], "both")}
+    answers = answer_prompts(
+        llama,
+        uneven(),
+        conditions,
+        max_new_tokens=2,
+        stop=NEVER,
+        execution=Execution(batch_size=2),
+    )
+    with pytest.raises(ValueError, match=r"on decoding only.*found 'zero' with the scope 'both'"):
+        next(answers)

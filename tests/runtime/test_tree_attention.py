@@ -9,7 +9,7 @@ from rh_lens.detection import answer_recorder
 from rh_lens.heads import Head
 from rh_lens.interventions import knock_out_edges, uniform_attention, zero_ablation
 from rh_lens.runtime import Condition, Execution, answer_prompts, greedy_decode, open_context
-from rh_lens.runtime.generation import GenerationUnderWay
+from rh_lens.runtime.generation import Asked, GenerationUnderWay
 from rh_lens.runtime.speculation import Draft
 from rh_lens.runtime.tree_attention import Branch, _passes, can_share_passes, decode_branches
 
@@ -56,9 +56,12 @@ def test_tokens_and_sources_are_those_of_each_condition_alone(tiny_model, name, 
         alone[condition] = said, rows_of(recorder, prompt, said)
         recorders[condition] = answer_recorder(bridge, prompt)
         guess = [*alone["plain"][0].said[:4], 5, 6, 7]
-        asked[condition] = [*hooks, *recorders[condition].fwd_hooks()], Draft(guesses=(guess,))
-    assert can_share_passes(context, [hooks for hooks, _ in asked.values()], prompt.tokens)
-    found = decode_branches(context, prompt.tokens, asked, max_new_tokens=STEPS, stop=NEVER)
+        answer = GenerationUnderWay(
+            bridge.tokenizer, int(prompt.tokens[-1]), STEPS, NEVER, Draft(guesses=(guess,))
+        )
+        asked[condition] = Asked(answer, (), [*hooks, *recorders[condition].fwd_hooks()])
+    assert can_share_passes(context, [one.decode_hooks for one in asked.values()], prompt.tokens)
+    found = decode_branches(context, prompt.tokens.tolist(), asked)
     assert context.tokens == prompt.tokens[:-1].tolist()
     assert list(found) == list(alone)
     for condition, (said, sources) in alone.items():
