@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from rh_lens.cli import ablate, audit, bench, compare, demo_page, detect, merge, show
 from rh_lens.cli.arguments import Parser
+from rh_lens.cli.completion import complete
 from rh_lens.cli.failures import end_quietly, explain
 from rh_lens.cli.terminated import TerminatedError, sigterm_raises
 
@@ -18,7 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     143 stopped by SIGTERM.
     """
     try:
-        args = _parser().parse_args(arguments)
+        parser = _parser()
+        complete(parser)
+        args = parser.parse_args(arguments)
         with sigterm_raises():
             code = int(args.run(args))
             sys.stdout.flush()

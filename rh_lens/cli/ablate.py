@@ -2,13 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rh_lens.checks import MAX_SEED
-from rh_lens.cli import ablate_scores, options
+from rh_lens.cli import options
 from rh_lens.cli.ablate_saving import draw, keeping, say_what_is_there, saying_where_to_go_on
 from rh_lens.cli.arguments import MAX_ENTRIES, number, numbers, path, whole
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from rh_lens.detection import RetrievalScores
     from rh_lens.evaluation import AblationCurve, AblationPlan, AblationTables
     from rh_lens.heads import Head
+    from rh_lens.interventions import HeadOutputs
     from rh_lens.prompts import Haystack, NeedlePrompt, Template
-    from rh_lens.runtime import Bridge, FwdHooks, StopRule
+    from rh_lens.runtime import Bridge, StopRule
 
 OPERATORS = ("zero", "scale", "uniform", "mean")
 SCOPES = ("both", "decode", "prefill")
@@ -93,7 +94,10 @@ def matches(text: str) -> list[str]:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from rh_lens.detection import require_scores_of
     from rh_lens.prompts import evaluation_needles, load_haystack, load_needles, load_template
+    from rh_lens.runs import describe_command, describe_model
+    from rh_lens.runs.read_scores import require_run_of
     from rh_lens.runs.store import require_run_or_nothing
 
     # Before the model, which may take long to load: a mistake in these shows at once.
@@ -101,16 +105,32 @@ def _run(args: argparse.Namespace) -> int:
         require_run_or_nothing(out, "answers")
         haystack = load_haystack(args.haystack, seed=args.seed)
         needles = load_needles(args.needles) if args.needles else evaluation_needles()
-        scores = ablate_scores.read(args)
+        scores = _scores(args)
         model = options.load_model(args)
         template = load_template(args.template, model.tokenizer)
         prompts = options.build_prompts(args, model, haystack, needles, template)
-        description = options.describe_run("ablate", args, model, prompts)
-        ablate_scores.require_own_run(args, description["model"])
+        description = describe_command("ablate", options.values(args), prompts)
+        description["model"] = describe_model(model, args.model)
+        if args.scores:
+            require_run_of(args.scores, description["model"])
         scores = scores or _detect(args, model, template)
-        ablate_scores.require_same_shape(scores, model)
+        require_scores_of(scores, model)
         _ablate(args, model, template, prompts, scores, description, out)
     return 0
+
+
+def _scores(args: argparse.Namespace) -> "RetrievalScores | None":
+    """The scores that the arguments name; None for the bundled model, whose are found anew."""
+    from rh_lens.runs import read_scores
+
+    if args.scores:
+        return read_scores(args.scores)
+    if args.model == options.DEMO:
+        return None
+    raise ValueError(
+        f"Expected scores of the heads of {args.model!r}; found no run folder and no score file "
+        "among the arguments. Run rh-lens detect first and name its folder."
+    )
 
 
 def _ablate(
@@ -123,13 +143,14 @@ def _ablate(
     out: Path,
 ) -> None:
     """Answer what is missing in a folder, print what was found and save it."""
-    from rh_lens.evaluation import ablation_curve, ablation_tables
+    from rh_lens.evaluation import ablation_curve, ablation_tables, default_ks
+    from rh_lens.interventions import operator_named
     from rh_lens.prompts import load_haystack
     from rh_lens.runs import AblationFolder
     from rh_lens.runtime import stop_for_needles
 
     ranking, retrieval = scores.ranking(), scores.heads(args.threshold)
-    ks = args.top or _default_ks(len(ranking), len(retrieval))
+    ks = args.top or default_ks(len(ranking), len(retrieval))
     recorded = (retrieval or ranking)[:N_RECORDED]
     description |= _heads_described(scores, retrieval, ranking[: max(ks)], recorded)
     stop = options.stop_rule(args, model) or stop_for_needles(model, (p.needle for p in prompts))
@@ -137,6 +158,7 @@ def _ablate(
     prose = load_haystack(args.haystack, seed=args.seed + 2)
     how = _how(args, model, template, prompts, stop) | {"recorded": description["recorded_heads"]}
     how["prose_sha256"] = prose.sha256
+    means = _means(args, model, template) if args.operator == "mean" else None
     with AblationFolder(out, description["model"], prompts, how, description) as folder:
         say_what_is_there(folder)
         keep = keeping(folder)
@@ -146,7 +168,7 @@ def _ablate(
                 prompts,
                 ranking,
                 ks=ks,
-                operator=_operator(args, model, template),
+                operator=operator_named(args.operator, model, factor=args.factor, means=means),
                 scope=args.scope,
                 n_controls=args.controls,
                 match=[None if match == "any" else match for match in args.match],
@@ -240,38 +262,18 @@ def _reference_prompts(
     return options.build_prompts(args, model, haystack, default_needles(), template)
 
 
+def _means(args: argparse.Namespace, model: "Bridge", template: "Template") -> "HeadOutputs":
+    from rh_lens.interventions import mean_head_outputs
+
+    prompts = _reference_prompts(args, model, template)
+    return mean_head_outputs(model, prompts, rows="answer" if args.scope == "decode" else "prompt")
+
+
 def _detect(args: argparse.Namespace, model: "Bridge", template: "Template") -> "RetrievalScores":
     from rh_lens.detection import detect_retrieval_heads
 
     prompts = _reference_prompts(args, model, template)
     return detect_retrieval_heads(model, prompts, progress=not args.quiet).scores
-
-
-def _default_ks(n_heads: int, n_retrieval: int) -> list[int]:
-    from rh_lens.evaluation.draw_plan import DEFAULT_KS
-
-    # Answers begin to fail before the last retrieval head is gone, and first in other ways.
-    return sorted({3 * n_retrieval // 4, n_retrieval, *(k for k in DEFAULT_KS if k <= n_heads)})
-
-
-def _operator(
-    args: argparse.Namespace, model: "Bridge", template: "Template"
-) -> "Callable[[Sequence[Head]], FwdHooks]":
-    """Hooks from heads, as the arguments want them."""
-    from rh_lens import interventions
-
-    if args.operator == "scale":
-        return lambda heads: interventions.scale_heads(heads, args.factor, model=model)
-    if args.operator == "uniform":
-        return lambda heads: interventions.uniform_attention(model, heads)
-    if args.operator == "mean":
-        means = interventions.mean_head_outputs(
-            model,
-            _reference_prompts(args, model, template),
-            rows="answer" if args.scope == "decode" else "prompt",
-        )
-        return lambda heads: interventions.mean_ablation(heads, means)
-    return lambda heads: interventions.zero_ablation(heads, model=model)
 
 
 def _fluency(

@@ -3,7 +3,6 @@
 import argparse
 import json
 
-from rh_lens.cli import options
 from rh_lens.cli.arguments import path, thresholds
 from rh_lens.cli.inputs import require_not_an_input
 
@@ -24,6 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from rh_lens.analysis import audit_scores
+    from rh_lens.runs import read_scores
     from rh_lens.views import summarise
 
     out = args.out
@@ -31,7 +31,7 @@ def _run(args: argparse.Namespace) -> int:
         out = out / "audit.json"
     if out:
         require_not_an_input(out, [args.scores])
-    scores = options.read_scores(args.scores)
+    scores = read_scores(args.scores)
     audit = audit_scores(scores, thresholds=args.thresholds)
     print(summarise(audit))
     if out:

@@ -1,13 +1,11 @@
 """`rh-lens compare`: whether models share their retrieval heads."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rh_lens.checks import MAX_REPEATS, MAX_SEED
-from rh_lens.cli import options
 from rh_lens.cli.arguments import MAX_ENTRIES, MAX_LENGTH, number, path, whole, words
 from rh_lens.cli.inputs import require_not_an_input
 
@@ -108,6 +106,8 @@ def _read(
 
         family = load_family_scores()
         return family, dict.fromkeys(family, N_KV_HEADS)
+    from rh_lens.runs.read_scores import model_of_run, read_scores
+
     read: dict[str, RetrievalScores] = {}
     counts: dict[str, int | None] = {}
     for result in results:
@@ -117,19 +117,10 @@ def _read(
                 f"Expected results with a name of their own; found {name!r} twice. "
                 f"Write another name in front: NAME={path}."
             )
-        read[name] = options.read_scores(path)
-        known = _kv_heads(path)
-        counts[name] = n_kv_heads if known is None else known
+        read[name] = read_scores(path)
+        model = model_of_run(path)
+        counts[name] = n_kv_heads if model is None else int(model["n_key_value_heads"])
     return read, counts
-
-
-def _kv_heads(path: Path) -> int | None:
-    """Key-value heads in a layer, which a run folder knows and a score file does not."""
-    description = path / "run.json"
-    if not description.exists():
-        return None
-    model = json.loads(description.read_text(encoding="utf-8"))["key"]["model"]
-    return int(model["n_key_value_heads"])
 
 
 def _name_and_path(result: str) -> tuple[str, Path]:

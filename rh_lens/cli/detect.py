@@ -65,16 +65,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from rh_lens.prompts import load_haystack, load_template
+    from rh_lens.runs.launcher import is_launched_alone, own_device
 
     shard = options.shard_of(args)
-    if shard is None and options.is_launched_alone():
+    if shard is None and is_launched_alone():
         print(ONE_PROCESS, file=sys.stderr)
     args.score = args.compat or args.score
     with _reserved(args) as out:
         # Before the model, which may take long to load: a mistake in these shows at once.
         haystack = load_haystack(args.haystack, seed=args.seed)
         needles = _needles(args)
-        args.device = options.own_device(args)
+        if args.model != options.DEMO or args.device is not None:  # bundled: on the CPU
+            args.device = own_device(args.device)
         model = options.load_model(args)
         template = load_template(args.template, model.tokenizer)
         if args.closed_book:
@@ -102,7 +104,7 @@ def _detect(
 ) -> int:
     """Answer what is missing in a run folder, and print the result or where its parts are."""
     from rh_lens.detection import NoAcceptedTrialsError
-    from rh_lens.runs import RunFolder
+    from rh_lens.runs import RunFolder, describe_command
     from rh_lens.views import summarise
 
     folder = RunFolder(
@@ -114,7 +116,7 @@ def _detect(
         max_new_tokens=args.max_new_tokens,
         stop=options.stop_rule(args, model),
         name=args.model,
-        description=options.describe_command("detect", args, prompts),
+        description=describe_command("detect", options.values(args), prompts),
         shard=shard,
         save_prompts=args.save_prompts,
     )
@@ -140,7 +142,10 @@ def _detect(
 
 
 def _say_what_is_there(run: "RunFolder") -> None:
-    """What the folder held before."""
+    """What the folder held before, or that nothing is to be put there."""
+    if not run.done and not run.missing:
+        print(f"Nothing to answer for {run.path}: there are fewer prompts than shards.",
+              file=sys.stderr)  # fmt: skip
     for damage in run.damage:
         print(f"damaged in {run.path}, and made again: {damage}", file=sys.stderr)
     if run.was_finished:

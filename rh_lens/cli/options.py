@@ -1,7 +1,6 @@
 """Arguments that several commands have, and what becomes of them."""
 
 import argparse
-import os
 import re
 import sys
 import warnings
@@ -15,7 +14,6 @@ from rh_lens.checks import MAX_SEED
 from rh_lens.cli.arguments import MAX_ENTRIES, lengths, path, whole, words
 
 if TYPE_CHECKING:
-    from rh_lens.detection import RetrievalScores
     from rh_lens.prompts import Haystack, Needle, NeedlePrompt, Template
     from rh_lens.runs import Shard
     from rh_lens.runtime import Bridge, StopRule
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 DEMO = "demo"
 DTYPES = ("float32", "bfloat16", "float16")
 NO_STOP = "none"
-DUO_ATTENTION_FILE = "full_attention_heads.tsv"
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -170,84 +167,22 @@ def stop_rule(args: argparse.Namespace, model: "Bridge") -> "StopRule | None":
     return runtime.stop_rule(model.tokenizer, newline=False, strings=strings, eos=eos)
 
 
-def describe_run(
-    command: str, args: argparse.Namespace, model: "Bridge", prompts: "Sequence[NeedlePrompt]"
-) -> dict[str, Any]:
-    """What goes into `run.json`: enough to repeat the command."""
-    from rh_lens.runs import describe_model
-
-    described = {"model": describe_model(model, args.model)}
-    return describe_command(command, args, prompts) | described
-
-
-def describe_command(
-    command: str, args: argparse.Namespace, prompts: "Sequence[NeedlePrompt]"
-) -> dict[str, Any]:
-    """The same without the model, which a run folder describes itself."""
-    from rh_lens.runs import describe_machine, package_versions, prompts_sha256
-
-    values = {
-        key: str(value) if isinstance(value, Path) else value
-        for key, value in vars(args).items()
-        if key != "run"
-    }
-    return {
-        "command": command,
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "arguments": values,
-        "n_prompts": len(prompts),
-        "prompts_sha256": prompts_sha256(prompts),
-        "haystack_sha256": prompts[0].haystack_sha256,
-        "versions": package_versions(),
-        "machine": describe_machine(),
-    }
-
-
-def read_scores(path: str | Path) -> "RetrievalScores":
-    """Scores of a run folder, or of a score file of any published shape.
-
-    Raises:
-        DamagedRunError: The run is damaged.
-        OSError: There is no such file or folder.
-        ValueError: The run is not over or has no scores, or the file is malformed.
-    """
-    from rh_lens.detection import NoAcceptedTrialsError
-    from rh_lens.formats import read_head_scores
-    from rh_lens.runs import load_run
-
-    path = Path(path)
-    if not path.is_dir() or (path / DUO_ATTENTION_FILE).exists():
-        return read_head_scores(path)
-    run = load_run(path)
-    if run.status not in ("finished", "partial"):
-        count = run.accounting()
-        raise ValueError(
-            f"Expected a finished run in {str(path)!r}; found one that is {run.status!r}, with "
-            f"{count['open'] + count['failed']} of {count['prompts']} prompts to answer. Go on "
-            "with the command that began it, or take what is there: rh-lens merge --partial."
-        )
-    try:
-        return run.scores
-    except NoAcceptedTrialsError as error:
-        raise ValueError(f"Expected scores in {str(path)!r}; found none. {error}") from error
+def values(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments by name."""
+    return {name: value for name, value in vars(args).items() if name != "run"}
 
 
 def shard_of(args: argparse.Namespace) -> "Shard | None":
-    """The part of a run that this process answers; None: all of it.
-
-    By --shard, or by the variables RANK and WORLD_SIZE that launchers such as accelerate set.
+    """The part of a run that this process answers, by --shard or its launcher; None: all of it.
 
     Raises:
         ValueError: There is no such shard, or a shard has no --out.
     """
     from rh_lens.runs import Shard
+    from rh_lens.runs.launcher import launched_shard
 
-    shard = Shard(1, 1)
-    if args.shard is not None:
-        shard = Shard.parse(args.shard)
-    elif is_launched():
-        shard = Shard(int(os.environ["RANK"]) + 1, int(os.environ["WORLD_SIZE"]))
-    if shard.of == 1:
+    shard = launched_shard() if args.shard is None else Shard.parse(args.shard)
+    if shard is None or shard.of == 1:
         return None
     if args.out is None:
         raise ValueError(
@@ -255,26 +190,6 @@ def shard_of(args: argparse.Namespace) -> "Shard | None":
             "folder, or pass --shard 1/1 if RANK and WORLD_SIZE are of another program."
         )
     return shard
-
-
-def own_device(args: argparse.Namespace) -> str | None:
-    """The device that the arguments name; with several processes on a machine, each its own GPU."""
-    import torch
-
-    names_gpus = args.device == "cuda" or (args.device is None and args.model != DEMO)
-    if is_launched() and names_gpus and torch.cuda.is_available():
-        return f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-    return args.device
-
-
-def is_launched_alone() -> bool:
-    """Whether accelerate has started this one process because it is to run on CPUs."""
-    return os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and not is_launched()
-
-
-def is_launched() -> bool:
-    """Whether this is one of several processes that a launcher has started."""
-    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", 1)) > 1
 
 
 @contextmanager

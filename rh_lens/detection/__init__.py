@@ -22,7 +22,12 @@ from rh_lens.detection.events import EVENT_COLUMNS, CopyEvents, copy_mask, find_
 from rh_lens.detection.exact_mean import exact_mean, whole_multiples
 from rh_lens.detection.official import official_score, official_span
 from rh_lens.detection.result import NoAcceptedTrialsError, RetrievalResult, score_trials
-from rh_lens.detection.retrieval_scores import RetrievalScores, ScoreOrigin, require_scores
+from rh_lens.detection.retrieval_scores import (
+    RetrievalScores,
+    ScoreOrigin,
+    require_scores,
+    require_scores_of,
+)
 from rh_lens.detection.score_table import SCORES, Score
 from rh_lens.detection.scores import (
     ScoreName,
@@ -97,6 +102,7 @@ __all__ = [
     "official_span",
     "position_scores",
     "require_scores",
+    "require_scores_of",
     "room_for_answers",
     "score_trials",
     "source_margin",

@@ -12,6 +12,7 @@ from rh_lens.checks import require_number, require_type, require_whole_number
 from rh_lens.detection.exact_mean import exact_mean
 from rh_lens.heads import Head, every_head
 from rh_lens.representation import html_table
+from rh_lens.runtime import Bridge, attention_layers
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,25 @@ class RetrievalScores:
             }
         )
         return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+
+
+def require_scores_of(scores: RetrievalScores, model: Bridge) -> None:
+    """Refuse scores of a model with other layers or heads.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The numbers of layers or heads differ.
+    """
+    require_scores(scores)
+    n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
+    # Score files leave out layers without attention, and nothing tells of those at the end.
+    possible = {(n_layers, n_heads), (attention_layers(model)[-1] + 1, n_heads)}
+    found = tuple(scores.values.shape[1:])
+    if found not in possible:
+        raise ValueError(
+            f"Expected scores of {n_layers} layers of {n_heads} heads, as the model has; found "
+            f"{found[0]} of {found[1]}. Name the model that they belong to with --model."
+        )
 
 
 def require_scores(scores: object, name: str = "scores") -> None:

@@ -6,7 +6,7 @@ from rh_lens.evaluation.activity import ACTIVITY_COLUMNS, HeadLooks
 from rh_lens.evaluation.answer_plan import ablation_curve, answer_plan
 from rh_lens.evaluation.curve_perplexity import curve_perplexity
 from rh_lens.evaluation.curves import AblationCurve, SetAnswers, SetLosses
-from rh_lens.evaluation.draw_plan import plan_ablation
+from rh_lens.evaluation.draw_plan import default_ks, plan_ablation
 from rh_lens.evaluation.equivalence import equivalence_pvalue
 from rh_lens.evaluation.error_intervals import error_intervals
 from rh_lens.evaluation.error_rules import ERROR_TYPES, ErrorRules
@@ -53,6 +53,7 @@ __all__ = [
     "answer_plan",
     "classify_errors",
     "curve_perplexity",
+    "default_ks",
     "difference_interval",
     "equivalence_pvalue",
     "error_intervals",

@@ -32,6 +32,25 @@ from rh_lens.runtime import Bridge, architecture_of
 DEFAULT_KS = (0, 1, 2, 5, 10, 20, 50)
 
 
+def default_ks(n_heads: int, n_retrieval: int) -> list[int]:
+    """Numbers of heads to silence: those of `DEFAULT_KS`, and where a curve is to be looked at.
+
+    Answers begin to fail before the last retrieval head is gone, and first in other ways: three
+    quarters and all of the retrieval heads are among them.
+
+    Args:
+        n_heads: Heads of the ranking.
+        n_retrieval: Retrieval heads.
+
+    Raises:
+        TypeError: A number is no whole one.
+        ValueError: A number is negative, or there are more retrieval heads than heads.
+    """
+    require_whole_number("n_heads", n_heads, at_least=1, at_most=10**7)
+    require_whole_number("n_retrieval", n_retrieval, at_least=0, at_most=n_heads)
+    return sorted({3 * n_retrieval // 4, n_retrieval, *(k for k in DEFAULT_KS if k <= n_heads)})
+
+
 def plan_ablation(
     model: Bridge,
     ranking: HeadsLike,

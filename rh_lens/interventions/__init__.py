@@ -16,6 +16,7 @@ from rh_lens.interventions.head_outputs import (
 )
 from rh_lens.interventions.head_traits import TRAITS, HeadTraits, head_traits
 from rh_lens.interventions.knockout import knock_out_edges
+from rh_lens.interventions.operators import OperatorName, operator_named
 from rh_lens.interventions.rankings import Family, RankingDraws, draw_rankings
 from rh_lens.interventions.uniform import uniform_attention
 
@@ -27,6 +28,7 @@ __all__ = [
     "HeadTraits",
     "Match",
     "NoControlsError",
+    "OperatorName",
     "RankingDraws",
     "RowKind",
     "add_direction",
@@ -37,6 +39,7 @@ __all__ = [
     "knock_out_edges",
     "mean_ablation",
     "mean_head_outputs",
+    "operator_named",
     "project_out",
     "random_ablation",
     "resample_ablation",

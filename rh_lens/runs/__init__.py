@@ -8,12 +8,14 @@ from rh_lens.runs.log import DamagedRunError
 from rh_lens.runs.merge import holds_one_run, merge_runs
 from rh_lens.runs.provenance import (
     config_sha256,
+    describe_command,
     describe_machine,
     describe_model,
     package_versions,
     prompts_sha256,
     tokenizer_sha256,
 )
+from rh_lens.runs.read_scores import read_scores
 from rh_lens.runs.reserve import reserve_file, reserve_folder, reserve_new_folder
 from rh_lens.runs.run_folder import RunFolder
 from rh_lens.runs.run_key import require_same_weights, run_key
@@ -34,6 +36,7 @@ __all__ = [
     "TrialStore",
     "config_sha256",
     "deal_prompts",
+    "describe_command",
     "describe_machine",
     "describe_model",
     "holds_one_run",
@@ -43,6 +46,7 @@ __all__ = [
     "merge_runs",
     "package_versions",
     "prompts_sha256",
+    "read_scores",
     "require_same_weights",
     "reserve_file",
     "reserve_folder",

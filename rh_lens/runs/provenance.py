@@ -3,13 +3,15 @@
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from rh_lens.checks import require_text
+from rh_lens.checks import require_text, require_type
 from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.runs.weights import weights_sha256
@@ -117,6 +119,38 @@ def describe_model(model: Bridge, name: str) -> dict[str, Any]:
         "config_sha256": config_sha256(model),
         "weights_sha256": weights_sha256(model),
         "tokenizer_sha256": tokenizer_sha256(model.tokenizer),
+    }
+
+
+def describe_command(
+    command: str, arguments: Mapping[str, Any], prompts: Sequence[NeedlePrompt]
+) -> dict[str, Any]:
+    """What goes into `run.json` beside the model: enough to repeat a command.
+
+    Args:
+        command: Its name.
+        arguments: Its arguments by name; paths become texts.
+        prompts: The prompts that they made.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: There is no prompt.
+    """
+    require_text("command", command)
+    require_type("arguments", arguments, Mapping)
+    prompts = require_prompts(prompts)
+    return {
+        "command": command,
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "arguments": {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in arguments.items()
+        },
+        "n_prompts": len(prompts),
+        "prompts_sha256": prompts_sha256(prompts),
+        "haystack_sha256": prompts[0].haystack_sha256,
+        "versions": package_versions(),
+        "machine": describe_machine(),
     }
 
 

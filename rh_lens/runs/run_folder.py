@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -15,7 +16,7 @@ from rh_lens.detection import (
 from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.runs.provenance import describe_model
 from rh_lens.runs.run_key import require_description, run_key
-from rh_lens.runs.shards import Shard
+from rh_lens.runs.shards import Shard, unit_for
 from rh_lens.runs.trial_store import TrialStore
 from rh_lens.runtime import DEFAULT_EXECUTION, Bridge, Execution, require_bridge
 
@@ -104,6 +105,8 @@ class RunFolder(TrialStore):
         if not self.missing:
             return
         self._require_named_hooks()
+        if self._shard is not None and execution.unit is None:
+            execution = replace(execution, unit=unit_for(len(self._prompts), self._shard.of))
         with suppress(NoAcceptedTrialsError):  # `finish` says so, when all parts are there
             detect_retrieval_heads(
                 self._model,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rh_lens.checks import require_text, require_whole_number, shown
 from rh_lens.prompts import NeedlePrompt, require_prompts
-from rh_lens.runtime import plan_prompts
+from rh_lens.runtime import plan, plan_prompts
 
 FOLDERS = "shard-*-of-*"
 """Names of the run folders of shards, as a pattern."""
@@ -36,7 +36,7 @@ class Shard:
         require_whole_number("of", self.of)
         if self.of > MAX_SHARDS:
             raise ValueError(
-                f"Expected {MAX_SHARDS} shards or fewer; found of={shown(self.of)}. Each is a "
+                f"Expected {MAX_SHARDS:,} shards or fewer; found {_readable(self.of)}. Each is a "
                 "process that loads the model: ask for as many as you start."
             )
         if not 1 <= self.number <= self.of:
@@ -78,12 +78,33 @@ class Shard:
         return deal_prompts(prompts, self.of)[self.number - 1]
 
 
+def unit_for(n_prompts: int, n_shards: int) -> int | None:
+    """Prompts of a unit, so that every shard has some; None: as many as in a run of one process.
+
+    With smaller units, prompts are read in other pieces than by one process: tokens are the same,
+    and attention weights may differ from its in the last bits.
+
+    Args:
+        n_prompts: All prompts of the run.
+        n_shards: Number of shards.
+    """
+    if -(-n_prompts // plan.UNIT) >= n_shards:
+        return None
+    # Two a shard: units differ in their tokens, and with one each nothing could even that out.
+    return max(1, n_prompts // (2 * n_shards))
+
+
+def _readable(number: int) -> str:
+    return f"{number:,}" if abs(number) < 10**12 else shown(number)
+
+
 def deal_prompts(prompts: Sequence[NeedlePrompt], n_shards: int) -> tuple[tuple[int, ...], ...]:
     """Indices of prompts for each of some shards: every prompt once, with about equal work.
 
     Units of the plan (`rh_lens.runtime.Plan.units`) stay whole, as their prompts share what is
-    read; the largest goes first, each to the shard with the fewest tokens to read. With fewer
-    units than shards, some shards have nothing to do.
+    read; the largest goes first, each to the shard with the fewest tokens to read. Where there
+    would be fewer units than shards, units are smaller (`unit_for`). With fewer prompts than
+    shards, some shards have nothing to do.
 
     Args:
         prompts: All prompts of the run.
@@ -97,16 +118,17 @@ def deal_prompts(prompts: Sequence[NeedlePrompt], n_shards: int) -> tuple[tuple[
     prompts = require_prompts(prompts, at_least=0)
     if not 1 <= n_shards <= MAX_SHARDS:
         raise ValueError(
-            f"Expected 1 to {MAX_SHARDS} shards; found {shown(n_shards)}. Ask for as many as "
+            f"Expected 1 to {MAX_SHARDS:,} shards; found {_readable(n_shards)}. Ask for as many as "
             "there are processes."
         )
-    plan = plan_prompts([prompt.tokens for prompt in prompts])
-    costs = {step.prompt: len(prompts[step.prompt].tokens) - step.n_shared for step in plan.steps}
-    units = [(sum(costs[index] for index in unit), unit) for unit in plan.units]
+    unit = unit_for(len(prompts), n_shards)
+    order = plan_prompts([prompt.tokens for prompt in prompts], unit=unit)
+    costs = {step.prompt: len(prompts[step.prompt].tokens) - step.n_shared for step in order.steps}
+    units = [(sum(costs[index] for index in one), one) for one in order.units]
     loads = [0] * n_shards
     dealt: list[list[int]] = [[] for _ in range(n_shards)]
-    for cost, unit in sorted(units, key=lambda one: -one[0]):
+    for cost, indices in sorted(units, key=lambda one: -one[0]):
         least = loads.index(min(loads))
         loads[least] += cost
-        dealt[least] += unit
+        dealt[least] += indices
     return tuple(tuple(sorted(indices)) for indices in dealt)

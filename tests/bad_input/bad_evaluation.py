@@ -169,6 +169,10 @@ EVALUATION = [
         prompts=PROMPTS, plan=instance(), operator=CALLED, scope=SCOPE, record=HEADS,
         done=wrong(3, "x", [1]), on_answers=CALLED, options=bad(3, piece="options"),
     ),
+    entry(
+        e.default_ks, lambda t: {"n_heads": 32, "n_retrieval": 4},
+        n_heads=whole(1), n_retrieval=whole(0) + bad(33),
+    ),
     entry(e.plan_ablation, ranked, traits=RULES, **RANKING),
     entry(e.perplexity, losses, level=INSIDE_UNIT, **LOSSES),
     entry(e.window_losses, losses, **LOSSES),

@@ -58,6 +58,14 @@ INTERVENTIONS = [
         means=OUTPUTS + made(lambda t: t.outputs),
     ),
     entry(
+        i.operator_named,
+        lambda t: {"name": "mean", "model": t.model, "means": t.means},
+        name=choice(nearly="zeros"),
+        model=MODEL,
+        factor=number(),
+        means=OUTPUTS,
+    ),
+    entry(
         i.resample_ablation,
         lambda t: {"heads": t.heads, "donor": t.outputs},
         heads=HEADS,

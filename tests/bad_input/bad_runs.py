@@ -210,6 +210,15 @@ RUNS = [
         there=JSON + bad({}, {"weights_sha256": "x"}),
         here=JSON + bad({}, {"weights_sha256": "x"}),
     ),
+    entry(
+        runs.read_scores, lambda t: {"path": t.run},
+        path=missing_file() + BROKEN + made(lambda t: t.folder, error=OSError, piece="found"),
+    ),
+    entry(
+        runs.describe_command,
+        lambda t: {"command": "detect", "arguments": {}, "prompts": t.prompts},
+        command=text(), arguments=wrong(None, 3, "x", [1]), prompts=PROMPTS,
+    ),
     entry(runs.prompts_sha256, prompts=entries(empty=False, single=lambda t: t.prompt)),
     entry(runs.trial_record, trial=instance()),
     entry(runs.tokenizer_sha256, tokenizer=TOKENIZER),

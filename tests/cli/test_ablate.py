@@ -5,18 +5,14 @@ import json
 import shutil
 from argparse import Namespace
 from dataclasses import asdict
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-import torch
 
 from rh_lens.cli import main, options
-from rh_lens.cli.ablate import _default_ks, _operator
 from rh_lens.cli.ablate_saving import draw
 from rh_lens.demo import load_demo_model
 from rh_lens.evaluation import ablation_curve
-from rh_lens.heads import Head
 from rh_lens.prompts import build_grid, evaluation_needles, synthetic_haystack
 from rh_lens.runs import AblationFolder, load_ablation, reserve_folder
 
@@ -132,20 +128,6 @@ def test_other_operators_take_the_answer_away(files, operator, tmp_path):
     run = json.loads((out / "run.json").read_text())
     assert run["retrieval_heads"] == ["L2H2", "L2H3", "L2H4", "L2H5"]
     assert run["scores_origin"]["path"].endswith("head_scores.json")
-
-
-def test_the_factor_is_that_of_scale():
-    args = Namespace(operator="scale", factor=-3.0)
-    ((name, scale),) = _operator(args, None, None)([Head(1, 0)])
-    assert name == "blocks.1.attn.hook_z"
-    hook = SimpleNamespace(layer=lambda: 1, hook_conversion=None)
-    scaled = scale(torch.ones(1, 2, 2, 3), hook=hook)
-    assert scaled[0, 0].tolist() == [[-3.0] * 3, [1.0] * 3]
-
-
-def test_the_numbers_of_heads_end_with_the_retrieval_heads_and_the_model():
-    assert _default_ks(n_heads=32, n_retrieval=4) == [0, 1, 2, 3, 4, 5, 10, 20]
-    assert _default_ks(n_heads=1024, n_retrieval=33) == [0, 1, 2, 5, 10, 20, 24, 33, 50]
 
 
 def test_without_matplotlib_there_is_no_picture_and_no_error(tmp_path, monkeypatch, capsys):

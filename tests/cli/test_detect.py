@@ -18,7 +18,8 @@ from tolerances import double_rounding
 from rh_lens import Head, RunFolder, prompts
 from rh_lens.cli import detect, main, options
 from rh_lens.detection import ScoreName
-from rh_lens.runs import load_run
+from rh_lens.runs import load_run, read_scores
+from rh_lens.runs.launcher import own_device
 from rh_lens.runs.log import read_log
 
 SMALL = ["--lengths", "144", "--depths", "4", "--quiet"]
@@ -234,19 +235,19 @@ def test_ctrl_c_keeps_the_trials_and_the_same_command_goes_on(finished, stop, ca
 
 def test_scores_are_read_from_runs_that_are_over_and_from_files(finished, stop, tmp_path, capsys):
     stopped = stop()
-    scores = options.read_scores(finished)
+    scores = read_scores(finished)
     assert torch.equal(scores.values, load_run(finished).scores.values)
     assert scores.name == "position"
-    file = options.read_scores(finished / "head_scores.json")
+    file = read_scores(finished / "head_scores.json")
     allowed = double_rounding(48)
     torch.testing.assert_close(file.mean(), scores.mean(), rtol=allowed, atol=0)
     with pytest.raises(ValueError, match="one that is 'stopped', with 28 of 48 prompts to answer"):
-        options.read_scores(stopped)
+        read_scores(stopped)
     assert main(["merge", str(stopped)]) == 2
     assert "found one run" in capsys.readouterr().err
     assert main(["merge", str(stopped), "--out", str(tmp_path / "part")]) == 2
     assert main(["merge", str(stopped), "--partial", "--out", str(tmp_path / "part")]) == 0
-    assert options.read_scores(tmp_path / "part").values.shape[0] <= 20
+    assert read_scores(tmp_path / "part").values.shape[0] <= 20
 
 
 @pytest.mark.slow
@@ -286,7 +287,8 @@ def test_a_process_takes_its_shard_and_its_gpu_from_its_launcher(monkeypatch):
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         args = _parse("--out", "runs", *arguments)
-        return str(options.shard_of(args)), options.own_device(args)
+        is_bundled = args.model == "demo" and args.device is None
+        return str(options.shard_of(args)), None if is_bundled else own_device(args.device)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr("rh_lens.runtime.require_device", torch.device)

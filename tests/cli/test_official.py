@@ -15,7 +15,7 @@ from rh_lens.cli import main, options
 from rh_lens.demo import load_demo_model
 from rh_lens.files import replacing
 from rh_lens.formats import read_head_scores
-from rh_lens.runs import load_run
+from rh_lens.runs import load_run, read_scores
 
 SMALL = ["detect", "--lengths", "128", "--depths", "1", "--quiet"]
 OFFICIAL = [*SMALL, "--compat", "official"]
@@ -132,7 +132,7 @@ def test_a_stored_run_has_the_official_score_and_those_of_its_events(finished):
     assert run.scores.values.equal(read_head_scores(finished / "head_scores.json").values)
     position, official = run.score("position").mean(), run.scores.mean()
     assert position.max() > official.max()
-    assert options.read_scores(finished).top(3) == run.scores.top(3)
+    assert read_scores(finished).top(3) == run.scores.top(3)
 
 
 def test_on_a_full_disk_the_result_is_printed_first_and_the_answers_stay(

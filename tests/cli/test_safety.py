@@ -89,7 +89,7 @@ def test_somebody_elses_way_with_sigterm_is_left_alone():
     ("shard", "message"),
     [
         ("", "Expected a shard such as 2/8; found ''"),
-        ("1/1000000000", "Expected 65536 shards or fewer; found of=1000000000"),
+        ("1/1000000000", "Expected 65,536 shards or fewer; found 1,000,000,000"),
         ("1/2/3", "Expected a shard such as 2/8; found '1/2/3'"),
     ],
 )

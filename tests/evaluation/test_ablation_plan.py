@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rh_lens.evaluation import plan_ablation
+from rh_lens.evaluation import default_ks, plan_ablation
 from rh_lens.heads import Head
 from rh_lens.interventions import HeadTraits
 
@@ -155,3 +155,8 @@ def test_the_table_names_every_set():
 def test_what_cannot_be_planned_is_refused(heads, options, message):
     with pytest.raises(ValueError, match=message):
         plan_ablation(model(), heads, **options)
+
+
+def test_the_numbers_of_heads_end_with_the_retrieval_heads_and_the_model():
+    assert default_ks(n_heads=32, n_retrieval=4) == [0, 1, 2, 3, 4, 5, 10, 20]
+    assert default_ks(n_heads=1024, n_retrieval=33) == [0, 1, 2, 5, 10, 20, 24, 33, 50]

@@ -7,6 +7,7 @@ from tiny_models import TEXT
 
 from rh_lens.prompts import build_grid, default_needles, text_haystack
 from rh_lens.runs import Shard, deal_prompts
+from rh_lens.runs.shards import unit_for
 from rh_lens.runtime import plan, plan_prompts
 
 
@@ -29,7 +30,8 @@ def test_every_prompt_is_dealt_once_and_units_stay_whole(prompts, n_shards):
         patch.setattr(plan, "UNIT", 3)
         dealt = deal_prompts(prompts, n_shards)
         assert dealt == deal_prompts(prompts, n_shards)
-        units = plan_prompts([prompt.tokens for prompt in prompts]).units
+        unit = unit_for(len(prompts), n_shards)
+        units = plan_prompts([prompt.tokens for prompt in prompts], unit=unit).units
     assert len(dealt) == n_shards
     assert sorted(index for shard in dealt for index in shard) == list(range(len(prompts)))
     for unit in units:
@@ -53,8 +55,24 @@ def test_shards_have_about_equal_work(tiny_tokenizer):
     assert sum(costs) < 1.01 * whole.n_computed
 
 
-def test_there_may_be_more_shards_than_units(otter_prompt):
-    assert deal_prompts([otter_prompt] * 2, 3) == ((0, 1), (), ())
+def test_there_may_be_more_shards_than_prompts(otter_prompt):
+    assert deal_prompts([otter_prompt] * 2, 3) == ((0,), (1,), ())
+
+
+def test_one_length_keeps_eight_processes_busy(tiny_tokenizer):
+    """120 prompts are 4 units of one process; each of 8 shards gets an eighth of the tokens."""
+    haystack, needles = text_haystack([TEXT] * 8), default_needles()
+    options = {"context_lengths": [400], "depths": 10}
+    grid = build_grid(tiny_tokenizer, haystack, needles, **options)
+    assert len(plan_prompts([prompt.tokens for prompt in grid]).units) < 8
+    shards = deal_prompts(grid, 8)
+    unit = unit_for(len(grid), 8)
+    plan = plan_prompts([prompt.tokens for prompt in grid], unit=unit)
+    costs = {step.prompt: len(grid[step.prompt].tokens) - step.n_shared for step in plan.steps}
+    loads = [sum(costs[index] for index in shard) for shard in shards]
+    assert unit == len(grid) // 16
+    assert max(loads) < 1.25 * sum(loads) / 8
+    assert unit_for(len(grid), 4) is None
 
 
 @pytest.mark.usefixtures("small_units")
@@ -74,7 +92,7 @@ def test_a_shard_knows_its_prompts_and_its_folder():
         ("2", "Expected a shard such as 2/8; found '2'"),
         ("a/b", "Expected a shard such as 2/8; found 'a/b'"),
         ("", "Expected a shard such as 2/8; found ''"),
-        ("1/1000000000", "Expected 65536 shards or fewer; found of=1000000000. Each is a process"),
+        ("1/1000000000", "Expected 65,536 shards or fewer; found 1,000,000,000. Each is a process"),
         (f"1/{'9' * 9999}", "Expected a shard such as 2/8; found '1/9999"),
     ],
 )
@@ -84,7 +102,7 @@ def test_a_shard_that_is_none_is_refused(text, message):
 
 
 def test_dealing_to_nobody_is_refused():
-    with pytest.raises(ValueError, match="Expected 1 to 65536 shards; found 0"):
+    with pytest.raises(ValueError, match="Expected 1 to 65,536 shards; found 0"):
         deal_prompts([make_prompt(torch.arange(4).tolist(), (1, 2))], 0)
-    with pytest.raises(ValueError, match="65536 shards; found 1000000000"):
+    with pytest.raises(ValueError, match="65,536 shards; found 1,000,000,000"):
         deal_prompts([make_prompt(torch.arange(4).tolist(), (1, 2))], 10**9)
