@@ -30,7 +30,7 @@ def test_the_page_has_the_runs_scores_tokens_and_command(run, tmp_path, capsys):
     best = stored.scores.top(1)[0]
     score = float(stored.scores.mean()[best.layer, best.head])
     (view,) = data_of(page)["trials"]
-    assert f"{best.label} · score {score:.3f}" in page
+    assert f"{best.label} · position score {score:.3f}" in page
     assert "Retrieval heads of the bundled model" in page
     assert "rh-lens detect --model demo" in page
     assert stored.description["model"]["weights_sha256"] in page
@@ -69,14 +69,3 @@ def test_a_folder_without_a_run_or_an_unknown_trial_is_said_in_a_line(run, tmp_p
     assert "Expected a run" in first
     assert "indices up to 11; found [99]" in second
     assert not (tmp_path / "report.html").exists()
-
-
-@pytest.mark.slow
-def test_the_demo_page_tells_of_the_run_and_of_the_ablation(tmp_path, capsys):
-    assert main(["demo-page", "--out", str(tmp_path), "--quiet"]) == 0
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert {"heat", "grid", "curve", "grid-none", "grid-top"} <= data_of(page)["charts"].keys()
-    assert len(page) < 1_000_000
-    # What is there is not made again.
-    assert main(["demo-page", "--out", str(tmp_path), "--quiet"]) == 0
-    assert "holds this run already" in capsys.readouterr().err

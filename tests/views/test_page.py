@@ -3,6 +3,7 @@ import hashlib
 import re
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from page_cases import HOSTILE, page_ablation, page_result
 from parsed_page import by_id, page_data, parse_page
 
 from rh_lens.detection import RetrievalResult
+from rh_lens.runs import StoredRun
 from rh_lens.views.page import SECTIONS, document, page_content, page_html, save_page
 
 
@@ -78,8 +80,9 @@ def test_the_scores_in_table_heat_map_and_summary_are_the_runs(result, whole):
     assert rows[-1] == ["L0H0", "–", "–", "0\u00a0%", "0", "0"]
     heat = page_data(whole)["charts"]["heat"]
     assert (heat["rows"], heat["cols"], heat["start"]) == (3, 4, 11)
-    assert heat["texts"][11].startswith("L2H3 · score 0.667 · 95 % interval 0.")
-    assert heat["texts"][0] == "L0H0 · no score: it cannot see the answer"
+    assert heat["texts"][11].startswith("L2H3 · position score 0.667 · 95 % interval [0.")
+    assert heat["texts"][11].endswith(" · active in 100 % of 16 trials · KV group 1")
+    assert heat["texts"][0] == "L0H0 · no score: it can't see the answer · KV group 0"
     said = by_id(whole, "summary").text
     assert "It answered 16 rightly (80\u00a0%)" in said
     assert "1 head of 12 (8.33\u00a0%) score 0.1 or more" in said
@@ -114,6 +117,26 @@ def test_without_an_ablation_the_page_says_how_to_add_one(result):
     root = page(result)
     assert "silencing" not in [one.attributes["id"] for one in root.all("section")]
     assert "--ablation adds the result" in by_id(root, "summary").text
+
+
+def test_a_run_without_a_right_answer_shows_what_was_said(result):
+    wrong = [replace(trial, accepted=False, reason="empty") for trial in result.trials[:4]]
+    options = {"score": "position", "threshold": 0.1}
+    model = {"n_key_value_heads": 2, "name": "tiny"}
+    description = {"status": "stopped", "accounting": {"open": 3}, "model": model}
+    key = {"model": model, "options": options}
+    stored = StoredRun(Path("run"), {**description, "key": key}, tuple(wrong), result.events)
+    root = page(stored)
+    said = by_id(root, "summary").text
+    assert root.all("h1")[0].text == "Retrieval heads of tiny"
+    assert "No answer was right" in said
+    assert "Answers that do not count: empty (4)." in said
+    assert "The run is not over (stopped, 3 prompts to answer)" in said
+    assert "heads" not in [one.attributes["id"] for one in root.all("section")]
+    assert [head["score"] for head in page_data(root)["trials"][1]["heads"]] == ["none"]
+    nothing = StoredRun(Path("run"), {}, (), result.events)
+    with pytest.raises(ValueError, match="Expected a run with an answered prompt"):
+        page(nothing)
 
 
 def test_trials_hold_the_events_and_the_needle_is_marked(result):
@@ -238,4 +261,4 @@ def test_scores_above_one_look_like_one(result):
     root = page(replace(result, scores=scores))
     cells = [one for one in root.inside() if one.attributes.get("class") == "cell"]
     assert max(float(one.attributes["fill-opacity"]) for one in cells) == 1
-    assert page_data(root)["charts"]["heat"]["texts"][0].startswith("L0H0 · score 2.500")
+    assert page_data(root)["charts"]["heat"]["texts"][0].startswith("L0H0 · event score 2.500")

@@ -65,7 +65,7 @@ def test_the_policy_keeps_the_page_from_loading_anything(browser, pages):
 def test_arrow_keys_move_over_the_heat_map_and_the_line_below_tells(browser, pages):
     browser.open(pages["plain"])
     browser.run("document.querySelector('[data-chart=heat]').focus()")
-    assert readout(browser).startswith("L2H3 · score 0.667")
+    assert readout(browser).startswith("L2H3 · position score 0.667")
     for key, label in (("ArrowUp", "L1H3"), ("Home", "L1H0"), ("ArrowUp", "L0H0"),
                        ("ArrowLeft", "L0H0"), ("End", "L0H3"), ("PageDown", "L2H3")):  # fmt: skip
         for kind in ("keyDown", "keyUp"):

@@ -79,14 +79,20 @@ class PageContent:
         return score_intervals(self.scores, table, threshold=self.threshold)
 
     @cached_property
-    def head_table(self) -> pd.DataFrame:
-        """One row a head, best first: label, group, score, interval, activation, trials."""
+    def result(self) -> RetrievalResult | None:
+        """The run as a result; None where no answer was right."""
         if self.scores is None:
-            return pd.DataFrame()
-        result = RetrievalResult(
+            return None
+        return RetrievalResult(
             self.scores, self.events, self.trials, self.threshold, self.n_heads, self.n_kv_heads
         )
-        table = result.to_dataframe()
+
+    @cached_property
+    def head_table(self) -> pd.DataFrame:
+        """One row a head, best first: label, group, score, interval, activation, trials."""
+        if self.result is None:
+            return pd.DataFrame()
+        table = self.result.to_dataframe()
         if self.intervals is None:
             return table.assign(low=float("nan"), high=float("nan"))
         ends = self.intervals.to_dataframe()[["layer", "head", "low", "high"]]

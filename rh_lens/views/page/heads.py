@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from rh_lens.detection import RetrievalResult
+from rh_lens.heads import Head
+from rh_lens.views.head_cells import head_cells
 from rh_lens.views.page.cell_chart import CellChart
 from rh_lens.views.page.content import PageContent
 from rh_lens.views.page.markup import Html, element, folded, join, table
@@ -13,12 +16,12 @@ _MAX_ROWS = 6_000
 
 def heads(content: PageContent) -> Section | None:
     """Heat map of the scores, layer by head, and all scores as a table."""
-    if content.scores is None:
+    if content.result is None:
         return None
-    chart = _chart(content)
+    chart = _chart(content, content.result)
     what = element(
         "p",
-        f"The stronger the colour, the higher the {content.scores.name} score. A frame "
+        f"The stronger the colour, the higher the {content.result.scores.name} score. A frame "
         f"marks a retrieval head ({content.threshold:g} or more)",
         _of_groups(content),
         ".",
@@ -59,12 +62,12 @@ def _of_groups(content: PageContent) -> str:
     return f"; vertical lines part groups of {size} heads that share keys" if size > 1 else ""
 
 
-def _chart(content: PageContent) -> CellChart:
-    assert content.scores is not None
-    mean = content.scores.mean().numpy()
+def _chart(content: PageContent, result: RetrievalResult) -> CellChart:
+    mean = result.scores.mean().numpy()
     n_layers, n_heads = mean.shape
-    rows = content.head_table.sort_values(["layer", "head"]).to_dict("records")
-    best = content.scores.ranking()[:1]
+    cells = head_cells(result, intervals=content.intervals)
+    every = [Head(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+    best = result.scores.ranking()[:1]
     return CellChart(
         name="heat",
         label=f"Heat map of the scores of {mean.size:,} heads in {count(n_layers, 'layer')}",
@@ -73,20 +76,10 @@ def _chart(content: PageContent) -> CellChart:
         columns=[str(head) for head in range(n_heads)],
         row_title="layer",
         column_title="head",
-        readouts=[_readout(row) for row in rows],
+        readouts=[" · ".join(cells.facts(head)) for head in every],
         outlined=frozenset(head.layer * n_heads + head.head for head in content.heads),
         group=n_heads // content.n_kv_heads,
         start=best[0].layer * n_heads + best[0].head if best else 0,
-    )
-
-
-def _readout(row: dict) -> str:
-    if row["n_trials"] == 0:
-        return f"{row['label']} · no score: it cannot see the answer"
-    ends = f" · 95 % interval {interval(row['low'], row['high'])}" if row["low"] >= 0 else ""
-    return (
-        f"{row['label']} · score {number(row['score'])}{ends} · copied in "
-        f"{share(row['activation'])} of right answers"
     )
 
 

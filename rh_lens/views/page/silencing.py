@@ -108,7 +108,7 @@ def _readout(row: dict[Any, Any], controls: pd.DataFrame) -> str:
     for other in _of_k(row["k"], controls):
         parts.append(f"others, {match_name(other['match'])}: {number(other['control'], 2)}")
     if row["p_heads"] == row["p_heads"]:
-        parts.append(f"p {pvalue(row['p_heads'])}")
+        parts.append(f"p heads {pvalue(row['p_heads'])}")
     return " · ".join(parts)
 
 
