@@ -53,13 +53,8 @@ from rh_lens.circuits.ov_copying import CopyingScores, copying_scores
 from rh_lens.circuits.overlap import HeadOverlap, compare_kinds
 from rh_lens.circuits.pair_runs import Into, Part, Rows
 from rh_lens.circuits.pairs import Corruption, PairBatch, PromptPair, make_pair, make_pairs
-from rh_lens.circuits.patching import (
-    PairsLike,
-    Patching,
-    patch_head_sets,
-    patch_heads,
-    patched_answer,
-)
+from rh_lens.circuits.patched_decoding import patched_answer
+from rh_lens.circuits.patching import PairsLike, Patching, patch_head_sets, patch_heads
 from rh_lens.circuits.path_patching import PathEnds, PathPatching, Via, path_patch
 from rh_lens.circuits.probe_questions import firing_features, presence_features, success_features
 from rh_lens.circuits.probing import HeadFeatures, ProbeResult, probe_heads

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rh_lens.checks import require_flag
+from rh_lens.checks import require_flag, require_whole_number
 from rh_lens.circuits.answer_pass import AnswerPass, answer_pass, head_writes
 from rh_lens.circuits.head_scores import HeadScores
 from rh_lens.circuits.readout import Against, Readout, frozen_readout, require_against
@@ -50,7 +50,13 @@ class SourceContributions:
         return self.values.sum(dim=-1) - self.from_answer
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """Heads that move most from the answer's positions, mean over its tokens."""
+        """Heads that move most from the answer's positions, mean over its tokens.
+
+        Raises:
+            TypeError: k is no whole number.
+            ValueError: It is below 1.
+        """
+        require_whole_number("k", k, at_least=1, remedy="Ask for one or more.")
         moved = self.from_answer.mean(dim=0)
         order = moved.argsort(descending=True)[:k].tolist()
         return [(self.heads[place].label, float(moved[place])) for place in order]

@@ -52,7 +52,13 @@ class HeadEstimates:
         return self.values.sum(dim=0) / (gap if self.into == "corrupted" else -gap)
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """The heads estimated to restore most, and how much."""
+        """The heads estimated to restore most, and how much.
+
+        Raises:
+            TypeError: k is no whole number.
+            ValueError: It is below 1.
+        """
+        require_whole_number("k", k, at_least=1, remedy="Ask for one or more.")
         restored = self.restored
         order = restored.nan_to_num(nan=-torch.inf).flatten().argsort(descending=True)[:k]
         places = [divmod(place, restored.shape[1]) for place in order.tolist()]

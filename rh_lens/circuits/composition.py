@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.checks import require_choice, require_seed, require_whole_number
+from rh_lens.checks import require_choice, require_list, require_seed, require_whole_number
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions.editing import head_counts, require_heads
 from rh_lens.representation import short_repr
@@ -39,10 +39,10 @@ class Composition:
 
         Raises:
             TypeError: An argument is of another type.
-            ValueError: The kind is unknown, or there is no such head.
+            ValueError: The kind is unknown, or there are no heads or no such one.
         """
         require_choice("kind", kind, _KINDS)
-        readers = as_heads(heads)
+        readers = require_list("heads", as_heads(heads), Head, at_least=1)
         n_layers, n_heads = self.values.shape[-2:]
         require_heads(readers, dict.fromkeys(range(n_layers), n_heads))
         place = _KINDS.index(kind)
@@ -50,7 +50,13 @@ class Composition:
         return torch.stack(scores).mean(dim=0) - self.chance[place]
 
     def top(self, k: int = 5, kind: CompositionKind = "K") -> list[tuple[str, str, float]]:
-        """The pairs of writer and reader with the highest scores, and these."""
+        """The pairs of writer and reader with the highest scores, and these.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: k is below 1, or the kind is unknown.
+        """
+        require_whole_number("k", k, at_least=1, remedy="Ask for one or more.")
         require_choice("kind", kind, _KINDS)
         scores = self.values[_KINDS.index(kind)].nan_to_num(nan=-torch.inf)
         found = []

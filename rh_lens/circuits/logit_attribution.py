@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rh_lens.checks import require_whole_number
 from rh_lens.circuits.answer_pass import AnswerPass, Stream, answer_pass, head_writes
 from rh_lens.circuits.readout import Against, frozen_readout, require_against
 from rh_lens.interventions.editing import head_counts
@@ -77,7 +78,13 @@ class LogitAttribution:
         return totals
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """The components that add most, and how much."""
+        """The components that add most, and how much.
+
+        Raises:
+            TypeError: k is no whole number.
+            ValueError: It is below 1.
+        """
+        require_whole_number("k", k, at_least=1, remedy="Ask for one or more.")
         mean = self.mean()
         order = mean.argsort(descending=True)[:k].tolist()
         return [(self.components[place].label, float(mean[place])) for place in order]

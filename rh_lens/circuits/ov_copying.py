@@ -38,7 +38,13 @@ class CopyingScores:
     __repr__ = short_repr
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """The heads with the highest rank scores, and these."""
+        """The heads with the highest rank scores, and these.
+
+        Raises:
+            TypeError: k is no whole number.
+            ValueError: It is below 1.
+        """
+        require_whole_number("k", k, at_least=1, remedy="Ask for one or more.")
         order = self.rank.nan_to_num(nan=-torch.inf).flatten().argsort(descending=True)[:k]
         places = [divmod(place, self.rank.shape[1]) for place in order.tolist()]
         return [(Head(*place).label, float(self.rank[place])) for place in places]

@@ -139,7 +139,8 @@ def make_pair(
 
     Raises:
         TypeError: An argument is of another type.
-        NotAlignedError: A ValueError: nothing fits; the message says what was tried.
+        ValueError: An argument is unknown or out of range.
+        NotAlignedError: Nothing fits; the message says what was tried. It is a ValueError.
     """
     require_type("prompt", prompt, NeedlePrompt, remedy="Make one with build_prompt.")
     require_choice("corruption", corruption, get_args(Corruption))

@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.checks import require_choice, require_type
+from rh_lens.checks import require_choice, require_type, require_whole_number
 from rh_lens.circuits.metrics import Metric, measure, require_metric
 from rh_lens.circuits.pair_runs import Into, Part, Rows, pair_context, run_pair
 from rh_lens.circuits.pairs import PairBatch, PromptPair, require_pairs
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions.editing import head_counts, require_heads
 from rh_lens.representation import short_repr
-from rh_lens.runtime import Bridge, Generation, StopRule, greedy_decode
+from rh_lens.runtime import Bridge
 
 PairsLike = PairBatch | PromptPair | Sequence[PromptPair]
 
@@ -83,7 +83,13 @@ class Patching:
         return table
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """The sets that restore most, and how much."""
+        """The sets that restore most, and how much.
+
+        Raises:
+            TypeError: k is no whole number.
+            ValueError: It is below 1.
+        """
+        require_whole_number("k", k, at_least=1, remedy="Ask for one or more.")
         order = self.restored.argsort(descending=True)[:k].tolist()
         names = list(self.sets)
         return [(names[place], float(self.restored[place])) for place in order]
@@ -227,51 +233,6 @@ def patch_head_sets(
         int(model.cfg.n_layers),
         max(counts.values()),
     )
-
-
-def patched_answer(
-    model: Bridge,
-    pair: PromptPair,
-    heads: HeadsLike,
-    *,
-    stop: StopRule,
-    max_new_tokens: int = 32,
-    part: Part = "z",
-    into: Into = "corrupted",
-) -> Generation:
-    """What the model answers while heads say, step by step, what they say in the other run.
-
-    Step t of greedy decoding is patched with the row of the other run that predicts token t of the
-    clean answer, which is fed there; steps beyond the clean answer are left as they are.
-
-    Args:
-        model: A TransformerBridge.
-        pair: From `make_pair`.
-        heads: Patched together, in any notation of `as_heads`.
-        stop: What ends the answer.
-        max_new_tokens: Longest answer, in tokens.
-        part: As in `patch_head_sets`.
-        into: As in `patch_head_sets`.
-
-    Raises:
-        TypeError: An argument is of another type.
-        ValueError: As for `patch_head_sets` and `greedy_decode`.
-    """
-    require_type("pair", pair, PromptPair, remedy="Make one with make_pair.")
-    require_options(part, "answer", into, "log-prob")
-    require_heads(as_heads(heads), head_counts(model))
-    with pair_context(model, [pair]) as context:
-        runs = run_pair(context, pair, "answer", into)
-        hooks = runs.base.rerun.replaced(heads, runs.outputs(part))
-        prompt = pair.corrupted if into == "corrupted" else pair.clean.tokens
-        return greedy_decode(
-            model,
-            prompt,
-            max_new_tokens=max_new_tokens,
-            stop=stop,
-            decode_hooks=hooks,
-            context=context,
-        )
 
 
 def require_options(part: Part, rows: Rows, into: Into, metric: Metric) -> None:

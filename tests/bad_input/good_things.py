@@ -11,6 +11,7 @@ import torch
 
 from rh_lens import (
     analysis,
+    circuits,
     demo,
     detection,
     evaluation,
@@ -121,6 +122,30 @@ class Things:
     @cached_property
     def means(self) -> Any:
         return self.outputs.mean()
+
+    @property
+    def zeroing(self) -> Any:
+        return interventions.zero_ablation(Head(0, 6))
+
+    @cached_property
+    def pair(self) -> Any:
+        return circuits.make_pair(self.prompt)
+
+    @cached_property
+    def patching(self) -> Any:
+        return circuits.patch_heads(self.model, self.pair, ["L2H2", "L2H3", "L2H4"])
+
+    @cached_property
+    def estimates(self) -> Any:
+        return circuits.attribution_patch_heads(self.model, self.pair)
+
+    @cached_property
+    def path(self) -> Any:
+        return circuits.path_patch(self.model, self.pair, "L2H2", logits=True)
+
+    @cached_property
+    def composition(self) -> Any:
+        return circuits.composition_scores(self.model, n_draws=1)
 
     @cached_property
     def curve(self) -> Any:
