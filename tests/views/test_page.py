@@ -72,7 +72,7 @@ def test_every_chart_has_a_name_a_readout_and_a_table(whole):
 
 def test_the_scores_in_table_heat_map_and_summary_are_the_runs(result, whole):
     header, *rows = by_id(whole, "heads").all("table")[0].rows()
-    assert header == ["head", "score", "95 % interval", "copied in", "KV group", "trials"]
+    assert header == ["head", "score", "95 % interval", "active in", "KV group", "trials"]
     expected = result.to_dataframe()
     assert [row[0] for row in rows] == expected["label"].tolist()
     assert rows[0][1] == "0.667"
@@ -115,6 +115,7 @@ def test_the_ablation_is_told_in_words_and_as_a_table(whole):
 
 def test_without_an_ablation_the_page_says_how_to_add_one(result):
     root = page(result)
+    assert "rh-lens ablate RUN --model NAME --out ABLATION" in by_id(root, "making").text
     assert "silencing" not in [one.attributes["id"] for one in root.all("section")]
     assert "--ablation adds the result" in by_id(root, "summary").text
 

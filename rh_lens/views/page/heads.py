@@ -102,7 +102,7 @@ def _table(content: PageContent) -> Html:
         ]
         for row in shown.to_dict("records")
     ]
-    columns = ("head", "score", "95 % interval", "copied in", "KV group", "trials")
+    columns = ("head", "score", "95 % interval", "active in", "KV group", "trials")
     n = len(content.head_table)
     what = f"All {n:,} heads, best first" if n == len(rows) else f"The best {len(rows):,} of {n:,}"
     return folded("The scores as a table", table(what, columns, rows, class_="numbers"))

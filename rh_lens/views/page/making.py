@@ -28,6 +28,11 @@ _RUN = {
     "haystack_sha256": "haystack, SHA-256",
     "prompts_sha256": "prompts, SHA-256",
 }
+_NEXT = (
+    "rh-lens detect --model NAME --out RUN\n"
+    "rh-lens ablate RUN --model NAME --out ABLATION\n"
+    "rh-lens show RUN --ablation ABLATION"
+)
 _POSITIONAL = ("scores",)
 _LEFT_OUT = ("quiet",)
 
@@ -38,17 +43,31 @@ def making(content: PageContent) -> Section:
     parts: list[Html] = [part for title, one in runs if one for part in _of_run(title, one)]
     if not parts:
         parts = [element("p", "The result was made in Python and not stored: nothing is known.")]
+    parts += _next_steps()
     parts.append(element("p", f"Page written by rh-lens {version('rh-lens')}.", class_="note"))
     return Section("making", "How it was made", join(parts))
+
+
+def _next_steps() -> list[Html]:
+    """How a reader makes such a page of another model."""
+    words = (
+        "Such a page of your own model, by its name on the Hugging Face hub or its folder (each "
+        "command's --help lists lengths, needles and texts):"
+    )
+    return [element("h3", "Next"), element("p", words), _command(_NEXT, "Commands for a model")]
+
+
+def _command(command: str, label: str) -> Html:
+    return element(
+        "pre", command, class_="command", tabindex=0, role="region", aria_label=label,
+        translate="no",
+    )  # fmt: skip
 
 
 def _of_run(title: str, description: Mapping[str, Any]) -> Iterator[Html]:
     yield element("h3", title)
     if command := command_of(description):
-        yield element(
-            "pre", command, class_="command", tabindex=0, role="region",
-            aria_label=f"Command of the {title.lower()}", translate="no",
-        )  # fmt: skip
+        yield _command(command, f"Command of the {title.lower()}")
     model, versions = description.get("model", {}), description.get("versions", {})
     facts = [(label, model.get(name)) for name, label in _MODEL.items()]
     facts += [(label, description.get(name)) for name, label in _RUN.items()]

@@ -37,7 +37,7 @@ def _tiles(content: PageContent) -> Html:
         what = f"heads are retrieval heads (score ≥\u00a0{content.threshold:g})"
         tiles.append(_tile(f"{len(content.heads):,} of {n_heads:,}", what))
         zero = int((content.scores.mean() == 0).sum())
-        tiles.append(_tile(f"{zero:,} of {n_heads:,}", "heads never copied (score exactly\u00a00)"))
+        tiles.append(_tile(f"{zero:,} of {n_heads:,}", "heads have a score of exactly\u00a00"))
     main = main_comparison(content.ablation) if content.ablation else None
     if main:
         changed = f"{number(main.untouched, 2)} → {number(main.top, 2)}"
