@@ -36,7 +36,7 @@ from rh_lens.circuits.detectors import (
     subject_heads,
     truthfulness_heads,
 )
-from rh_lens.circuits.head_effects import head_effects
+from rh_lens.circuits.head_effects import head_effects, patching_effects
 from rh_lens.circuits.head_features import head_features
 from rh_lens.circuits.head_scores import HeadScores
 from rh_lens.circuits.logit_attribution import Component, LogitAttribution, attribute_logits
@@ -136,6 +136,7 @@ __all__ = [
     "patch_head_sets",
     "patch_heads",
     "patched_answer",
+    "patching_effects",
     "path_patch",
     "positional_heads",
     "predict_effect",

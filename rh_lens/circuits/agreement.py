@@ -17,8 +17,9 @@ from rh_lens.checks import (
 )
 from rh_lens.circuits.attribution import write_scores
 from rh_lens.circuits.detectors.retrieval import retrieval_heads
-from rh_lens.circuits.head_effects import head_effects
+from rh_lens.circuits.head_effects import head_effects, patching_effects
 from rh_lens.circuits.head_scores import HeadScores
+from rh_lens.circuits.pairs import PairBatch, PromptPair
 from rh_lens.circuits.question_attention import contrastive_heads, query_focused_heads
 from rh_lens.detection import RetrievalResult, detect_retrieval_heads
 from rh_lens.evaluation import RecallResult, difference_interval, mean_interval, needle_recall
@@ -35,6 +36,7 @@ def retrieval_detectors(
     prompts: Sequence[NeedlePrompt],
     *,
     detection: RetrievalResult | None = None,
+    pairs: PairBatch | Sequence[PromptPair] | None = None,
     write: bool = True,
     effects: bool = True,
 ) -> dict[str, HeadScores]:
@@ -48,6 +50,7 @@ def retrieval_detectors(
     | query-focused, calibrated | where it looks while the question is read |
     | contrastive | whether it prefers the needle to other stretches meanwhile |
     | write | what it moves from the answer into the answer's logit |
+    | patching | what it brings back to a run with another answer |
     | single-head ablation | what the answer loses without it |
 
     Each is of the kind that `compare_kinds` and `predict_effect` take. "write" and the ablation
@@ -57,6 +60,7 @@ def retrieval_detectors(
         model: A TransformerBridge.
         prompts: Needle prompts.
         detection: A run on them with `score="teacher-forced"`; None: one is made.
+        pairs: The prompts with another answer, `make_pairs(prompts, "answer")`; None: no patching.
         write: Whether the write side is measured.
         effects: Whether heads are silenced one at a time, which costs a pass for each.
 
@@ -80,6 +84,8 @@ def retrieval_detectors(
     ]
     if write:
         found.append(write_scores(model, prompts))
+    if pairs is not None:
+        found.append(patching_effects(model, pairs))
     if effects:
         found.append(head_effects(model, prompts))
     return {scores.name: scores for scores in found}

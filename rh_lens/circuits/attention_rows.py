@@ -166,7 +166,8 @@ class _Reader:
         tokens = self.tokens.to(pattern.device)
         rows = AttentionRows(pattern[0].detach().float(), tokens, first)
         for name, kernel in self.kernels.items():
-            values = kernel(rows).double().cpu()
+            # Apple's accelerators have no fp64.
+            values = kernel(rows).cpu().double()
             sums, counts = values.nansum(dim=1), (~values.isnan()).sum(dim=1)
             place = name, layer
             self.sums[place] = self.sums[place] + sums if place in self.sums else sums

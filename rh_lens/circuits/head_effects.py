@@ -7,9 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.checks import require_callable, require_choice
+from rh_lens.checks import require_callable, require_choice, require_list
 from rh_lens.circuits.head_scores import HeadScores
 from rh_lens.circuits.metrics import answer_log_probability
+from rh_lens.circuits.pairs import PairBatch, PromptPair
+from rh_lens.circuits.patching import patch_heads
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions import zero_ablation
 from rh_lens.interventions.editing import Hooks, head_counts, require_heads
@@ -78,6 +80,34 @@ def head_effects(
                 logits = _logits(model, prompt, silence(head), scope, context)
                 values[place, head.layer, head.head] = untouched - measure(logits, prompt)
     return HeadScores(values, "single-head ablation", tuple(p.needle.name for p in prompts))
+
+
+def patching_effects(model: Bridge, pairs: PairBatch | Sequence[PromptPair]) -> HeadScores:
+    """How much of the clean answer each head alone brings back to the corrupted run.
+
+    `patch_heads` at the answer's rows, in the form that detectors have: change of the logit
+    difference between answer and foil, by pair.
+
+    Args:
+        model: A TransformerBridge.
+        pairs: From `make_pairs`.
+
+    Returns:
+        Effects with their sign, in logits; units are needles.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: There is no pair, or one does not fit the model.
+    """
+    remedy = 'Make them with make_pairs(prompts, "answer").'
+    given = pairs.pairs if isinstance(pairs, PairBatch) else pairs
+    chosen = require_list("pairs", given, PromptPair, at_least=1, remedy=remedy)
+    patched = patch_heads(model, chosen)
+    shape = (len(chosen), patched.n_layers, patched.n_heads)
+    values = torch.full(shape, torch.nan, dtype=torch.float64)
+    for place, (head,) in enumerate(patched.sets.values()):
+        values[:, head.layer, head.head] = patched.effect[:, place].double().cpu()
+    return HeadScores(values, "patching", tuple(pair.clean.needle.name for pair in chosen))
 
 
 def _logits(

@@ -169,8 +169,8 @@ def question_masses(
     found: dict[int, Tensor] = {}
 
     def look(pattern: Float[Tensor, "batch head query key"], hook: Any) -> None:
-        masses = [span_mass(pattern, *span)[0].double().mean(dim=-1) for span in spans]
-        found[hook.layer()] = torch.stack(masses).cpu()
+        masses = [span_mass(pattern, *span)[0].cpu().double().mean(dim=-1) for span in spans]
+        found[hook.layer()] = torch.stack(masses)
 
     hooks = [(f"blocks.{layer}.attn.hook_pattern", look) for layer in head_counts(model)]
     context.reach(tokens[:start])

@@ -229,7 +229,19 @@ SURVEY = [
     ),
     answering(c.query_focused_heads, null_question=text(none=True)),
     answering(c.contrastive_heads, n_others=whole(1, 10_000), temperature=number(above=0)),
-    answering(c.retrieval_detectors, detection=instance(none=True), write=FLAG, effects=FLAG),
+    entry(
+        c.patching_effects,
+        lambda t: {"model": t.model, "pairs": once(t, "pairs", pairs)},
+        model=MODEL,
+        pairs=entries(),
+    ),
+    answering(
+        c.retrieval_detectors,
+        detection=instance(none=True),
+        pairs=entries()[1:],
+        write=FLAG,
+        effects=FLAG,
+    ),
     entry(
         c.predict_effect,
         lambda t: {

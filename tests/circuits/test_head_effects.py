@@ -4,7 +4,12 @@ import pytest
 import torch
 from tolerances import model_rounding
 
-from rh_lens.circuits import context_memory_heads, head_effects
+from rh_lens.circuits import (
+    context_memory_heads,
+    head_effects,
+    patch_heads,
+    patching_effects,
+)
 from rh_lens.circuits.detectors.context_memory import closed_book_token
 from rh_lens.interventions import scale_heads, zero_ablation
 from rh_lens.runtime import teacher_force
@@ -70,6 +75,16 @@ def test_context_and_memory_are_signed_and_bounded(llama, otter_prompt) -> None:
 def _preference(logits, own, memory):
     chances = logits[0].double().softmax(-1)
     return float(chances[own] - chances[memory]) / 2
+
+
+def test_patching_effects_are_those_of_patch_heads(demo, answer_pairs, retrieval) -> None:
+    found = patching_effects(demo, answer_pairs)
+    patched = patch_heads(demo, answer_pairs, retrieval)
+    for place, head in enumerate(retrieval):
+        expected = patched.effect[:, place].double()
+        torch.testing.assert_close(found.values[:, head.layer, head.head], expected)
+    assert found.units == tuple(pair.clean.needle.name for pair in answer_pairs.pairs)
+    assert set(found.top(4)) == set(retrieval)
 
 
 def test_without_a_conflict_there_is_no_score(llama, otter_prompt) -> None:
