@@ -9,6 +9,7 @@ from rh_lens.checks import require_table
 from rh_lens.evaluation import AblationCurve, AblationTables, ablation_tables
 from rh_lens.runs import StoredAblation
 from rh_lens.views.summarise import text_of
+from rh_lens.views.terminal import table_text, wrapped
 
 _MATCHES = {"layer": "same layers", "kv-group": "same KV groups", "norm": "like norm",
             "entropy": "like entropy", "any": "any layer"}  # fmt: skip
@@ -58,10 +59,12 @@ def _curve(curve: pd.DataFrame) -> str:
     counted = f"{first['n_needles']} needles, {first['n_prompts']} prompts"
     parts = [
         f"Needle {first['metric']} with the top K heads silenced ({counted})",
-        pd.DataFrame([_top(row) for row in rows]).to_string(index=False),
+        table_text([_top(row) for row in rows]),
         f"[{100 * first['level']:g} % interval over needles]; change: against the untouched model",
-        "p needles: other needles would show no loss with these heads (one-sided, for each K)",
-        *_tests(first),
+        wrapped(
+            "p needles: other needles would show no loss with these heads (one-sided, for each K)"
+        ),
+        *map(wrapped, _tests(first)),
     ]
     return "\n".join(parts)
 
@@ -105,12 +108,14 @@ def _controls(controls: pd.DataFrame) -> str:
     ]
     lines = [
         "Other heads silenced: none of the top K, no retrieval heads",
-        pd.DataFrame(rows).to_string(index=False) if rows else "-",
-        "[interval over draws and needles] (lowest to highest draw); top - controls: what the top "
-        f"K do beyond them; p same: they change less than {every[0]['margin']:g} (equivalence "
-        "test)",
+        table_text(rows, n_keys=2) if rows else "-",
+        wrapped(
+            "[interval over draws and needles] (lowest to highest draw); top - controls: what the "
+            f"top K do beyond them; p same: they change less than {every[0]['margin']:g} "
+            "(equivalence test)"
+        ),
         "norm, entropy: mean output norm and attention entropy, top K / controls",
-        *notes,
+        *map(wrapped, notes),
     ]
     return "\n".join(lines)
 
@@ -164,4 +169,9 @@ def _failures(shares: pd.DataFrame) -> str:
     shown = shown.assign(kind=silenced).drop(columns="match", errors="ignore")
     shown = shown.rename(columns={"kind": "silenced", "k": "K", "ratio": "times untouched"})
     title = "How answers come out (shares), and perplexity of plain text"
-    return f"{title}\n" + shown.to_string(index=False, float_format=lambda value: f"{value:.2f}")
+    rows = [
+        {name: f"{value:.2f}" if isinstance(value, float) else str(value)
+         for name, value in row.items()}
+        for row in shown.to_dict("records")
+    ]  # fmt: skip
+    return f"{title}\n{table_text(rows, n_keys=2)}"

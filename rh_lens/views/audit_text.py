@@ -6,6 +6,7 @@ import pandas as pd
 
 from rh_lens.analysis import Audit, Sparsity
 from rh_lens.views.summarise import text_of
+from rh_lens.views.terminal import table_text, wrapped
 
 _SHOWN = 5
 
@@ -28,12 +29,15 @@ def _(sparsity: Sparsity) -> str:
     shares = [f"{name}: {n} ({100 * sparsity.share(n):.2f} %)" for name, n in counts.items() if n]
     active = f"; above 0 on every sample: {sparsity.n_always_active}"
     without = f"; without a score: {sparsity.n_without}" if sparsity.n_without else ""
-    return (
+    heads = (
         f"heads: {sparsity.n_heads}; by mean score {', '.join(shares)}"
-        f"{active if sparsity.n_always_active is not None else ''}{without}\n"
+        f"{active if sparsity.n_always_active is not None else ''}{without}"
+    )
+    mass = (
         f"Gini: {sparsity.gini:.3f}; share of all score in the top 1 % ({sparsity.n_top}): "
         f"{100 * sparsity.top_mass:.1f} %"
     )
+    return f"{wrapped(heads)}\n{wrapped(mass)}"
 
 
 def _file(audit: Audit) -> str:
@@ -55,7 +59,7 @@ def _samples(audit: Audit) -> str:
     ]
     if audit.n_copies > 1:
         lines.append(f"equal copies of one sequence, as an appended run makes: {audit.n_copies}")
-    return "\n".join(lines)
+    return "\n".join(map(wrapped, lines))
 
 
 def _above_one(audit: Audit) -> str:
@@ -63,27 +67,31 @@ def _above_one(audit: Audit) -> str:
     best = audit.above_one.head(_SHOWN)
     heads = [f"{label} {n}" for label, n in zip(best.label, best.n_above_one, strict=True)]
     if heads:
-        text += f"\nheads with scores above 1: {len(audit.above_one)}; most: {', '.join(heads)}"
+        more = f"heads with scores above 1: {len(audit.above_one)}; most: {', '.join(heads)}"
+        text += f"\n{wrapped(more)}"
     return text
 
 
 def _effects(effects: pd.DataFrame) -> str:
     """Numbers of retrieval heads by correction and threshold, and which heads come and go."""
-    counts = effects.pivot(index="correction", columns="threshold", values="n")
-    counts.columns = [f">= {threshold:g}" for threshold in counts.columns]
-    rows = effects.drop_duplicates("correction").set_index("correction")
-    table = rows[["n_samples", "largest_change"]].join(counts).rename_axis(None)
-    table = table.rename(
-        columns={"n_samples": "samples", "largest_change": "largest change of a head's score"}
-    )
+    rows: list[dict[str, str]] = []
+    for name, found in effects.groupby("correction", sort=False):
+        counts = {
+            f">= {threshold:g}": str(n)
+            for threshold, n in zip(found["threshold"], found["n"], strict=True)
+        }
+        change = f"{found['largest_change'].iloc[0]:.4f}"
+        rows.append(
+            {"": str(name), "samples": str(found["n_samples"].iloc[0]), "largest change": change}
+            | counts
+        )
     changed = effects[(effects["enter"] != "") | (effects["leave"] != "")]
     moves = [
-        f"  {row.correction}, {row.threshold:g}: {_moves(row.enter, row.leave)}"
+        wrapped(f"  {row.correction}, {row.threshold:g}: {_moves(row.enter, row.leave)}")
         for row in changed.itertuples()
     ]
-    text = "Heads at each threshold or above, as given and corrected\n"
-    text += table.to_string(float_format=lambda value: f"{value:.4f}")
-    return "\n".join([text, *(moves or ["  no head comes or goes"])])
+    title = "Heads at each threshold or above, as given and corrected; largest change of a score"
+    return "\n".join([wrapped(title), table_text(rows), *(moves or ["  no head comes or goes"])])
 
 
 def _moves(enter: object, leave: object) -> str:

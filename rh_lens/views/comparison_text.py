@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-import pandas as pd
-
 from rh_lens.analysis import LineageComparison, PairComparison
 from rh_lens.checks import require_number, shown
 from rh_lens.detection import require_scores
 from rh_lens.views.summarise import text_of
+from rh_lens.views.terminal import table_text, wrapped
 
-_SHOWN_HEADS = 8
+_SHOWN_HEADS = 4
 _TITLES = {"pearson": "Pearson", "spearman": "Spearman", "rbo": "rank-biased overlap"}
 
 
@@ -29,13 +28,13 @@ def _(results: Mapping, *, threshold: float = 0.1) -> str:
             {
                 "": name,
                 "score": scores.name,
-                "samples": n_samples,
+                "samples": str(n_samples),
                 "layers x heads": f"{n_layers} x {n_heads}",
-                f">= {threshold:g}": len(heads),
+                f">= {threshold:g}": str(len(heads)),
                 "best first": best + more,
             }
         )
-    return pd.DataFrame(rows).to_string(index=False, justify="left")
+    return table_text(rows, left=("best first",))
 
 
 @text_of.register
@@ -44,22 +43,20 @@ def _(comparison: LineageComparison) -> str:
     one_by_one = [pair for pair in comparison.pairs if pair.similarities]
     sizes = {pair.k for pair in one_by_one}
     titles = _TITLES | {"jaccard": f"top-{sizes.pop() if len(sizes) == 1 else 'k'} Jaccard"}
-    tables = {}
+    tables: dict[str, list[dict[str, str]]] = {}
     if one_by_one:
         title = f"By {comparison.unit}; in brackets the middle {percent} when permuted"
         rows = [_names(pair) | _beside_chance(pair, titles) for pair in one_by_one]
-        tables[title] = pd.DataFrame(rows)
+        tables[title] = rows
         rows = [_names(pair) | _layer_ranges(pair, titles) for pair in one_by_one]
-        tables[f"Middle {percent} when permuted inside their layers only"] = pd.DataFrame(rows)
+        tables[f"Middle {percent} when permuted inside their layers only"] = rows
         rows = [_names(pair) | _arrangements(pair, titles) for pair in one_by_one]
-        tables["What was permuted, and the smallest p that the most alike arrangement has"] = (
-            pd.DataFrame(rows)
-        )
-    tables["Profiles: nothing depends on which head is which"] = pd.DataFrame(
-        [_names(pair) | _profiles(pair) for pair in comparison.pairs]
-    )
+        tables["What was permuted, and the smallest p that the most alike arrangement has"] = rows
+    tables["Profiles: nothing depends on which head is which"] = [
+        _names(pair) | _profiles(pair) for pair in comparison.pairs
+    ]
     return "\n\n".join(
-        f"{title}\n{table.to_string(index=False)}" for title, table in tables.items()
+        f"{wrapped(title)}\n{table_text(rows, n_keys=2)}" for title, rows in tables.items()
     )
 
 

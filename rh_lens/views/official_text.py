@@ -5,7 +5,7 @@ from rh_lens.views.summarise import text_of
 
 
 @text_of.register
-def _(result: OfficialResult, *, k: int = 10) -> str:
+def _(result: OfficialResult, *, k: int = 10, heat_map: bool = False) -> str:
     detection = result.detection
     table = result.to_dataframe()
     found = table[table["accepted"] & table["official_start"].notna()]
@@ -20,4 +20,4 @@ def _(result: OfficialResult, *, k: int = 10) -> str:
         f"{best.label} scores {float(detection.scores.mean()[best.layer, best.head]):.3f} here and "
         f"{float(ours[best.layer, best.head]):.3f} by the position score, on the same answers",
     ]
-    return "\n\n".join([text_of(detection, k=k), "\n".join(lines)])
+    return "\n\n".join([text_of(detection, k=k, heat_map=heat_map), "\n".join(lines)])

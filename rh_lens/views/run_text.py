@@ -3,24 +3,29 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from rh_lens.checks import require_whole_number
+from rh_lens.checks import require_flag, require_whole_number
 from rh_lens.detection import RetrievalResult
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runs import StoredRun
 from rh_lens.views.summarise import text_of
+from rh_lens.views.terminal import block_map
 
 _SHOWN_REJECTIONS = 5
 
 
 @text_of.register
-def _(result: RetrievalResult, *, k: int = 10) -> str:
+def _(result: RetrievalResult, *, k: int = 10, heat_map: bool = False) -> str:
     require_whole_number("k", k, at_least=1)
-    return "\n\n".join([_trials(result), _top_heads(result, k), _shares(result)])
+    require_flag("heat_map", heat_map)
+    parts = [_trials(result), _top_heads(result, k), _shares(result)]
+    if heat_map:
+        parts.insert(1, block_map(result.scores.mean().tolist(), result.threshold))
+    return "\n\n".join(parts)
 
 
 @text_of.register
-def _(result: StoredRun, *, k: int = 10) -> str:
-    return text_of(result.result(), k=k)
+def _(result: StoredRun, *, k: int = 10, heat_map: bool = False) -> str:
+    return text_of(result.result(), k=k, heat_map=heat_map)
 
 
 def _trials(result: RetrievalResult) -> str:

@@ -7,18 +7,20 @@ from rh_lens.checks import shown
 
 
 def summarise(result: Any, **options: Any) -> str:
-    """What a result says, in a few lines of text.
+    """What a result says, in a few lines of text, for a terminal of 80 columns.
 
     | result | text | options |
     |---|---|---|
-    | `RetrievalResult`, `StoredRun` | prompts, top heads, shares of heads | `k` heads listed (10) |
-    | `OfficialResult` | the same, and what the published way of finding answers missed | `k` |
+    | `RetrievalResult`, `StoredRun` | prompts, best heads, shares | `k` heads (10), `heat_map` |
+    | `OfficialResult` | the same, and what the published way of finding answers missed | same |
     | `RetrievalScores` by name | shape and retrieval heads, a line each | `threshold` (0.1) |
     | `AblationPlan` | what will be silenced, and what the tests can show | |
     | `AblationCurve`, `AblationTables`, `StoredAblation` | recall by K, controls, failures | |
     | `Audit` | repeated, empty and excessive samples, and what they change | |
     | `Sparsity` | shares of heads above, between, at and below zero | |
     | `LineageComparison` | do models share their heads, beside chance | |
+
+    With `heat_map=True` a run is drawn in characters too.
 
     Args:
         result: One of these.

@@ -14,6 +14,10 @@ def describe(values, source=None):
     return summarise(audit)
 
 
+def unwrapped(text):
+    return text.replace("\n  ", " ")
+
+
 @pytest.fixture
 def collapsed():
     """Two copies of two collapsed sweeps, the first sample of each run of one all zeros."""
@@ -23,7 +27,7 @@ def collapsed():
 
 def test_every_flaw_is_named_with_its_number(collapsed):
     source = ScoreOrigin("scores.json", "ab12", "head lists", 40)
-    text = describe(collapsed, source)
+    text = unwrapped(describe(collapsed, source))
     assert text.startswith("scores.json: head lists, sha256 ab12")
     assert "samples: 40, distinct: 4" in text
     assert "runs of equal samples: 4 of length 9, 4 of length 1" in text
@@ -39,7 +43,7 @@ def test_every_flaw_is_named_with_its_number(collapsed):
 
 
 def test_a_sound_table_says_so():
-    text = describe([[[0.9, 0.0, float("nan")]], [[0.8, 0.05, float("nan")]]])
+    text = unwrapped(describe([[[0.9, 0.0, float("nan")]], [[0.8, 0.05, float("nan")]]]))
     assert text.startswith("samples: 2, distinct: 2")
     assert "depth sweep: no collapse; in runs of equal samples: 0 of 2" in text
     assert "scores above 1: 0; the highest score: 0.9" in text
