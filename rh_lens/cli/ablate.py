@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rh_lens.checks import MAX_SEED
-from rh_lens.cli import options
+from rh_lens.cli import options, output
 from rh_lens.cli.ablate_saving import draw, keeping, say_what_is_there, saying_where_to_go_on
 from rh_lens.cli.arguments import MAX_ENTRIES, number, numbers, path, whole
 
@@ -80,7 +80,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "answer is decoded, or both")  # fmt: skip
     add("--out", type=path, metavar="DIR", help="results; default: a new folder in rh_lens_runs. "
         "A run that was stopped there goes on")  # fmt: skip
-    add("--quiet", action="store_true", help="no progress bar")
+    output.add_quiet(parser)
+    output.add_json(parser)
 
 
 def matches(text: str) -> list[str]:
@@ -177,10 +178,10 @@ def _ablate(
                 exclude=retrieval,
                 seed=args.control_seed,
                 record=recorded,
-                on_plan=lambda plan: print(_before(plan, prompts), end="\n\n"),
+                on_plan=lambda plan: output.say(args, _before(plan, prompts), end="\n\n"),
                 max_new_tokens=how["max_new_tokens"],
                 stop=stop,
-                progress=not args.quiet,
+                progress=output.shows_progress(args),
                 done=folder.done,
                 on_answers=keep(folder.add),
             )
@@ -190,7 +191,7 @@ def _ablate(
         _print(scores, retrieval, args, tables)
         folder.finish(tables)
     draw(out, tables)
-    print(f"Saved in {out}")
+    output.say(args, f"Saved in {out}")
 
 
 def _heads_described(
@@ -248,8 +249,15 @@ def _print(
     """Before anything of it is saved: a full disk takes nothing of what was found."""
     from rh_lens.views import summarise
 
-    print(_heads(scores, retrieval, args.threshold), end="\n\n")
-    print(summarise(tables), end="\n\n", flush=True)
+    output.say(args, _heads(scores, retrieval, args.threshold), end="\n\n")
+    output.say(args, summarise(tables), end="\n\n")
+    output.print_record(
+        args,
+        retrieval_heads=[head.label for head in retrieval],
+        curve=output.rows_of(tables.curve),
+        controls=output.rows_of(tables.controls) if tables.controls is not None else [],
+        failures=output.rows_of(tables.failures) if tables.failures is not None else [],
+    )
 
 
 def _reference_prompts(
@@ -273,7 +281,7 @@ def _detect(args: argparse.Namespace, model: "Bridge", template: "Template") -> 
     from rh_lens.detection import detect_retrieval_heads
 
     prompts = _reference_prompts(args, model, template)
-    return detect_retrieval_heads(model, prompts, progress=not args.quiet).scores
+    return detect_retrieval_heads(model, prompts, progress=output.shows_progress(args)).scores
 
 
 def _fluency(

@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from rh_lens.cli import output
 from rh_lens.cli.arguments import path, thresholds
 from rh_lens.cli.inputs import require_not_an_input
 
@@ -19,6 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add("scores", type=path, help="head_scores.json or another published file, or a run folder")
     add("--thresholds", type=thresholds, default="0.1,0.2,0.3,0.4,0.5", help="default: %(default)s")
     add("--out", type=path, metavar="FILE", help="save as JSON; a folder gets audit.json")
+    output.add_json(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -33,9 +35,10 @@ def _run(args: argparse.Namespace) -> int:
         require_not_an_input(out, [args.scores])
     scores = read_scores(args.scores)
     audit = audit_scores(scores, thresholds=args.thresholds)
-    print(summarise(audit))
+    output.say(args, summarise(audit))
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(audit.to_record(), indent=2) + "\n", encoding="utf-8")
-        print(f"\nSaved in {out}")
+        output.say(args, f"\nSaved in {out}")
+    output.print_record(args, **audit.to_record())
     return 0

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rh_lens.checks import MAX_REPEATS, MAX_SEED
+from rh_lens.cli import output
 from rh_lens.cli.arguments import MAX_ENTRIES, MAX_LENGTH, number, path, whole, words
 from rh_lens.cli.inputs import require_not_an_input
 
@@ -63,6 +64,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=whole(0, MAX_SEED), default=0, help="seed of the permutations")
     add("--out", type=path, metavar="FILE", help="save the table as CSV, one row a pair")
+    output.add_json(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -74,7 +76,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.out:
         require_not_an_input(args.out, [_name_and_path(result)[1] for result in args.results])
     results, n_kv_heads = _read(args.results, args.kv_heads)
-    print(summarise(results, threshold=args.threshold))
+    output.say(args, summarise(results, threshold=args.threshold))
     comparisons = [
         compare_scores(
             results,
@@ -88,12 +90,17 @@ def _run(args: argparse.Namespace) -> int:
         for group_by in dict.fromkeys([None, args.group])
     ]
     for comparison in comparisons:
-        print(f"\n{summarise(comparison)}")
+        output.say(args, f"\n{summarise(comparison)}")
+    table = pd.concat([comparison.to_dataframe() for comparison in comparisons])
     if args.out:
-        table = pd.concat([comparison.to_dataframe() for comparison in comparisons])
         args.out.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(args.out, index=False)
-        print(f"\nSaved in {args.out}")
+        output.say(args, f"\nSaved in {args.out}")
+    heads = {
+        name: [head.label for head in scores.heads(args.threshold)]
+        for name, scores in results.items()
+    }
+    output.print_record(args, retrieval_heads=heads, pairs=output.rows_of(table))
     return 0
 
 

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rh_lens.cli import official, options
+from rh_lens.cli import official, options, output
 from rh_lens.cli.arguments import number, path
 
 if TYPE_CHECKING:
+    from rh_lens.detection import RetrievalResult
     from rh_lens.prompts import Needle, NeedlePrompt, Template
     from rh_lens.runs import RunFolder, Shard
     from rh_lens.runtime import Bridge
@@ -60,7 +61,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     add("--save-prompts", action="store_true", help="keep the prompts' token ids in trials.jsonl")
     add("--compat", choices=["official"], help="score as the published code does, for comparison: "
         "the same as --score official")  # fmt: skip
-    add("--quiet", action="store_true", help="no progress bar")
+    output.add_quiet(parser)
+    output.add_json(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -80,7 +82,7 @@ def _run(args: argparse.Namespace) -> int:
         model = options.load_model(args)
         template = load_template(args.template, model.tokenizer)
         if args.closed_book:
-            needles = _unknown(model, needles, template)
+            needles = _unknown(model, needles, template, to_stderr=args.json)
         prompts = options.build_prompts(args, model, haystack, needles, template)
         return _detect(args, model, prompts, out / shard.folder if shard else out, shard)
 
@@ -124,21 +126,43 @@ def _detect(
         with folder as run:
             _say_what_is_there(run)
             with _saying_where_to_go_on(run):
-                run.detect(progress=not args.quiet and (shard is None or shard.number == 1))
+                is_first = shard is None or shard.number == 1
+                run.detect(progress=is_first and output.shows_progress(args))
                 if shard:
-                    print(f"Shard {shard}: {len(run.done)} prompts are answered, in {out}")
-                    print(f"When all shards have ended: rh-lens merge {args.out}")
+                    _say_what_a_shard_did(args, shard, len(run.done), out)
                     return 0
                 result = run.finish()
                 if args.score == "official":
-                    official.report(run, result, model.tokenizer)
+                    official.report(args, run, result, model.tokenizer)
     except NoAcceptedTrialsError as error:
         print(f"rh-lens: no result: {error}\nThe trials are in {out}", file=sys.stderr)
         return 1
     if args.score != "official":
-        print(summarise(result), end="\n\n")
-    print(f"Saved in {out}")
+        heat_map = output.draws_characters()
+        output.say(args, summarise(result, heat_map=heat_map), end="\n\n")
+    output.say(args, f"Saved in {out}")
+    _print_record(args, result, out)
     return 0
+
+
+def _say_what_a_shard_did(args: argparse.Namespace, shard: "Shard", n_done: int, out: Path) -> None:
+    output.say(args, f"Shard {shard}: {n_done} prompts are answered, in {out}")
+    output.say(args, f"When all shards have ended: rh-lens merge {args.out}")
+    output.print_record(args, out=str(out), shard=str(shard), n_answered=n_done)
+
+
+def _print_record(args: argparse.Namespace, result: "RetrievalResult", out: Path) -> None:
+    """The result for programs: all heads, best first."""
+    output.print_record(
+        args,
+        out=str(out),
+        score=result.scores.name,
+        threshold=result.threshold,
+        n_prompts=len(result.trials),
+        n_accepted=len(result.accepted),
+        retrieval_heads=[head.label for head in result.heads()],
+        heads=output.rows_of(result.to_dataframe()),
+    )
 
 
 def _say_what_is_there(run: "RunFolder") -> None:
@@ -181,7 +205,7 @@ def _needles(args: argparse.Namespace) -> "Sequence[Needle]":
 
 
 def _unknown(
-    model: "Bridge", needles: "Sequence[Needle]", template: "Template"
+    model: "Bridge", needles: "Sequence[Needle]", template: "Template", *, to_stderr: bool
 ) -> "Sequence[Needle]":
     """The needles that the model does not answer without the haystack; the others are named."""
     from rh_lens.detection import closed_book_check
@@ -189,5 +213,6 @@ def _unknown(
     verdicts = closed_book_check(model, needles, template=template)
     for verdict in verdicts:
         if verdict.known:
-            print(f"left out, answered without the haystack: {verdict.needle.question}")
+            said = f"left out, answered without the haystack: {verdict.needle.question}"
+            print(said, file=sys.stderr if to_stderr else sys.stdout)
     return [verdict.needle for verdict in verdicts if not verdict.known]

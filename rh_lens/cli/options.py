@@ -113,7 +113,7 @@ def load_model(args: argparse.Namespace) -> "Bridge":
         device=args.device,
         dtype=dtype,
         revision=args.revision,
-        progress=not getattr(args, "quiet", False),
+        progress=not getattr(args, "quiet", False) and sys.stderr.isatty(),
     )
     runtime.require_decoder(model)
     return model
