@@ -43,7 +43,7 @@ def test_one_command_shows_that_the_top_four_heads_carry_the_recall(finished):
     assert controls.loc[(4, "layer"), "control_lowest"] > 0.8
     assert controls.loc[(4, "layer"), "norm"] > 5 * controls.loc[(4, "layer"), "control_norm"]
     assert "4 heads with a position score >= 0.1: L2H" in printed
-    assert "2 of 69 other rankings: 0.33 at the smallest" in printed
+    assert "2 of 69 other rankings: 0.33 at the smallest" in " ".join(printed.split())
     # Said before the answers, and again with what came of it.
     before = "Heads are tested by 2 of 69 other rankings of the same layers: p = 0.33"
     assert printed.index(before) < printed.index("Needle recall with the top K")

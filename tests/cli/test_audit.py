@@ -16,7 +16,7 @@ def published(tmp_path_factory):
 def test_a_published_file_is_audited_and_the_audit_saved(published, tmp_path, capsys):
     out = tmp_path / "audit"
     assert main(["audit", str(published), "--out", str(out)]) == 0
-    printed = capsys.readouterr().out
+    printed = capsys.readouterr().out.replace("\n  ", " ")
     assert "samples: 586, distinct: 580" in printed
     assert "> 0.1: 33 (3.22 %), (0, 0.1]: 272 (26.56 %), = 0: 719 (70.21 %)" in printed
     assert "above 0 on every sample: 12" in printed
