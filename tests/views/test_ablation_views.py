@@ -174,7 +174,10 @@ def test_before_a_run_it_is_said_what_the_test_can_show():
     def plan(ranking, ks, n_rankings):
         sizes = SimpleNamespace(n_layers=2, n_heads=4, n_key_value_heads=4)
         model = SimpleNamespace(
-            cfg=sizes, original_model=None, blocks_with=lambda name: [(0, None), (1, None)]
+            cfg=sizes,
+            original_model=None,
+            blocks_with=lambda name: [(0, None), (1, None)],
+            hook_dict={},
         )
         found = plan_ablation(model, ranking, ks=ks, n_controls=0, n_rankings=n_rankings)
         return summarise(found)
