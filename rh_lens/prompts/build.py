@@ -13,6 +13,7 @@ from rh_lens.prompts.depths import places_of_depths
 from rh_lens.prompts.grid_request import (
     MAX_CONTEXT,
     NOT_PER_CENT,
+    GridRequest,
     grid_request,
     require_surroundings,
 )
@@ -123,24 +124,7 @@ def build_grid(
     require_surroundings(haystack, template, allow_repeat, n_distractors)
     require_choice("inexact_spans", inexact_spans, get_args(InexactSpans))
     encoder = PieceEncoder(tokenizer)
-    before, _ = template.split("")
-    haystack_tokens = tokenize_haystack(
-        encoder,
-        haystack,
-        n_tokens=haystack_offset + max(asked.lengths),
-        before=before,
-        allow_repeat=allow_repeat,
-    )
-    if max(asked.depths) > 0:
-        _check_sentences(haystack, haystack_tokens)
-    stage = Stage(
-        encoder,
-        template,
-        haystack,
-        haystack_tokens,
-        prefix=encode_prefix(encoder, before),
-        start=haystack_tokens.boundary_before(haystack_offset),
-    )
+    stage = _stage(encoder, haystack, template, asked, haystack_offset, allow_repeat)
     hidden = [encode_needle(encoder, template, one, n_distractors) for one in asked.needles]
     built = [
         prompt
@@ -159,6 +143,35 @@ def build_grid(
     prompts = distinct_prompts(built)
     _say_how_many(prompts, asked.lengths, asked.depths, hidden, n_distractors)
     return prompts if inexact_spans == "keep" else _with_exact_spans(prompts)
+
+
+def _stage(
+    encoder: PieceEncoder,
+    haystack: Haystack,
+    template: Template,
+    asked: GridRequest,
+    offset: int,
+    allow_repeat: bool,
+) -> Stage:
+    """What all prompts of a grid share: the haystack as tokens, and what comes before it."""
+    before, _ = template.split("")
+    haystack_tokens = tokenize_haystack(
+        encoder,
+        haystack,
+        n_tokens=offset + max(asked.lengths),
+        before=before,
+        allow_repeat=allow_repeat,
+    )
+    if max(asked.depths) > 0:
+        _check_sentences(haystack, haystack_tokens)
+    return Stage(
+        encoder,
+        template,
+        haystack,
+        haystack_tokens,
+        prefix=encode_prefix(encoder, before),
+        start=haystack_tokens.boundary_before(offset),
+    )
 
 
 def distinct_prompts(prompts: Iterable[NeedlePrompt]) -> list[NeedlePrompt]:
