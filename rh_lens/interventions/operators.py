@@ -12,6 +12,7 @@ from rh_lens.interventions.uniform import uniform_attention
 from rh_lens.runtime import Bridge, FwdHooks, require_bridge
 
 OperatorName: TypeAlias = Literal["zero", "scale", "uniform", "mean"]
+"""What is done to heads, by name; see `operator_named`."""
 
 
 def operator_named(

@@ -142,8 +142,8 @@ def require_same_weights(folder: Path, there: Mapping[str, Any], here: Mapping[s
     if "weights_sha256" not in there:
         raise ValueError(
             f"Expected the run in {str(folder)!r} (there) to say which weights it was made "
-            "with; found one of an earlier rh-lens, which hashed a part of them. Give its "
-            "head_scores.json instead."
+            "with; found a result that was saved without its model. Give its head_scores.json "
+            "instead."
         )
     old, new = ({field: one.get(field) for field in _WEIGHT_FIELDS} for one in (there, here))
     if differences := key_differences(old, new):
