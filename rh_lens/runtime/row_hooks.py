@@ -7,13 +7,45 @@ from typing import Any, TypeAlias
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.runtime.architecture import FwdHooks
+from rh_lens.runtime.architecture import FwdHooks, architecture_of
+from rh_lens.runtime.configuration import AttentionWindow
+from rh_lens.runtime.context import Context
 
 Part: TypeAlias = tuple[Any, ...]
 """Indices, slices and lists of places that pick a part of a tensor, as in `tensor[part]`."""
 
 OVER_POSITIONS, OVER_KEYS = ("hook_z",), ("hook_pattern", "hook_attn_scores")
 """Endings of hook points whose axes are known: [row pos head d_head], [row head query key]."""
+
+N_SAMPLE = 24
+"""Tokens of a prompt that rows beside each other are tried out on; a shorter one is not worth it.
+"""
+
+
+def can_stand_beside(context: Context, conditions: Sequence[FwdHooks], n_tokens: int) -> bool:
+    """Whether rows of several conditions may stand in one pass, as far as can be told untried.
+
+    Not where a layer sees less than the whole context, where the model takes no positions, where a
+    cache can't be cut back, and not with hooks, the conditions' or open ones, whose tensors can't
+    be told apart by condition.
+
+    Args:
+        context: How prompts are read.
+        conditions: Hooks of each.
+        n_tokens: Tokens of the prompt that it can be tried out on.
+    """
+    model, strategy = context.model, context.strategy
+    places = [place for hooks in conditions for place, _ in hooks]
+    known = (*OVER_POSITIONS, *OVER_KEYS)
+    return (
+        len(conditions) > 1
+        and n_tokens >= N_SAMPLE
+        and strategy.truncates
+        and strategy.takes_positions
+        and all(window == AttentionWindow() for window in architecture_of(model).windows.values())
+        and all(isinstance(place, str) and place.endswith(known) for place in places)
+        and not model.list_hooks(dir="fwd")
+    )
 
 
 @dataclass(eq=False)

@@ -6,18 +6,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.architecture import Bridge, FwdHooks, architecture_of
+from rh_lens.runtime.architecture import Bridge, FwdHooks
 from rh_lens.runtime.condition_rows import ConditionRows, first_layer, layer_of, row_hooks
-from rh_lens.runtime.configuration import AttentionWindow
 from rh_lens.runtime.context import Context
 from rh_lens.runtime.hooks import Condition
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.row_answers import open_rows, read_rows
-from rh_lens.runtime.row_hooks import OVER_KEYS, OVER_POSITIONS
+from rh_lens.runtime.row_hooks import N_SAMPLE, OVER_KEYS, can_stand_beside
 from rh_lens.runtime.self_check import relative_error, tolerance
 
-# Tokens of a prompt that rows are tried out on; a shorter one is not worth it.
-_N_SAMPLE = 24
 # What the rows of a group have together at most: tokens in their caches, logits in a pass.
 _MOST_TOKENS, _MOST_LOGITS = 2**13, 2**25
 
@@ -82,20 +79,11 @@ def _can_share(
     sample: Int[Tensor, " pos"],
 ) -> bool:
     """Whether conditions may stand side by side."""
-    places = {place for condition in conditions.values() for place, _ in condition.hooks}
-    known = (*OVER_POSITIONS, *OVER_KEYS)
+    first, hooks = sample[:N_SAMPLE].tolist(), [one.hooks for one in conditions.values()]
     return (
-        len(conditions) > 1
-        and len(sample) >= _N_SAMPLE
-        and context.strategy.truncates
-        and context.strategy.takes_positions
-        and all(window == AttentionWindow() for window in architecture_of(model).windows.values())
-        and all(
-            isinstance(place, str) and place.startswith("blocks.") and place.endswith(known)
-            for place in places
-        )
-        and not model.list_hooks(dir="fwd")
-        and _rows_agree(model, context, sample[:_N_SAMPLE].tolist())
+        can_stand_beside(context, hooks, len(first))
+        and all(str(place).startswith("blocks.") for own in hooks for place, _ in own)
+        and _rows_agree(model, context, first)
     )
 
 

@@ -12,17 +12,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.architecture import FwdHooks, architecture_of
-from rh_lens.runtime.configuration import AttentionWindow
+from rh_lens.runtime.architecture import FwdHooks
 from rh_lens.runtime.context import Context, prefill_attention
 from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.row_hooks import OVER_KEYS, OVER_POSITIONS, OwnRows, hooks_on_rows
+from rh_lens.runtime.row_hooks import N_SAMPLE, OVER_KEYS, OwnRows, can_stand_beside, hooks_on_rows
 from rh_lens.runtime.self_check import relative_error, tolerance
 from rh_lens.runtime.strategy import EAGER_CHUNK, SDPA_CHUNK_CPU
-
-# Tokens of a prompt that masked passes are tried out on; a shorter one is not worth it.
-_N_SAMPLE = 24
 
 
 @dataclass(eq=False)
@@ -45,25 +41,12 @@ def can_share_passes(
     conditions: Sequence[FwdHooks],
     sample: Int[Tensor, " pos"],
 ) -> bool:
-    """Whether conditions may share their passes.
+    """Whether conditions may share their passes: see `can_stand_beside`.
 
-    Not where a layer sees less than the whole context, where the model takes no positions, where a
-    cache can't be cut back, and not with hooks, the conditions' or open ones, whose tensors can't
-    be told apart by condition. Last, it is tried out on the first tokens of a prompt, `sample`.
+    Last, it is tried out on the first tokens of a prompt, `sample`.
     """
-    model = context.model
-    names = [name for hooks in conditions for name, _ in hooks]
-    known = (*OVER_POSITIONS, *OVER_KEYS)
-    return (
-        len(conditions) > 1
-        and len(sample) >= _N_SAMPLE
-        and context.strategy.truncates
-        and context.strategy.takes_positions
-        and all(window == AttentionWindow() for window in architecture_of(model).windows.values())
-        and all(isinstance(name, str) and name.endswith(known) for name in names)
-        and not model.list_hooks(dir="fwd")
-        and _masks_act(context, sample[:_N_SAMPLE].tolist())
-    )
+    first = sample[:N_SAMPLE].tolist()
+    return can_stand_beside(context, conditions, len(first)) and _masks_act(context, first)
 
 
 def decode_branches(
