@@ -15,6 +15,7 @@ from rh_lens.representation import short_repr
 from rh_lens.runtime import Bridge, attention_layers
 
 CompositionKind: TypeAlias = Literal["Q", "K", "V"]
+"""Which input of the reading head is fed: query, key or value."""
 
 _KINDS: tuple[CompositionKind, ...] = ("Q", "K", "V")
 

@@ -43,7 +43,10 @@ class Mediation:
 
     @property
     def share_through(self) -> float:
-        r"""Share of the damage that keeping the mediators undoes: $\sum(k - s) / \sum(u - s)$."""
+        r"""Share of the damage that keeping the mediators undoes: $\sum(k - s) / \sum(u - s)$.
+
+        Of damage that is small beside the log-probabilities it says nothing: compare them first.
+        """
         return float((self.kept - self.silenced).sum() / (self.untouched - self.silenced).sum())
 
     @property

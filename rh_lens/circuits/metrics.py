@@ -11,6 +11,7 @@ from rh_lens.checks import require_choice
 from rh_lens.circuits.pairs import PromptPair
 
 MetricName: TypeAlias = Literal["logit-difference", "log-prob"]
+"""Answer against foil, or the answer's log-probability."""
 Metric: TypeAlias = MetricName | Callable[[Tensor, PromptPair], Tensor]
 """A metric by its name, or a function of logits `[answer d_vocab]` and the pair to a number."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import pandas as pd
 import torch
@@ -18,7 +18,8 @@ from rh_lens.interventions.editing import head_counts, require_heads
 from rh_lens.representation import short_repr
 from rh_lens.runtime import Bridge
 
-PairsLike = PairBatch | PromptPair | Sequence[PromptPair]
+PairsLike: TypeAlias = PairBatch | PromptPair | Sequence[PromptPair]
+"""A batch of pairs, a single one, or a list."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ ReadWriteKind: TypeAlias = Literal[
     "only writes against",
     "neither",
 ]
+"""What a head does: looks at the needle or not; writes the answer, against it, or nothing."""
 Scores: TypeAlias = RetrievalScores | HeadScores
 
 
