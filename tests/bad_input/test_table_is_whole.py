@@ -11,11 +11,13 @@ from bad_table import ROOMS, entries_of
 # Made by the library and handed out; their methods with parameters are in the table.
 RESULTS = (
     "AblationCurve AblationPlan AblationTables AnswerMap AttentionRows Audit Bench BenchModel "
-    "ConditionsRow ControlDraws Detector DuplicateRuns EffectPrediction HeadActivation Estimate "
-    "HeadLooks HeadOutputs HeadOverlap HeadSet HeadSurvey HeadTraits KeptAnswer "
-    "LineageComparison MarkedText Measurement NeedleAgreement NeedlePrompt PairComparison "
-    "ProbeResult RecallResult Repetition Row RankingDraws SamplingPlan ScoreIntervals "
-    "ScoreProfile Similarity Sparsity SplitHalf StoredAblation StoredRun ThresholdSensitivity "
+    "Component Composition ConditionsRow ControlDraws CopyingScores Detector DuplicateRuns "
+    "EffectPrediction Estimate HeadActivation HeadEstimates HeadLooks HeadOutputs HeadOverlap "
+    "HeadSet HeadSurvey HeadTraits KeptAnswer KnockOut LineageComparison LogitAttribution "
+    "MarkedText Measurement Mediation NeedleAgreement NeedlePrompt PairBatch PairComparison "
+    "Patching PathEnds PathPatching ProbeResult PromptPair RankingDraws ReadWrite RecallResult "
+    "Repetition Row SamplingPlan ScoreIntervals ScoreProfile ScreenAgreement Similarity "
+    "SourceContributions Sparsity SplitHalf StoredAblation StoredRun ThresholdSensitivity "
     "VarianceComponents"
 ).split()
 # Left out, and why.
@@ -42,6 +44,11 @@ LEFT_OUT = {
     ("Estimate.named", "name"),
     *{("HeadLooks.of", name) for name in ("sources", "heads")},
     # Newer than the table: not gone through yet.
+    *{(f"{name}.top", "k") for name in (
+        "CopyingScores", "LogitAttribution", "SourceContributions",
+    )},
+    ("ReadWrite.heads", "kind"),
+    ("ReadWrite.kind", "head"),
     ("head_traits", "model"),
     ("head_traits", "prompts"),
     ("HeadTraits.mean", "heads"),
