@@ -5,7 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from rh_lens.checks import MAX_REPEATS, require_choice, require_seed, require_whole_number
+from rh_lens.checks import (
+    MAX_REPEATS,
+    require_choice,
+    require_seed,
+    require_type,
+    require_whole_number,
+)
 from rh_lens.heads import MAX_INDEX, Head, HeadsLike, as_heads, every_head
 from rh_lens.interventions.head_sets import Stratum, count_sets, draw_sets
 from rh_lens.interventions.head_traits import TRAITS, HeadTraits
@@ -103,7 +109,9 @@ def control_heads(
 
 
 def _require_traits(traits: HeadTraits | None, match: str) -> HeadTraits:
-    if traits is None:
+    if traits is not None:
+        require_type("traits", traits, HeadTraits, remedy="Measure them with head_traits.")
+    else:
         raise ValueError(
             f'Expected traits for match="{match}"; found None. Measure them with head_traits('
             "model, prompts)."
@@ -150,6 +158,24 @@ def _check(
     n_kv_heads: int | None,
 ) -> None:
     """Refuse counts that are none, and heads that they do not hold."""
+    require_model_size(n_layers, n_heads, n_kv_heads)
+    if not heads:
+        raise ValueError("Expected one head or more; found none. Name the heads to compare with.")
+    unknown = [h.label for h in (*heads, *exclude) if h.layer >= n_layers or h.head >= n_heads]
+    if unknown:
+        raise ValueError(
+            f"Expected heads of a model with {n_layers} layers of {n_heads} heads; found "
+            f"{', '.join(unknown[:5])}. Check that the heads belong to this model."
+        )
+
+
+def require_model_size(n_layers: int, n_heads: int, n_kv_heads: int | None) -> None:
+    """Refuse numbers of layers, heads and key-value heads that no model has.
+
+    Raises:
+        TypeError: One is no whole number.
+        ValueError: One is out of range, or the key-value heads do not divide the heads.
+    """
     remedy = "Take it from the model's configuration."
     counts = {"n_layers": n_layers, "n_heads": n_heads}
     counts |= {} if n_kv_heads is None else {"n_kv_heads": n_kv_heads}
@@ -158,14 +184,6 @@ def _check(
     if n_kv_heads and n_heads % n_kv_heads:
         raise ValueError(
             f"Expected n_kv_heads to divide {n_heads} heads; found {n_kv_heads}. {remedy}"
-        )
-    if not heads:
-        raise ValueError("Expected one head or more; found none. Name the heads to compare with.")
-    unknown = [h.label for h in (*heads, *exclude) if h.layer >= n_layers or h.head >= n_heads]
-    if unknown:
-        raise ValueError(
-            f"Expected heads of a model with {n_layers} layers of {n_heads} heads; found "
-            f"{', '.join(unknown[:5])}. Check that the heads belong to this model."
         )
 
 

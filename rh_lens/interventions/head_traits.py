@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rh_lens.heads import Head, HeadsLike, as_heads
-from rh_lens.interventions.editing import head_counts, split_heads
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.interventions.editing import head_counts, require_heads, split_heads
+from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.representation import short_repr
 from rh_lens.runtime import (
     Bridge,
@@ -44,8 +44,14 @@ class HeadTraits:
     __repr__ = short_repr
 
     def mean(self, heads: HeadsLike) -> dict[str, float]:
-        """Mean of each trait over some heads, by its name."""
+        """Mean of each trait over some heads, by its name; NaN over none.
+
+        Raises:
+            TypeError: The heads are in none of the notations of `as_heads`.
+            ValueError: A head is not the model's.
+        """
         chosen = as_heads(heads)
+        require_heads(chosen, dict.fromkeys(range(len(self.norm)), self.norm.shape[1]))
         places = [head.layer for head in chosen], [head.head for head in chosen]
         return {name: float(getattr(self, name)[places].mean()) for name in TRAITS}
 
@@ -73,14 +79,10 @@ def head_traits(model: Bridge, prompts: Sequence[NeedlePrompt]) -> HeadTraits:
     Raises:
         RuntimeError: A layer computes no attention pattern, or the way of reading disagrees with
             the plain bridge.
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: `model` is not a TransformerBridge, or the prompts are no needle prompts.
         ValueError: There is no prompt, or one does not fit the model.
     """
-    if not prompts:
-        raise ValueError(
-            "Expected at least one prompt to measure heads on; found none. Pass some of the "
-            "evaluation's prompts."
-        )
+    prompts = require_prompts(prompts)
     counts, n_layers = head_counts(model), int(model.cfg.n_layers)
     norms: dict[int, list[Tensor]] = {layer: [] for layer in counts}
     entropies: dict[int, list[Tensor]] = {layer: [] for layer in counts}

@@ -5,10 +5,19 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from math import factorial, prod
+from numbers import Integral
 from typing import Literal, TypeAlias
 
-from rh_lens.checks import MAX_REPEATS, require_choice, require_seed, require_whole_number
+from rh_lens.checks import (
+    MAX_REPEATS,
+    require_choice,
+    require_list,
+    require_seed,
+    require_whole_number,
+    shown,
+)
 from rh_lens.heads import Head, HeadsLike, as_heads
+from rh_lens.interventions.controls import require_model_size
 from rh_lens.representation import short_repr
 
 Family: TypeAlias = Literal["layer", "kv-group"] | None
@@ -80,7 +89,8 @@ def draw_rankings(
     require_choice("family", family, ("layer", "kv-group", None))
     require_whole_number("n_draws", n_draws, at_least=0, at_most=MAX_REPEATS)
     require_seed("seed", seed)
-    ks = sorted(set(ks))
+    require_model_size(n_layers, n_heads, n_kv_heads)
+    ks = sorted(set(require_list("ks", ks, Integral)))
     _check(heads, ks, n_layers, n_heads, gone)
     present = [
         head
@@ -157,8 +167,8 @@ def _check(
 ) -> None:
     if not ks or ks[0] < 1 or ks[-1] > len(heads):
         raise ValueError(
-            f"Expected numbers of heads from 1 to {len(heads)}, the heads of the ranking; found "
-            f"{list(ks)}. Leave the others out."
+            f"Expected ks to be numbers of heads from 1 to {len(heads)}, the heads of the ranking; "
+            f"found {shown(list(ks))}. Leave the others out."
         )
     wrong = [
         head.label

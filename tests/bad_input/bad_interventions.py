@@ -135,7 +135,30 @@ INTERVENTIONS = [
         n_kv_heads=whole(1, none=True) + bad(3),
         exclude=HEADS,
     ),
-]
+    entry(
+        i.control_heads,
+        lambda t: {"heads": [Head(0, 0)], "n_layers": 4, "n_heads": 8, "match": "norm"}
+        | {"traits": t.traits},
+        traits=wrong("x", 3, [1], {"a": 1}) + bad(None),
+    ),
+    entry(i.head_traits, lambda t: {"model": t.model, "prompts": t.prompts[:1]}, model=MODEL,
+          prompts=PROMPTS),
+    entry(i.HeadTraits.mean, lambda t: {"self": t.traits}, heads=HEADS),
+    entry(
+        i.draw_rankings,
+        lambda t: {"ranking": [Head(0, 0), Head(0, 1)], "ks": [1], "n_layers": 2, "n_heads": 4}
+        | {"n_draws": 1, "n_kv_heads": 2},
+        ranking=HEADS + bad([], piece="ranking"),
+        ks=wrong(None, 3, "1", [1.5], ["1"], [True], {"a": 1}) + bad([], [0], [3], [10**30]),
+        n_layers=whole(1, huge=False) + bad(10**9),
+        n_heads=whole(1, huge=False) + bad(10**9),
+        n_draws=whole(0, 10**6),
+        seed=SEED,
+        family=choice(none=True, nearly="layers"),
+        n_kv_heads=whole(1, none=True) + bad(3),
+        absent=wrong(3, object(), piece="head") + bad([Head(0, 0)], piece="head"),
+    ),
+]  # fmt: skip
 
 VIEWS = [
     entry(

@@ -148,6 +148,10 @@ class Things:
         return circuits.composition_scores(self.model, n_draws=1)
 
     @cached_property
+    def traits(self) -> Any:
+        return interventions.head_traits(self.model, self.prompts[:1])
+
+    @cached_property
     def curve(self) -> Any:
         return evaluation.ablation_curve(
             self.model, self.prompts[:3], self.scores.ranking(), ks=[1], n_controls=1,

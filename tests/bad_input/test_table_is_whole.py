@@ -49,13 +49,6 @@ LEFT_OUT = {
     )},
     ("ReadWrite.heads", "kind"),
     ("ReadWrite.kind", "head"),
-    ("head_traits", "model"),
-    ("head_traits", "prompts"),
-    ("HeadTraits.mean", "heads"),
-    ("control_heads", "traits"),
-    *{("draw_rankings", name) for name in (
-        "absent", "family", "ks", "n_draws", "n_heads", "n_kv_heads", "n_layers", "ranking", "seed",
-    )},
 }  # fmt: skip
 
 
