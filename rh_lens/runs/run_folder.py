@@ -100,6 +100,7 @@ class RunFolder(TrialStore):
             progress: Whether to show a progress bar.
 
         Raises:
+            TypeError: An argument is of another type.
             ValueError: Hooks are open that the folder has no name for, or the other way round.
         """
         if not self.missing:

@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.checks import require_type, require_whole_number, shown
+from rh_lens.checks import require_text, require_type, require_whole_number, shown
 from rh_lens.detection import AnswerPatterns, RetrievalResult
 from rh_lens.evaluation import RecallResult
 from rh_lens.heads import Head, HeadsLike, as_heads
+from rh_lens.interventions.editing import require_heads
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.views.crop import Crop, answer_ids, crop
 from rh_lens.views.offline_view import OfflineView, about_nan, offline_view
@@ -59,10 +60,15 @@ def view_sources(
     remedy = "Take it from needle_recall(..., heads=...) or detect_retrieval_heads."
     require_type("result", result, (RecallResult, RetrievalResult), remedy=remedy)
     chosen = _chosen(heads)
+    require_whole_number("trial", trial, at_least=0, remedy="Name a prompt by its index.")
+    if condition is not None:
+        require_text("condition", condition)
+    if around is not None:
+        require_whole_number("around", around, at_least=0)
     if isinstance(result, RecallResult):
         prompt, answer, looks, what = _looks(result, trial, chosen, condition)
     else:
-        prompt, answer, looks, what = _copies(result, trial)
+        prompt, answer, looks, what = _copies(result, trial, chosen, condition)
     part = crop(prompt, len(answer), around)
     _require_size(len(part.places), MAX_TOKENS, "around=200")
     values = torch.zeros(part.n_tokens, len(chosen))
@@ -173,14 +179,22 @@ def _looks(
     )
 
 
-def _copies(result: RetrievalResult, trial: int) -> tuple[NeedlePrompt, Tensor, pd.DataFrame, str]:
+def _copies(
+    result: RetrievalResult, trial: int, heads: tuple[Head, ...], condition: str | None
+) -> tuple[NeedlePrompt, Tensor, pd.DataFrame, str]:
     """The copies of one answer of a detection run."""
     trials = {one.index: one for one in result.trials}
     if trial not in trials:
         raise ValueError(
-            f"Expected the index of one of {len(trials)} trials; found {trial}. Choose one of "
-            "result.trials."
+            f"Expected trial to be the index of one of {len(trials)} trials; found {shown(trial)}. "
+            "Choose one of result.trials."
         )
+    if condition is not None:
+        raise ValueError(
+            f"Expected no condition for a detection run; found {shown(condition)}. Leave it out."
+        )
+    n_layers, n_heads = result.scores.values.shape[1:]
+    require_heads(heads, dict.fromkeys(range(n_layers), n_heads))
     table = result.events.table
     looks = table[table["trial"] == trial]
     return trials[trial].prompt, trials[trial].tokens, looks, "each head copied a token"

@@ -10,6 +10,7 @@ from rh_lens.analysis import ScoreIntervals
 from rh_lens.checks import require_number, require_type, shown
 from rh_lens.detection import OfficialResult, RetrievalResult, RetrievalScores
 from rh_lens.heads import Head
+from rh_lens.interventions.editing import require_heads
 from rh_lens.representation import short_repr
 from rh_lens.runs import StoredRun
 
@@ -54,7 +55,15 @@ class HeadCells:
         return [Head(*place) for place in self.score.isnan().nonzero().tolist()]
 
     def facts(self, head: Head) -> list[str]:
-        """What is known of a head, a few words each: its label, score, interval and so on."""
+        """What is known of a head, a few words each: its label, score, interval and so on.
+
+        Raises:
+            TypeError: It is no head.
+            ValueError: The model has no such head.
+        """
+        require_type("head", head, Head, remedy="Make one with Head(layer, head).")
+        n_layers, n_heads = self.score.shape
+        require_heads([head], dict.fromkeys(range(n_layers), n_heads))
         place = (head.layer, head.head)
         group = [f"KV group {head.head // self.group_size}"] * (self.group_size > 1)
         if self.score[place].isnan():
@@ -90,7 +99,7 @@ def head_cells(
 
     Raises:
         TypeError: An argument is of another type.
-        ValueError: The intervals are of a model of another shape.
+        ValueError: The intervals are of a model of another shape, or the threshold is not finite.
     """
     if isinstance(result, ScoreIntervals):
         intervals = intervals or result

@@ -40,6 +40,7 @@ def plot_heat_map(
     Raises:
         ImportError: matplotlib is not installed.
         TypeError: An argument is of another type.
+        ValueError: The intervals are of a model of another shape, or the threshold is not finite.
     """
     cells = head_cells(result, intervals=intervals, threshold=threshold)
     n_layers, n_heads = cells.score.shape

@@ -46,7 +46,7 @@ def plot_needle_grid(
     """
     if isinstance(result, RecallResult):
         condition = result.conditions[0] if condition is None else condition
-        metric = metric or "recall"
+        metric = "recall" if metric is None else metric
         grid = result.grid(condition, metric)  # type: ignore[arg-type]
         trials, title = result.answers, f"needle {metric}, condition {condition}"
     else:

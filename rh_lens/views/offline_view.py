@@ -38,6 +38,7 @@ class OfflineView:
         Raises:
             OSError: It can't be written.
             TypeError: The path is no path.
+            ValueError: It is empty or holds a zero byte.
         """
         page = (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'

@@ -9,16 +9,19 @@ from bad_values import (
     PATH,
     PROMPTS,
     SEED,
+    Bad,
     bad,
     choice,
     entries,
     instance,
     made,
     number,
+    text,
     whole,
     wrong,
 )
 
+from rh_lens import analysis, detection
 from rh_lens import bench as b
 from rh_lens import interventions as i
 from rh_lens import views as v
@@ -160,7 +163,62 @@ INTERVENTIONS = [
     ),
 ]  # fmt: skip
 
+RUN = instance(pd.DataFrame({"k": [0]}))
+INTERVALS = tuple(one for one in instance() if one.value is not None)
+THRESHOLD = number(none=True)
+DRAWN = wrong(3, object(), [None], piece="heads") + bad([Head(99, 0)], [Head(0, 99)], piece="head")
+
+
+def drawn(t):
+    return {"result": t.result}
+
+
+def with_patterns(t):
+    return detection.answer_patterns(t.model, t.prompt, t.answer.tokens, t.heads)
+
+
 VIEWS = [
+    *(
+        entry(draw, drawn, result=RUN, intervals=INTERVALS, threshold=THRESHOLD)
+        for draw in (v.head_cells, v.plot_heat_map, v.explore_heat_map, v.plot_sorted_scores)
+    ),
+    entry(v.HeadCells.facts, lambda t: {"self": v.head_cells(t.result)},
+          head=wrong(None, 3, "x", (0, 0)) + bad(Head(99, 0))),
+    entry(v.OfflineView.save, lambda t: {"self": v.view_patterns(with_patterns(t))},
+          path=(*PATH, Bad("no/such/page.html", OSError, "no/such"))),
+    entry(
+        v.plot_answer_map,
+        lambda t: {"found": analysis.answer_map(t.scores, t.result.events, t.trials)},
+        found=RUN, heads=DRAWN, k=whole(1, huge=False),
+    ),
+    entry(v.plot_needle_grid, lambda t: {"result": t.recall}, result=RUN,
+          condition=text(none=True), metric=choice(none=True, nearly="recal")),
+    entry(
+        v.plot_score_pair, lambda t: {"results": t.two_results},
+        results=wrong(None, 3, "x", [1], {"a": 1, "b": 2}) + bad({}, piece="models"),
+        comparison=INTERVALS, threshold=number(),
+    ),
+    entry(v.plot_similarities, lambda t: {"comparison": t.comparison}, comparison=RUN,
+          statistic=choice(nearly="pearsn")),
+    entry(
+        v.plot_score_profile, lambda t: {"profile": analysis.score_profile(t.scores, t.trials)},
+        profile=RUN, heads=DRAWN, k=whole(1, huge=False), value=choice(nearly="scor"),
+    ),
+    entry(
+        v.save_page, lambda t: {"run": t.result, "path": "page.html"},
+        run=wrong(None, 3, [1], object()),
+        path=(*PATH, Bad("no/such/page.html", OSError, "no/such")),
+        ablation=wrong(3, [1], object()), tokenizer=wrong(3, "gpt2", object()),
+        trials=wrong(3, "x", [1.5], ["a"]) + bad([999], piece="trial"),
+        title=wrong(3, b"x", ["x"]),
+    ),
+    entry(v.view_patterns, lambda t: {"found": with_patterns(t)}, found=RUN,
+          around=whole(0, huge=False)),
+    entry(
+        v.view_sources, lambda t: {"result": t.result, "trial": 0, "heads": t.heads}, result=RUN,
+        trial=whole(0, huge=False) + bad(999), heads=DRAWN, condition=text(none=True),
+        around=whole(0, none=True, huge=False),
+    ),
     entry(
         v.plot_curve,
         lambda t: {"result": t.curve},
@@ -171,7 +229,7 @@ VIEWS = [
         lambda t: {"result": t.result},
         result=wrong(None, 3, "x", [1], b"x", pd.DataFrame({"k": [0]}), {"a": 1}) + bad({}),
     ),
-]
+]  # fmt: skip
 
 DEVICE = wrong(None, "cpu", 3)
 BENCH = [

@@ -191,6 +191,12 @@ RUNS = [
         description=DESCRIPTION,
         shard=SHARD,
         save_prompts=FLAG,
+        choices=bad(3, piece="choices"),
+    ),
+    entry(
+        runs.RunFolder.detect,
+        lambda t: {"self": runs.RunFolder(t.folder / "new", t.model, t.prompts)},
+        execution=instance(), progress=FLAG,
     ),
     entry(
         runs.run_key,

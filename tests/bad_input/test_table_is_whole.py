@@ -12,9 +12,10 @@ from bad_table import ROOMS, entries_of
 RESULTS = (
     "AblationCurve AblationPlan AblationTables AnswerMap AttentionRows Audit Bench BenchModel "
     "Component Composition ConditionsRow ControlDraws CopyingScores Detector DuplicateRuns "
-    "EffectPrediction Estimate HeadActivation HeadEstimates HeadLooks HeadOutputs HeadOverlap "
-    "HeadSet HeadSurvey HeadTraits KeptAnswer KnockOut LineageComparison LogitAttribution "
-    "MarkedText Measurement Mediation NeedleAgreement NeedlePrompt PairBatch PairComparison "
+    "EffectPrediction Estimate HeadActivation HeadCells HeadEstimates HeadLooks HeadOutputs "
+    "HeadOverlap HeadSet HeadSurvey HeadTraits KeptAnswer KnockOut LineageComparison LogitAttribution "
+    "MarkedText Measurement Mediation NeedleAgreement NeedlePrompt OfflineView "
+    "PairBatch PairComparison "
     "Patching PathEnds PathPatching ProbeResult PromptPair RankingDraws ReadWrite RecallResult "
     "Repetition Row SamplingPlan ScoreIntervals ScoreProfile ScreenAgreement Similarity "
     "SourceContributions Sparsity SplitHalf StoredAblation StoredRun ThresholdSensitivity "
@@ -24,9 +25,8 @@ RESULTS = (
 LEFT_OUT = {
     # Handed on to the bench as they are.
     ("make_bench", "options"),
-    # Handed on to the detection.
-    ("RunFolder", "choices"),
-    *{("RunFolder.detect", name) for name in ("execution", "progress")},
+    # One more profile after the other.
+    ("plot_score_profile", "others"),
     # Of each kind of result its own: tests/views/test_summarise.py.
     ("summarise", "options"),
     # Switches that only the tokenizer's chat template knows.

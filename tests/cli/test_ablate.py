@@ -13,7 +13,7 @@ from rh_lens.cli import main, options
 from rh_lens.cli.ablate_saving import draw
 from rh_lens.demo import load_demo_model
 from rh_lens.evaluation import ablation_curve
-from rh_lens.prompts import build_grid, evaluation_needles, synthetic_haystack
+from rh_lens.prompts import build_grid, evaluation_needles, load_haystack, synthetic_haystack
 from rh_lens.runs import AblationFolder, load_ablation, reserve_folder
 
 TINY = ["--haystack", __file__]
@@ -302,11 +302,12 @@ def test_two_default_folders_begun_in_one_second_differ(monkeypatch, tmp_path):
     assert not (tmp_path / "rh_lens_runs").exists()
 
 
-def test_scores_of_a_run_with_other_weights_are_refused(tmp_path, capsys):
-    run = tmp_path / "run"
-    assert main(["detect", "--lengths", "128", "--depths", "1", "--quiet", "--out", str(run)]) == 0
+def test_scores_of_a_run_with_other_weights_are_refused(files, tmp_path, capsys):
+    run, few = tmp_path / "run", ["--needles", str(files / "needles.jsonl"), "--lengths", "128"]
+    few += ["--haystack", str(files / "haystack.txt"), "--depths", "1", "--quiet"]
+    assert main(["detect", *few, "--out", str(run)]) == 0
     capsys.readouterr()
-    arguments = [str(run), *SMALL, "--dtype", "bfloat16", "--out", str(tmp_path / "ablate")]
+    arguments = [str(run), *SMALL, *few, "--dtype", "bfloat16", "--out", str(tmp_path / "ablate")]
     assert main(["ablate", *arguments]) == 2
     error = capsys.readouterr().err
     assert "dtype: 'float32' there, 'bfloat16' here" in error
@@ -314,32 +315,27 @@ def test_scores_of_a_run_with_other_weights_are_refused(tmp_path, capsys):
     assert not (tmp_path / "ablate").exists()
 
 
-def test_saved_tables_are_those_of_the_library(finished, demo_curve):
-    stored = load_ablation(finished[0])
-    pd.testing.assert_frame_equal(stored.tables.answers, demo_curve.answers, check_exact=True)
-    pd.testing.assert_frame_equal(stored.curve, demo_curve.to_dataframe(), check_exact=True)
-
-
-@pytest.fixture
-def demo_curve(finished):
-    """The same as `finished`, by the library, from the ranking that was saved."""
-    demo_model = load_demo_model()
+def test_saved_tables_are_those_of_the_library(tables_of, files, tmp_path):
+    """Three needles, asked by the command and by the library from the ranking that was saved."""
+    tables_of(tmp_path / "run")
+    stored, demo_model = load_ablation(tmp_path / "run"), load_demo_model()
     prompts = build_grid(
         demo_model.tokenizer,
-        synthetic_haystack(),
-        evaluation_needles(),
+        load_haystack(str(files / "haystack.txt")),
+        evaluation_needles()[:3],
         context_lengths=[128],
         depths=1,
     )
-    ranking = load_ablation(finished[0]).ranking
-    return ablation_curve(
+    curve = ablation_curve(
         demo_model,
         prompts,
-        ranking,
-        ks=[0, 4],
+        stored.ranking,
+        ks=[0, 2, 4],
         n_controls=1,
         n_rankings=2,
-        exclude=ranking,
-        record=ranking,
+        exclude=stored.ranking[:4],
+        record=stored.ranking[:4],
         progress=False,
     )
+    pd.testing.assert_frame_equal(stored.tables.answers, curve.answers, check_exact=True)
+    pd.testing.assert_frame_equal(stored.curve, curve.to_dataframe(), check_exact=True)

@@ -19,6 +19,7 @@ from rh_lens.detection import (
 )
 from rh_lens.evaluation import AblationCurve, AblationTables, ablation_tables
 from rh_lens.heads import Head
+from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.representation import short_repr
 from rh_lens.runs import StoredAblation, StoredRun
 from rh_lens.views.page.words import shortened
@@ -114,8 +115,9 @@ def page_content(
     all_trials, found = _result_of(run)
     chosen = None if trials is None else tuple(require_list("trials", trials, int))
     _require_known(chosen, all_trials)
-    tokenizer = tokenizer or _tokenizer_of(all_trials)
+    tokenizer = _tokenizer_of(all_trials) if tokenizer is None else tokenizer
     if tokenizer is not None:
+        require_tokenizer(tokenizer)
         require_own_tokenizer(tokenizer, found["events"])
     tables, ablation_description = _ablation_of(ablation)
     description = run.description if isinstance(run, StoredRun) else {}
