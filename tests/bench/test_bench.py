@@ -33,9 +33,7 @@ def test_the_five_methods_give_the_same_answers(bundled):
         assert METHODS[name](bundled, prompts) == expected
 
 
-@pytest.fixture(scope="module")
-def random():
-    """Two layers of four heads."""
+def test_a_random_llama_answers_alike_with_every_method_and_never_stops():
     shape = {
         "hidden_size": 32,
         "intermediate_size": 48,
@@ -43,15 +41,12 @@ def random():
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
     }
-    return bench_models_file.random_llama(shape, CPU)
-
-
-def test_a_random_llama_answers_alike_with_every_method_and_never_stops(random):
+    bench = bench_models_file.random_llama(shape, CPU)
     prompts = bench_prompts(96)[:2]
-    expected = METHODS["a"](random, prompts)
+    expected = METHODS["a"](bench, prompts)
     assert {len(answer) for answer in expected} == {30}
     for name in "bcde":
-        assert METHODS[name](random, prompts) == expected
+        assert METHODS[name](bench, prompts) == expected
 
 
 def test_memory_and_time_are_measured():
@@ -68,12 +63,9 @@ def test_memory_and_time_are_measured():
         assert run.megabytes is None or 195 < run.megabytes < 230
 
 
-@pytest.mark.parametrize(
-    ("name", "n_prompts"), [("random", 3), pytest.param("bundled", 5, marks=pytest.mark.slow)]
-)
-def test_the_table_has_a_row_for_each_method_with_ratios(request, monkeypatch, name, n_prompts):
-    bench = request.getfixturevalue(name)
-    model = bench_models_file.BenchModel(name, (96,), lambda: bench, "accepted")
+@pytest.mark.parametrize("n_prompts", [3, pytest.param(5, marks=pytest.mark.slow)])
+def test_the_table_has_a_row_for_each_method_with_ratios(bundled, monkeypatch, n_prompts):
+    model = bench_models_file.BenchModel("bundled", (128,), lambda: bundled, "accepted")
     monkeypatch.setattr(bench_table, "bench_models", lambda device, quick: [model])
     monkeypatch.setattr(bench_table, "bench_prompts", lambda *a: bench_prompts(*a)[:n_prompts])
     (rows,) = run_benchmark(CPU, n_repeats=1, progress=False)
