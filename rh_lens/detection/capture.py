@@ -1,12 +1,14 @@
 """From attention patterns to sources, while the model runs."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rh_lens.checks import require_flag, require_list, require_whole_number, shown
 from rh_lens.detection.sources import AttentionSources
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime import Bridge, FwdHooks, architecture_of
@@ -79,7 +81,7 @@ class SourceRecorder:
             the whole context; it may be cropped between passes. See `rh_lens.runtime.CacheKind`.
 
     Raises:
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
         ValueError: The model has no attention, or the span is empty or negative.
     """
 
@@ -92,11 +94,12 @@ class SourceRecorder:
         n_cached: int | None = None,
         keeps_all_keys: bool = False,
     ) -> None:
-        if needle_span is not None and not 0 <= needle_span[0] < needle_span[1]:
-            raise ValueError(
-                f"Expected needle_span as (start, stop) with 0 <= start < stop; found "
-                f"{needle_span}. Positions count from the first token of the prompt."
-            )
+        if needle_span is not None:
+            _require_span(needle_span)
+        require_flag("every_row", every_row)
+        require_flag("keeps_all_keys", keeps_all_keys)
+        if n_cached is not None:
+            require_whole_number("n_cached", n_cached, at_least=0)
         self._windows = architecture_of(model).windows
         self._n_layers = int(model.cfg.n_layers)
         self._needle_span = needle_span
@@ -242,6 +245,17 @@ class SourceRecorder:
             for passes in self._passes.values()
         ]
         return torch.stack([row.T for row in rows], dim=1)
+
+
+def _require_span(span: tuple[int, int]) -> None:
+    """Refuse what is no half-open span of positions."""
+    remedy = "Positions count from the first token of the prompt."
+    pair = require_list("needle_span", span, Integral, remedy=remedy)
+    if len(pair) != 2 or not 0 <= pair[0] < pair[1]:
+        raise ValueError(
+            f"Expected needle_span as (start, stop) with 0 <= start < stop; found {shown(span)}. "
+            f"{remedy}"
+        )
 
 
 def answer_recorder(model: Bridge, prompt: NeedlePrompt) -> SourceRecorder:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rh_lens.checks import require_list, require_number, require_type, require_whole_number
 from rh_lens.detection.acceptance import acceptance
 from rh_lens.prompts import BASE_TEMPLATE, Needle, Template
 from rh_lens.prompts.insertion import encode_prefix
@@ -13,6 +14,8 @@ from rh_lens.runtime import (
     Execution,
     StopRule,
     greedy_decode,
+    require_answering,
+    require_bridge,
     stop_for_needles,
 )
 
@@ -60,10 +63,17 @@ def closed_book_check(
         execution: How questions are read; they share nothing, and nothing is guessed.
 
     Raises:
-        TypeError: `model` is not a TransformerBridge.
-        ValueError: The model has no KV cache, or the question does not fit its learned positions.
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
+        ValueError: There is no needle, a number is out of range, the model has no KV cache, or the
+            question does not fit its learned positions.
     """
-    needles = list(needles)
+    require_bridge(model)
+    remedy = "Take them from default_needles or load_needles."
+    needles = require_list("needles", needles, Needle, at_least=1, remedy=remedy)
+    require_type("template", template, Template, remedy="Make one with load_template.")
+    require_number("min_recall", min_recall, at_least=-1, at_most=1)
+    require_whole_number("max_new_tokens", max_new_tokens, at_least=1)
+    require_answering(stop=stop, execution=execution)
     stop = stop or stop_for_needles(model, needles)
     encoder = PieceEncoder(model.tokenizer)
     verdicts = []

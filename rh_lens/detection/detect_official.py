@@ -6,12 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from rh_lens.checks import require_type
 from rh_lens.detection.detect import detect_retrieval_heads
 from rh_lens.detection.official import Span, official_span
 from rh_lens.detection.result import RetrievalResult
 from rh_lens.detection.retrieval_scores import RetrievalScores
 from rh_lens.detection.trial import Trial
 from rh_lens.prompts import NeedlePrompt
+from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.representation import short_repr
 from rh_lens.runtime import Bridge
 
@@ -98,8 +100,11 @@ def official_result(detection: RetrievalResult, tokenizer: Any) -> OfficialResul
         tokenizer: The model's, to encode each answer alone.
 
     Raises:
+        TypeError: An argument has the wrong type.
         ValueError: The run has another score, or was read back without the prompts' tokens.
     """
+    require_type("detection", detection, RetrievalResult, remedy="Take it from a detection run.")
+    require_tokenizer(tokenizer)
     if detection.scores.name != "official":
         raise ValueError(
             f"Expected a run with the score 'official'; found {detection.scores.name!r}. Run "

@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypedDict, Unpack, cast
 
-from rh_lens.checks import require_choice, require_number
+from rh_lens.checks import (
+    require_choice,
+    require_number,
+    require_type,
+    require_whole_number,
+)
 from rh_lens.detection.score_table import SCORES, require_score_name
 from rh_lens.detection.scores import ScoreName
-from rh_lens.prompts import NeedlePrompt
-from rh_lens.runtime import Bridge, Execution, StopRule, require_answering, stop_for_needles
+from rh_lens.prompts import NeedlePrompt, require_prompts
+from rh_lens.runtime import Bridge, Execution, StopRule, require_bridge, stop_for_needles
 
 _EXECUTION = [field.name for field in fields(Execution)]
 
@@ -45,7 +50,8 @@ class DetectionOptions:
         require_number("threshold", self.threshold, at_least=0, at_most=1)
         # -1 accepts every answer, also those without a word of the needle's.
         require_number("min_recall", self.min_recall, at_least=-1, at_most=1)
-        require_answering(max_new_tokens=self.max_new_tokens, stop=self.stop)
+        require_whole_number("max_new_tokens", self.max_new_tokens, at_least=1, at_most=10**9)
+        require_type("stop", self.stop, StopRule, remedy="Make one with stop_rule(tokenizer).")
 
     def arguments(self) -> "DetectionChoices":
         """The choices by name, as `detect_retrieval_heads` takes them."""
@@ -81,9 +87,11 @@ def detection_options(
             threshold 0.1 over answers with a recall above 0.5.
 
     Raises:
-        TypeError: A choice has the wrong type.
-        ValueError: A choice is out of range, or there is none of the name.
+        TypeError: `model` is not a TransformerBridge, or a choice has the wrong type.
+        ValueError: There is no prompt, a choice is out of range, or there is none of the name.
     """
+    require_bridge(model)
+    prompts = require_prompts(prompts)
     for name in choices:
         elsewhere = f"Pass execution=Execution({name}=...)." if name in _EXECUTION else ""
         require_choice(

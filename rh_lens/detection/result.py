@@ -95,7 +95,12 @@ class RetrievalResult:
         return tuple(trial for trial in self.trials if not trial.accepted)
 
     def top(self, k: int) -> list[Head]:
-        """The k heads with the highest scores, or all when there are fewer."""
+        """The k heads with the highest scores, or all when there are fewer.
+
+        Raises:
+            TypeError: k is no whole number.
+            ValueError: It is below 1.
+        """
         return self.scores.top(k)
 
     def heads(self, threshold: float | None = None) -> list[Head]:
@@ -103,6 +108,10 @@ class RetrievalResult:
 
         Args:
             threshold: None takes the run's own.
+
+        Raises:
+            TypeError: The threshold is no number.
+            ValueError: It is not finite.
         """
         return self.scores.heads(self.threshold if threshold is None else threshold)
 
@@ -111,7 +120,8 @@ class RetrievalResult:
 
         Raises:
             NoAcceptedTrialsError: The score averages accepted trials and there are none.
-            ValueError: The name is unknown, or the score had to be asked for in the run.
+            TypeError: The name is no text.
+            ValueError: It is unknown, or the score had to be asked for in the run.
         """
         return score_trials(name, self.events, self.trials)
 
