@@ -71,5 +71,5 @@ def test_norm_and_entropy_are_those_of_a_plain_forward_pass(name, tiny_model, ot
 
 
 def test_prompts_are_needed(tiny_model):
-    with pytest.raises(ValueError, match="at least one prompt to measure heads on"):
+    with pytest.raises(ValueError, match="prompts to have 1 or more entries; found 0"):
         head_traits(tiny_model("llama").bridge, [])
