@@ -121,7 +121,8 @@ SCORE = tuple(Bad(one.value, one.error, "score") for one in choice(nearly="posit
 SHARD = instance((1, 2), none=True)
 
 RUNS = [
-    entry(runs.Shard, lambda t: {"number": 1, "of": 2}, number=whole(1, 2), of=whole(1, 65_536)),
+    entry(runs.Shard, lambda t: {"number": 1, "of": 2}, number=whole(1, 2),
+          of=whole(1, huge=False) + bad(65_537, 10**30, piece="shards")),
     entry(
         runs.Shard.parse,
         text=wrong(None, 3, b"1/2", ["1/2"])
