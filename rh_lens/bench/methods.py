@@ -104,6 +104,7 @@ METHODS: dict[str, Method] = {
     "d": published_style,
     "e": ours,
 }
+"""The ways that are timed side by side, (a) to (e)."""
 
 
 def make_bench(bridge_of: Callable[[Any], Bridge], model: Any, **options: Any) -> Bench:

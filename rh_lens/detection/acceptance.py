@@ -11,6 +11,7 @@ from rh_lens.prompts import Needle
 from rh_lens.runtime import StopReason
 
 RecallMeasure: TypeAlias = Literal["rouge1", "token-ids"]
+"""What a recall is of: stemmed words (ROUGE-1), or token ids where ROUGE finds no word."""
 
 _CUT = {
     "newline": ", stopped at a line break",

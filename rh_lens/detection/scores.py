@@ -21,6 +21,7 @@ ScoreName: TypeAlias = Literal[
     "attention-mass",
     "official",
 ]
+"""Name of a score, as `SCORES` has it."""
 
 
 def position_scores(events: CopyEvents, trials: Sequence[Trial]) -> RetrievalScores:

@@ -19,6 +19,7 @@ from rh_lens.interventions.neighbours import draw_neighbours
 from rh_lens.representation import short_repr
 
 Match: TypeAlias = Literal["layer", "kv-group", "norm", "entropy"] | None
+"""What control heads share with the heads: layers, KV groups, norm, entropy, or nothing."""
 
 
 class NoControlsError(ValueError):

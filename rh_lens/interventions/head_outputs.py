@@ -33,6 +33,7 @@ from rh_lens.runtime import (
 )
 
 RowKind: TypeAlias = Literal["answer", "prompt"]
+"""Which rows of a prompt: those that predict the answer, or all."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from rh_lens.interventions.controls import require_model_size
 from rh_lens.representation import short_repr
 
 Family: TypeAlias = Literal["layer", "kv-group"] | None
+"""Where heads may change places: in their layer, in their KV group, or (None) anywhere."""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ class Template:
 
 
 BASE_TEMPLATE = Template("base", "{context}\n\nQuestion: {question}\nAnswer:")
+"""The text of a base model's prompt: the context, then `Question: ...` and `Answer:`."""
 
 
 def chat_template(

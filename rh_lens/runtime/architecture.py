@@ -20,6 +20,7 @@ Bridge: TypeAlias = Any
 
 # What `model.hooks(fwd_hooks=...)` takes: pairs of a hook name and `fn(tensor, hook)`.
 FwdHooks: TypeAlias = Sequence[tuple[str | Callable[[str], bool], Callable[..., Any]]]
+"""Forward hooks as `model.hooks(fwd_hooks=...)` takes them: name or filter, and function."""
 
 
 def require_bridge(model: Bridge) -> None:

@@ -7,6 +7,7 @@ from rh_lens.checks import require_choice, require_flag, require_type, require_w
 from rh_lens.runtime.stop import StopRule
 
 PrefillChoice: TypeAlias = Literal["auto", "sdpa", "chunked", "whole"]
+"""How prompts are read: by SDPA, in chunks, whole, or whichever fits the model."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from rh_lens.representation import short_repr
 from rh_lens.runtime.architecture import Bridge, FwdHooks
 
 Scope: TypeAlias = Literal["prefill", "decode", "both"]
+"""When hooks act: while the prompt is read, while the answer is decoded, or both."""
 
 
 @dataclass(frozen=True)

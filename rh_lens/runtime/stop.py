@@ -9,6 +9,7 @@ from rh_lens.representation import short_repr
 from rh_lens.runtime.architecture import Bridge
 
 StopReason: TypeAlias = Literal["eos", "newline", "string", "length"]
+"""Why an answer ended."""
 
 
 @dataclass(frozen=True)
