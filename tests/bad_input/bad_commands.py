@@ -181,6 +181,7 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--score": [*CHOICES, ("positon", "Did you mean 'position'?")],
             "--threshold": NOT_SHARE,
             "--out": OUT,
+            "--json": FLAG,
             "--shard": ["", "1", "0/2", "3/2", "a/b", "1/0", "1/2/3", "-1/2", "1/1000000000"],
             "--save-prompts": FLAG,
             "--compat": ["", ("offical", "Did you mean 'official'?")],
@@ -203,6 +204,7 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--factor": ["nan", "inf", "x", ""],
             "--scope": ["", ("decoding", "Did you mean 'decode'?")],
             "--out": OUT,
+            "--json": FLAG,
             "--quiet": FLAG,
         },
     ),
@@ -212,6 +214,7 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "SCORES": SCORE_FILES,
             "--thresholds": [*NOT_SHARE, "0.1,,0.2", "0.1,x", "0.1," * 2000 + "1"],
             "--out": FILES,
+            "--json": FLAG,
         },
     ),
     "compare": (
@@ -226,6 +229,7 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--permutations": [*NOT_WHOLE, "10000000000"],
             "--seed": SEEDS,
             "--out": FILES,
+            "--json": FLAG,
         },
     ),
     "merge": (
@@ -237,6 +241,18 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--partial": FLAG,
         },
     ),
+    "show": (
+        [],
+        {
+            "RUN": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x"),
+                    folder("odd-run", run__json="[]"), folder("deep-run", run__json=DEEP)],
+            "--ablation": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x")],
+            "--out": FILES,
+            "--trials": ["", "x", "-1", "1.5"],
+            "--title": [""],
+        },
+    ),
+    "demo-page": ([], {"--out": FILES, "--quiet": FLAG}),
     "bench": (
         [],
         {
@@ -269,6 +285,7 @@ def command_line(name: str, argument: str, value: str, base: list[str], t: Any) 
         good = [fine_scores(t)] if name == "audit" else []
         good = [fine_scores(t), f"other={t.score_file}"] if name == "compare" else good
         good = [str(t.folder / "no-such-run")] if name == "merge" else good
+        good = [str(t.run)] if name == "show" else good
         good = [fine_scores(t)] if name == "ablate" and argument in ("--top",) else good
         return [
             name,

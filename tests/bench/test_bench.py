@@ -33,6 +33,7 @@ def test_the_five_methods_give_the_same_answers(bundled):
         assert METHODS[name](bundled, prompts) == expected
 
 
+@pytest.mark.slow
 def test_a_random_llama_answers_alike_with_every_method_and_never_stops():
     shape = {
         "hidden_size": 32,

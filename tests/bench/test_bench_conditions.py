@@ -1,5 +1,6 @@
 """The benchmark of conditions asks what it says it asks."""
 
+import pytest
 import torch
 
 from rh_lens.bench import conditions, conditions_table
@@ -18,6 +19,7 @@ def test_nineteen_ablations_of_two_heads_stand_beside_the_untouched_model():
     assert all(1 <= len(made[f"draw {draw}"].hooks) <= 2 for draw in range(1, 20))
 
 
+@pytest.mark.slow
 def test_a_row_tells_how_many_times_one_condition_the_others_cost():
     bench = bench_models_file.bundled(CPU)
     model = BenchModel("bundled", (128,), lambda: bench, "accepted")

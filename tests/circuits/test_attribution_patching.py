@@ -51,6 +51,7 @@ def test_integrated_gradients_of_a_layer_sum_to_the_effect_of_patching_it(
     assert errors[16].sum() < errors[2].sum()
 
 
+@pytest.mark.slow
 def test_estimates_agree_with_patching_on_the_bundled_model(demo, answer_pairs):
     pairs = answer_pairs.pairs[:2]
     real = patch_heads(demo, pairs)

@@ -77,6 +77,7 @@ def _preference(logits, own, memory):
     return float(chances[own] - chances[memory]) / 2
 
 
+@pytest.mark.slow
 def test_patching_effects_are_those_of_patch_heads(demo, answer_pairs, retrieval) -> None:
     found = patching_effects(demo, answer_pairs)
     patched = patch_heads(demo, answer_pairs, retrieval)

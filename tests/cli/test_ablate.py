@@ -103,6 +103,7 @@ def files(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operator", ["uniform", "mean"])
 def test_other_operators_take_the_answer_away(files, operator, tmp_path):
     out = tmp_path / "run"
@@ -233,6 +234,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_result(tables_of, tmp_path, m
         pd.testing.assert_frame_equal(found[name], table, check_exact=True)
 
 
+@pytest.mark.slow
 def test_more_controls_are_added_to_what_is_there(tables_of, tmp_path, capsys):
     tables_of(tmp_path / "run")
     n_before = json.loads((tmp_path / "run" / "run.json").read_text())["n_answers"]
@@ -257,6 +259,7 @@ def test_an_interrupted_run_says_where_to_go_on(tables_of, tmp_path, monkeypatch
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "stopped"
 
 
+@pytest.mark.slow
 def test_perplexity_goes_on_where_it_was_killed(finished, tmp_path, monkeypatch):
     """Nothing is answered again, and no window that is in the log is read again."""
     out, n_windows = shutil.copytree(finished[0], tmp_path / "run"), 16

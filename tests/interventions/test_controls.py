@@ -73,6 +73,7 @@ def test_controls_are_the_sets_that_plain_loops_find(model, match, seed):
     assert set(some.draws) <= expected
 
 
+@pytest.mark.slow
 def test_every_set_is_as_likely_as_every_other():
     heads, n = [Head(0, 0), Head(0, 1), Head(1, 0)], 3000
     options = {"n_layers": 2, "n_heads": 8, "n_kv_heads": 4, "match": "kv-group", "n_draws": 1}

@@ -78,6 +78,7 @@ def test_means_over_the_same_needles_give_some_of_them_away(demo):
     assert n_right(demo, {"own": own})["own"] > 0
 
 
+@pytest.mark.slow
 def test_the_needle_is_lost_where_the_answer_is_said_not_where_it_is_read(demo):
     conditions = {
         scope: Condition(zero_ablation(RETRIEVAL), scope) for scope in ("prefill", "decode", "both")
@@ -86,6 +87,7 @@ def test_the_needle_is_lost_where_the_answer_is_said_not_where_it_is_read(demo):
     assert n_right(demo, conditions) == {"prefill": 4, "decode": 0, "both": 0, "amplified": 4}
 
 
+@pytest.mark.slow
 def test_four_heads_and_the_answers_few_positions_carry_the_needle(demo):
     """Cut off from the answer, the retrieval heads lose it; from as many other tokens, they don't;
     and the other heads need not see it at all."""

@@ -4,12 +4,13 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
 from page_cases import HOSTILE, page_ablation, page_result
 from parsed_page import by_id, page_data, parse_page
+from transformers import PreTrainedTokenizerBase
 
 from rh_lens.detection import RetrievalResult
 from rh_lens.runs import StoredRun
@@ -155,6 +156,12 @@ def test_trials_hold_the_events_and_the_needle_is_marked(result):
     assert head["copies"] == [[0, place, *numbers], [1, place + 1, *numbers]]
 
 
+def tokenizer_of(decode):
+    tokenizer = Mock(spec=PreTrainedTokenizerBase)
+    tokenizer.decode.side_effect = decode
+    return tokenizer
+
+
 def test_token_texts_come_from_the_tokenizer_or_else_from_what_was_copied(result):
     copied = set(result.events.table["token_id"])
     first, unknown = int(result.trials[1].tokens[0]), max(copied) + 1
@@ -163,11 +170,11 @@ def test_token_texts_come_from_the_tokenizer_or_else_from_what_was_copied(result
     (view,) = page_data(page(other, trials=[1]))["trials"]
     assert view["said"] == ["a violet otter", f"⟨{unknown}⟩"]
 
-    tokenizer = SimpleNamespace(decode=lambda ids: "a violet otter" if ids[0] in copied else "<s>")
+    tokenizer = tokenizer_of(lambda ids: "a violet otter" if ids[0] in copied else "<s>")
     (view,) = page_data(page(other, trials=[1], tokenizer=tokenizer))["trials"]
     assert view["said"] == ["a violet otter", "<s>"]
     with pytest.raises(ValueError, match="as 'a violet otter'; found one that reads 'x'"):
-        page(result, tokenizer=SimpleNamespace(decode=lambda ids: "x"))
+        page(result, tokenizer=tokenizer_of(lambda ids: "x"))
 
 
 def test_prompts_that_were_not_kept_show_the_needles_own_text():
@@ -212,6 +219,7 @@ def test_the_page_refers_to_nothing_outside(whole):
         assert f"{kind}-src 'sha256-{digest}'" in policy
 
 
+@pytest.mark.slow
 def test_of_ten_thousand_trials_twelve_are_on_the_page():
     result = page_result(n_trials=10_000)
     text = page_html(page_content(result))
@@ -223,6 +231,7 @@ def test_of_ten_thousand_trials_twelve_are_on_the_page():
     assert len(text.encode()) < 300_000
 
 
+@pytest.mark.slow
 def test_eighty_layers_of_64_heads_fit_and_so_does_one_head():
     text = page_html(page_content(page_result(shape=(80, 64), n_kv_heads=8, n_trials=6)))
     assert len(text.encode()) < 2_000_000
