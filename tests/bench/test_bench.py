@@ -64,7 +64,8 @@ def test_memory_and_time_are_measured():
         assert run.megabytes is None or 195 < run.megabytes < 230
 
 
-@pytest.mark.parametrize("n_prompts", [3, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_prompts", [3, 5])
 def test_the_table_has_a_row_for_each_method_with_ratios(bundled, monkeypatch, n_prompts):
     model = bench_models_file.BenchModel("bundled", (128,), lambda: bundled, "accepted")
     monkeypatch.setattr(bench_table, "bench_models", lambda device, quick: [model])

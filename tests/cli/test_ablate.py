@@ -214,7 +214,8 @@ def tables_of(files):
     return run
 
 
-@pytest.mark.parametrize("scope", [pytest.param("both", marks=pytest.mark.slow), "decode"])
+@pytest.mark.slow
+@pytest.mark.parametrize("scope", ["both", "decode"])
 def test_a_run_that_was_killed_goes_on_to_the_same_result(tables_of, tmp_path, monkeypatch, scope):
     """The folder as a kill would leave it between two savings: equal to the last bit."""
     add, asked = AblationFolder.add, []
