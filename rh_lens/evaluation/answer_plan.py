@@ -164,12 +164,7 @@ def answer_plan(
         name: Condition(hooks(heads) if heads else (), scope) for name, heads in sets.items()
     }
     ask = partial(_ask, model, prompts, conditions, record, options)
-    answered = {
-        (name, place): done[heads, place]
-        for name, heads in ((name, tuple(sorted(heads))) for name, heads in sets.items())
-        for place in range(len(prompts))
-        if done and (heads, place) in done
-    }
+    answered = _done_by_name(done or {}, sets, len(prompts))
 
     def report(answers: KeptAnswers) -> None:
         if on_answers is not None:
@@ -190,6 +185,17 @@ def answer_plan(
             break
     own = {name: conditions[name] for name in (*compared, *drawn)}
     return AblationCurve(recall, part, own)
+
+
+def _done_by_name(
+    done: SetAnswers, sets: Mapping[str, Sequence[Head]], n_prompts: int
+) -> dict[tuple[str, int], KeptAnswer]:
+    """What is done of these sets of heads, by their conditions' names."""
+    found: dict[tuple[str, int], KeptAnswer] = {}
+    for name, heads in sets.items():
+        key = tuple(sorted(heads))
+        found |= {(name, at): done[key, at] for at in range(n_prompts) if (key, at) in done}
+    return found
 
 
 def _require_run(

@@ -1,6 +1,6 @@
 """Drawing the sets of heads that an ablation curve silences."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from numbers import Integral
 from typing import Any, TypeAlias, get_args
@@ -104,19 +104,14 @@ def plan_ablation(
     absent = [
         Head(at, head) for at in set(range(n_layers)) - set(layers) for head in range(n_heads)
     ]
-    controls, notes = {}, {}
-    for k, one in product(ks, _matches(match) if n_controls else ()):
-        try:
-            controls[k, _name(one)] = control_heads(
-                ranking[:k],
-                n_draws=n_controls,
-                match=one,
-                traits=traits,
-                exclude=[*as_heads(exclude), *absent],
-                **size,
-            )
-        except NoControlsError as error:
-            notes[k, _name(one)] = f"no controls. {error}"
+    controls, notes = _draw_controls(
+        ranking,
+        product(ks, _matches(match) if n_controls else ()),
+        n_draws=n_controls,
+        traits=traits,
+        exclude=[*as_heads(exclude), *absent],
+        **size,
+    )
     exchange: dict[str, Any] = {"family": family, "absent": absent, **size}
     rankings = draw_rankings(ranking, ks, n_draws=n_rankings, **exchange) if ks else None
     return AblationPlan(
@@ -131,6 +126,19 @@ def plan_ablation(
         n_family={k: draw_rankings(ranking, [k], n_draws=0, **exchange).n_possible + 1 for k in ks},
         balance=_balance(ranking, controls, traits) if traits else {},
     )
+
+
+def _draw_controls(
+    ranking: Sequence[Head], wanted: Iterable[tuple[int, Match]], **how: Any
+) -> tuple[dict[tuple[int, str], ControlDraws], dict[tuple[int, str], str]]:
+    """Controls of the top K for each K and match; a note where there are none."""
+    controls, notes = {}, {}
+    for k, match in wanted:
+        try:
+            controls[k, _name(match)] = control_heads(ranking[:k], match=match, **how)
+        except NoControlsError as error:
+            notes[k, _name(match)] = f"no controls. {error}"
+    return controls, notes
 
 
 # A set before it has its condition's name: k, kind, match, draw, heads.

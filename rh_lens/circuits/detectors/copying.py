@@ -45,7 +45,7 @@ def copying_heads(
         TypeError: An argument is of another type.
         ValueError: A number is out of range, or the model has latent attention.
     """
-    return _extremes(model, sequences, "copying", k, n_positions, seed)
+    return _extremes(model, sequences, "copying", k, n_positions, seed, highest=True)
 
 
 def copy_suppression_heads(
@@ -77,7 +77,7 @@ def copy_suppression_heads(
         TypeError: An argument is of another type.
         ValueError: A number is out of range, or the model has latent attention.
     """
-    return _extremes(model, sequences, "copy suppression", k, n_positions, seed)
+    return _extremes(model, sequences, "copy suppression", k, n_positions, seed, highest=False)
 
 
 def _extremes(
@@ -87,6 +87,8 @@ def _extremes(
     k: int,
     n_positions: int,
     seed: int,
+    *,
+    highest: bool,
 ) -> HeadScores:
     require_bridge(model)
     require_whole_number("k", k, at_least=1, at_most=int(model.cfg.d_vocab))
@@ -97,8 +99,8 @@ def _extremes(
     for sequence in as_sequences(sequences):
         tokens = as_tokens(model, sequence).cpu()
         drawn = torch.randperm(len(tokens), generator=generator)[:n_positions].sort().values
-        highest, lowest = own_token_extremes(model, tokens, drawn.tolist(), k)
-        chosen = highest if name == "copying" else lowest
+        high, low = own_token_extremes(model, tokens, drawn.tolist(), k)
+        chosen = high if highest else low
         shares = {layer: hits.double().mean(dim=0) for layer, hits in chosen.items()}
         values.append(by_layer(model, shares))
     units = tuple(f"sequence {place}" for place in range(len(values)))

@@ -34,7 +34,7 @@ def name_mover_heads(model: Bridge, prompts: Sequence[MarkedText], *, k: int = K
         TypeError: An argument is of another type.
         ValueError: There is no text, one has no `io`, or k is out of range.
     """
-    return _moved(model, prompts, k, "name mover")
+    return _moved(model, prompts, k, "name mover", highest=True)
 
 
 def negative_name_mover_heads(
@@ -57,17 +57,19 @@ def negative_name_mover_heads(
         TypeError: An argument is of another type.
         ValueError: There is no text, one has no `io`, or k is out of range.
     """
-    return _moved(model, prompts, k, "negative name mover")
+    return _moved(model, prompts, k, "negative name mover", highest=False)
 
 
-def _moved(model: Bridge, prompts: Sequence[MarkedText], k: int, name: str) -> HeadScores:
+def _moved(
+    model: Bridge, prompts: Sequence[MarkedText], k: int, name: str, *, highest: bool
+) -> HeadScores:
     require_bridge(model)
     require_whole_number("k", k, at_least=1, at_most=int(model.cfg.d_vocab))
     marked = require_marked(prompts, "io")
     looks = attention_on_part(model, marked, "io", name)
     moved = []
     for one in marked:
-        ends = own_token_extremes(model, one.tokens, [one.spans["io"][0]], k)
-        hits = ends[0] if name == "name mover" else ends[1]
+        high, low = own_token_extremes(model, one.tokens, [one.spans["io"][0]], k)
+        hits = high if highest else low
         moved.append(by_layer(model, {layer: row[0].double() for layer, row in hits.items()}))
     return HeadScores(looks.values * torch.stack(moved), name, looks.units)
