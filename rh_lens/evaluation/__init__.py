@@ -4,6 +4,7 @@ from rh_lens.evaluation.ablation_plan import AblationPlan, HeadSet
 from rh_lens.evaluation.ablation_tables import AblationTables, ablation_tables
 from rh_lens.evaluation.activity import ACTIVITY_COLUMNS, HeadLooks
 from rh_lens.evaluation.answer_plan import ablation_curve, answer_plan
+from rh_lens.evaluation.claims import Claim, Verdict, claims_table, unmeasured_claim
 from rh_lens.evaluation.curve_perplexity import curve_perplexity
 from rh_lens.evaluation.curves import AblationCurve, SetAnswers, SetLosses
 from rh_lens.evaluation.draw_plan import default_ks, plan_ablation
@@ -39,6 +40,7 @@ __all__ = [
     "AblationCurve",
     "AblationPlan",
     "AblationTables",
+    "Claim",
     "ErrorRules",
     "Estimate",
     "HeadLooks",
@@ -48,9 +50,11 @@ __all__ = [
     "RecallResult",
     "SetAnswers",
     "SetLosses",
+    "Verdict",
     "ablation_curve",
     "ablation_tables",
     "answer_plan",
+    "claims_table",
     "classify_errors",
     "curve_perplexity",
     "default_ks",
@@ -69,5 +73,6 @@ __all__ = [
     "step_down_pvalues",
     "stop_after",
     "unbounded_interval",
+    "unmeasured_claim",
     "window_losses",
 ]

@@ -1,6 +1,7 @@
 """A run on disk: folders, going on after a kill, shards, merging, provenance."""
 
 from rh_lens.runs.ablation_folder import AblationFolder
+from rh_lens.runs.claims import CLAIMS, load_claims, save_claims
 from rh_lens.runs.description import RUN_FILES
 from rh_lens.runs.load import StoredRun, load_run
 from rh_lens.runs.load_ablation import StoredAblation, load_ablation
@@ -26,6 +27,7 @@ from rh_lens.runs.trial_store import TrialStore
 from rh_lens.runs.weights import weights_sha256
 
 __all__ = [
+    "CLAIMS",
     "RUN_FILES",
     "AblationFolder",
     "DamagedRunError",
@@ -41,6 +43,7 @@ __all__ = [
     "describe_model",
     "holds_one_run",
     "load_ablation",
+    "load_claims",
     "load_result",
     "load_run",
     "merge_runs",
@@ -52,6 +55,7 @@ __all__ = [
     "reserve_folder",
     "reserve_new_folder",
     "run_key",
+    "save_claims",
     "save_result",
     "tokenizer_sha256",
     "trial_record",

@@ -105,7 +105,32 @@ def losses(t):
     return {"model": t.model, "text": t.haystack, "window": 32, "n_windows": 2}
 
 
+def claimed(t):
+    texts = "name statement paper place what command against".split()
+    return dict.fromkeys(texts, "a few words") | {"value": 0.5}
+
+
+def unmeasured(t):
+    found = claimed(t) | {"why": "no time"}
+    return {name: found[name] for name in found if name not in ("value", "against")}
+
+
+WORDS = text()
+ENDS = wrong("x", None, [1], piece="value")
+
 EVALUATION = [
+    entry(
+        e.Claim, claimed, name=WORDS, statement=WORDS, paper=WORDS, place=WORDS, what=WORDS,
+        command=WORDS, against=WORDS, unit=WORDS, value=ENDS, low=ENDS + bad(2.0, piece="value"),
+        high=ENDS + bad(0.1, piece="value"), n=whole(0, huge=False), level=INSIDE_UNIT,
+        region=wrong(3, "x", [0, 1], ("a", "b")) + bad((1.0, 0.0), (NAN, 1.0), (0.0,)),
+        p_for=wrong("x", [1]) + bad(-0.1, 1.5), p_against=wrong("x", [1]) + bad(-0.1, 1.5),
+    ),
+    entry(
+        e.unmeasured_claim, unmeasured, name=WORDS, statement=WORDS, paper=WORDS, place=WORDS,
+        what=WORDS, command=WORDS, why=wrong(None, 3, piece="against") + bad("", piece="against"),
+    ),
+    entry(e.claims_table, lambda t: {"claims": []}, claims=wrong(None, 3, "x", [1])),
     entry(
         e.mean_interval, three, values=SHARES, needles=NEEDLES, level=INSIDE_UNIT,
         n_possible=POSSIBLE,
