@@ -17,6 +17,7 @@ from rh_lens.analysis.layer_profiles import layer_profile, sorted_score_distance
 from rh_lens.analysis.lineage import compare_scores
 from rh_lens.analysis.planner import SamplingPlan, plan_precision, plan_stability
 from rh_lens.analysis.reliability import NeedleAgreement, SplitHalf, needle_agreement, split_half
+from rh_lens.analysis.score_claims import claims_of_scores
 from rh_lens.analysis.similarity import similarities
 from rh_lens.analysis.sparsity import (
     Sparsity,
@@ -48,6 +49,7 @@ __all__ = [
     "VarianceComponents",
     "answer_map",
     "audit_scores",
+    "claims_of_scores",
     "compare_scores",
     "context_entropy",
     "duplicate_runs",

@@ -5,6 +5,7 @@ from rh_lens.evaluation.ablation_tables import AblationTables, ablation_tables
 from rh_lens.evaluation.activity import ACTIVITY_COLUMNS, HeadLooks
 from rh_lens.evaluation.answer_plan import ablation_curve, answer_plan
 from rh_lens.evaluation.claims import Claim, Verdict, claims_table, unmeasured_claim
+from rh_lens.evaluation.curve_claims import claims_of_ablation, unmeasured_silencing
 from rh_lens.evaluation.curve_perplexity import curve_perplexity
 from rh_lens.evaluation.curves import AblationCurve, SetAnswers, SetLosses
 from rh_lens.evaluation.draw_plan import default_ks, plan_ablation
@@ -54,6 +55,7 @@ __all__ = [
     "ablation_curve",
     "ablation_tables",
     "answer_plan",
+    "claims_of_ablation",
     "claims_table",
     "classify_errors",
     "curve_perplexity",
@@ -74,5 +76,6 @@ __all__ = [
     "stop_after",
     "unbounded_interval",
     "unmeasured_claim",
+    "unmeasured_silencing",
     "window_losses",
 ]

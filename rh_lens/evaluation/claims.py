@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -70,15 +70,15 @@ class Claim:
     statement: str
     paper: str
     place: str
-    value: float
+    value: int | float
     what: str
     command: str
     against: str
-    low: float = math.nan
-    high: float = math.nan
-    region: tuple[float, float] | None = None
-    p_for: float | None = None
-    p_against: float | None = None
+    low: int | float = math.nan
+    high: int | float = math.nan
+    region: tuple[int | float, int | float] | None = None
+    p_for: int | float | None = None
+    p_against: int | float | None = None
     level: float = 0.95
     n: int = 0
     unit: str = "needle"
@@ -180,7 +180,9 @@ _COLUMNS = (
 ).split()
 
 
-def _by_interval(low: float, high: float, region: tuple[float, float]) -> Verdict:
+def _by_interval(
+    low: int | float, high: int | float, region: tuple[int | float, int | float]
+) -> Verdict:
     start, end = region
     if math.isnan(low) or math.isnan(high):
         return UNDECIDED
@@ -189,7 +191,7 @@ def _by_interval(low: float, high: float, region: tuple[float, float]) -> Verdic
     return "does not hold" if high < start or end < low else UNDECIDED
 
 
-def _require_ordered(name: str, values: tuple[float, ...]) -> None:
+def _require_ordered(name: str, values: tuple[Any, ...]) -> None:
     """Refuse numbers that go down; NaN has no place in the order."""
     for value in values:
         if not isinstance(value, int | float) or isinstance(value, bool):

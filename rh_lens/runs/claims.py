@@ -35,6 +35,7 @@ def save_claims(claims: Iterable[Claim], path: str | Path) -> Path:
     Raises:
         OSError: It can't be written.
         TypeError: Something else than a claim is among them, or the path is none.
+        ValueError: The path is empty or holds a zero byte.
     """
     entries = [_record(one) for one in require_list("claims", claims, Claim)]
     found = usable_path("path", path)

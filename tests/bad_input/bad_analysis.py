@@ -101,6 +101,13 @@ ANALYSIS = [
         values=TENSOR + bad(torch.zeros(0, 3), torch.zeros(3, 0), torch.tensor(1.0)),
     ),
     entry(
+        a.claims_of_scores,
+        lambda t: {"result": t.result},
+        result=instance(),
+        intervals=wrong(3, "x", [1]),
+        command=wrong(None, 3, ["x"]) + bad("", " "),
+    ),
+    entry(
         a.score_intervals,
         run,
         scores=SCORES,

@@ -130,6 +130,14 @@ EVALUATION = [
         e.unmeasured_claim, unmeasured, name=WORDS, statement=WORDS, paper=WORDS, place=WORDS,
         what=WORDS, command=WORDS, why=wrong(None, 3, piece="against") + bad("", piece="against"),
     ),
+    entry(
+        e.claims_of_ablation, lambda t: {"tables": e.ablation_tables(t.curve)}, tables=instance(),
+        k=whole(1, none=True, huge=False) + bad(31), command=WORDS,
+    ),
+    entry(
+        e.unmeasured_silencing, lambda t: {"why": "no time"}, command=WORDS,
+        why=wrong(None, 3, piece="against") + bad("", piece="against"),
+    ),
     entry(e.claims_table, lambda t: {"claims": []}, claims=wrong(None, 3, "x", [1])),
     entry(
         e.mean_interval, three, values=SHARES, needles=NEEDLES, level=INSIDE_UNIT,
