@@ -1,6 +1,7 @@
 """A needle in a haystack, as token ids."""
 
 from rh_lens.prompts.build import build_grid, build_prompt, distinct_prompts
+from rh_lens.prompts.collisions import Collision, needle_collisions
 from rh_lens.prompts.depths import uniform_depths
 from rh_lens.prompts.haystack import (
     Haystack,
@@ -16,16 +17,21 @@ from rh_lens.prompts.needle import Distractor, Needle
 from rh_lens.prompts.needle_file import default_needles, evaluation_needles, load_needles
 from rh_lens.prompts.needle_prompt import NeedlePrompt, require_prompts
 from rh_lens.prompts.own_text import prompt_from_text
+from rh_lens.prompts.packed import build_packed_grid
+from rh_lens.prompts.packed_prompt import PackedPrompt
 from rh_lens.prompts.template import BASE_TEMPLATE, Template, chat_template, load_template
 
 __all__ = [
     "BASE_TEMPLATE",
+    "Collision",
     "Distractor",
     "Haystack",
     "Needle",
     "NeedlePrompt",
+    "PackedPrompt",
     "Template",
     "build_grid",
+    "build_packed_grid",
     "build_prompt",
     "chat_template",
     "dataset_haystack",
@@ -37,6 +43,7 @@ __all__ = [
     "load_haystack",
     "load_needles",
     "load_template",
+    "needle_collisions",
     "prompt_from_text",
     "pydoc_haystack",
     "require_prompts",

@@ -13,16 +13,15 @@ from rh_lens.prompts.depths import places_of_depths
 from rh_lens.prompts.grid_request import (
     MAX_CONTEXT,
     NOT_PER_CENT,
-    GridRequest,
     grid_request,
     require_surroundings,
 )
 from rh_lens.prompts.haystack import Haystack
-from rh_lens.prompts.haystack_tokens import HaystackTokens, tokenize_haystack
-from rh_lens.prompts.insertion import HiddenNeedle, Stage, encode_needle, encode_prefix, insert
+from rh_lens.prompts.insertion import HiddenNeedle, Stage, encode_needle, insert
 from rh_lens.prompts.needle import Needle
 from rh_lens.prompts.needle_prompt import NeedlePrompt, require_prompts
 from rh_lens.prompts.pieces import PieceEncoder
+from rh_lens.prompts.stage import open_stage
 from rh_lens.prompts.template import BASE_TEMPLATE, Template
 
 InexactSpans: TypeAlias = Literal["keep", "drop"]
@@ -124,7 +123,7 @@ def build_grid(
     require_surroundings(haystack, template, allow_repeat, n_distractors)
     require_choice("inexact_spans", inexact_spans, get_args(InexactSpans))
     encoder = PieceEncoder(tokenizer)
-    stage = _stage(encoder, haystack, template, asked, haystack_offset, allow_repeat)
+    stage = open_stage(encoder, haystack, template, asked, haystack_offset, allow_repeat)
     hidden = [encode_needle(encoder, template, one, n_distractors) for one in asked.needles]
     built = [
         prompt
@@ -143,35 +142,6 @@ def build_grid(
     prompts = distinct_prompts(built)
     _say_how_many(prompts, asked.lengths, asked.depths, hidden, n_distractors)
     return prompts if inexact_spans == "keep" else _with_exact_spans(prompts)
-
-
-def _stage(
-    encoder: PieceEncoder,
-    haystack: Haystack,
-    template: Template,
-    asked: GridRequest,
-    offset: int,
-    allow_repeat: bool,
-) -> Stage:
-    """What all prompts of a grid share: the haystack as tokens, and what comes before it."""
-    before, _ = template.split("")
-    haystack_tokens = tokenize_haystack(
-        encoder,
-        haystack,
-        n_tokens=offset + max(asked.lengths),
-        before=before,
-        allow_repeat=allow_repeat,
-    )
-    if max(asked.depths) > 0:
-        _check_sentences(haystack, haystack_tokens)
-    return Stage(
-        encoder,
-        template,
-        haystack,
-        haystack_tokens,
-        prefix=encode_prefix(encoder, before),
-        start=haystack_tokens.boundary_before(offset),
-    )
 
 
 def distinct_prompts(prompts: Iterable[NeedlePrompt]) -> list[NeedlePrompt]:
@@ -277,12 +247,3 @@ def _with_exact_spans(prompts: Sequence[NeedlePrompt]) -> list[NeedlePrompt]:
             'them all with inexact_spans="keep".'
         )
     return exact
-
-
-def _check_sentences(haystack: Haystack, haystack_tokens: HaystackTokens) -> None:
-    if len(haystack_tokens.boundaries) == 1:
-        raise ValueError(
-            f"Expected sentences in haystack {haystack.name!r}; found no sentence boundary in its "
-            f"first {len(haystack_tokens.tokens)} tokens, so every depth would be 0. Use text with "
-            "full stops, or several documents."
-        )

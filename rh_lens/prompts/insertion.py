@@ -87,6 +87,11 @@ class Sentence:
         self._forms = {spacing: _encode_form(encoder, fact, *spacing) for spacing in spacings}
         self.n_tokens = max(len(form.tokens) for form in self._forms.values())
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the answer's tokens hold nothing else, wherever the sentence is."""
+        return all(form.is_exact for form in self._forms.values())
+
     def form_at(self, stage: Stage, boundary: int) -> Form:
         """The form that fits a boundary of the haystack."""
         return self._forms[stage.spacing_at(boundary)]
@@ -193,9 +198,9 @@ def insert(
     n_inserted = sum(len(form.tokens) for _, form in forms)
     n_hay = context_length - len(stage.prefix) - n_inserted - len(hidden.after)
     stop = stage.start + n_hay
-    _check_supply(stage, context_length, stop)
+    require_supply(stage, context_length, stop)
 
-    tokens, starts = _join(stage, forms, stop, hidden.after)
+    tokens, starts = join(stage, forms, stop, hidden.after)
     spans = [(at, at + len(form.tokens)) for at, (_, form) in zip(starts, forms, strict=True)]
     answers = [
         (at + form.answer[0], at + form.answer[1])
@@ -224,10 +229,17 @@ def insert(
     )
 
 
-def _join(
+def join(
     stage: Stage, forms: Sequence[tuple[int, Form]], stop: int, after: Int[Tensor, " after"]
 ) -> tuple[Int[Tensor, " pos"], list[int]]:
-    """A prompt's tokens, and where in them each form starts."""
+    """A prompt's tokens, and where in them each form starts.
+
+    Args:
+        stage: What the grid shares.
+        forms: Sentences, each with the haystack token before which it goes; in any order.
+        stop: Haystack token at which the haystack ends.
+        after: Tokens after the haystack.
+    """
     hay, parts = stage.haystack_tokens.tokens, [stage.prefix]
     starts, read, n_tokens = [0] * len(forms), stage.start, len(stage.prefix)
     for index in sorted(range(len(forms)), key=lambda index: forms[index][0]):
@@ -258,7 +270,8 @@ def _letters(text: str) -> str:
     return "".join(c for c in plain if not c.isspace() and not unicodedata.combining(c))
 
 
-def _check_supply(stage: Stage, context_length: int, stop: int) -> None:
+def require_supply(stage: Stage, context_length: int, stop: int) -> None:
+    """Refuse a haystack that ends before a token."""
     n_available = len(stage.haystack_tokens.tokens)
     if stop > n_available:
         raise ValueError(

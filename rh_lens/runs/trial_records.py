@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rh_lens.checks import require_type
 from rh_lens.detection import EVENT_COLUMNS, CopyEvents, Trial
-from rh_lens.prompts import Distractor, Needle, NeedlePrompt
+from rh_lens.prompts import Distractor, Needle, NeedlePrompt, PackedPrompt
 from rh_lens.runs.log import Entry
 
 UNKNOWN_TOKEN = -1
@@ -118,17 +118,17 @@ def read_events(entries: Sequence[Entry]) -> list[pd.DataFrame]:
 
 def stored_prompt(record: Mapping[str, Any]) -> NeedlePrompt:
     """A trial's prompt; token ids that were not saved are `UNKNOWN_TOKEN`, all but the answer's."""
-    tokens = torch.full((record["context_length"],), UNKNOWN_TOKEN, dtype=torch.long)
+    n_tokens = record.get("n_tokens", record["context_length"])
+    tokens = torch.full((n_tokens,), UNKNOWN_TOKEN, dtype=torch.long)
     tokens[slice(*record["answer_span"])] = torch.tensor(record["answer_tokens"], dtype=torch.long)
     if "prompt_tokens" in record:
         tokens = torch.tensor(record["prompt_tokens"], dtype=torch.long)
     start = "needle."
     needle = {name.removeprefix(start): one for name, one in record.items() if start in name[:7]}
     needle["distractors"] = [Distractor(**fact) for fact in needle["distractors"]]
-    asked = _fields_of(NeedlePrompt, record)
-    return NeedlePrompt(
-        **{**asked, "tokens": tokens, "needle": Needle(**_fields_of(Needle, needle))}
-    )
+    kind = PackedPrompt if "companions" in record else NeedlePrompt
+    asked = _fields_of(kind, record)
+    return kind(**{**asked, "tokens": tokens, "needle": Needle(**_fields_of(Needle, needle))})
 
 
 def _fields_of(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:

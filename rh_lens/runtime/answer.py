@@ -1,9 +1,13 @@
 """Answering many needle prompts, under one condition or several."""
 
+import warnings
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from rh_lens.prompts import NeedlePrompt
+from jaxtyping import Int
+from torch import Tensor
+
+from rh_lens.prompts import NeedlePrompt, PackedPrompt
 from rh_lens.representation import short_repr
 from rh_lens.runtime.architecture import Bridge, FwdHooks
 from rh_lens.runtime.batch import decode_batch
@@ -14,13 +18,18 @@ from rh_lens.runtime.exclusive import exclusively
 from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution, require_answering
 from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
 from rh_lens.runtime.hooks import Condition, ConditionLike, as_conditions, conditions_must_fire
-from rh_lens.runtime.plan import plan_prompts
+from rh_lens.runtime.plan import Plan, plan_prompts
 from rh_lens.runtime.row_answers import decode_rows
 from rh_lens.runtime.self_check import open_context
 from rh_lens.runtime.side_by_side import side_by_side
 from rh_lens.runtime.speculation import Draft, DraftMemory
 from rh_lens.runtime.stop import StopRule
-from rh_lens.runtime.tree_attention import can_share_passes, decode_branches
+from rh_lens.runtime.tree_attention import (
+    can_share_passes,
+    decode_branches,
+    decode_turn,
+    questions_obstacle,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,38 +164,60 @@ def _in_units(
     wanted: frozenset[int],
     request: _Request,
 ) -> Iterator[dict[str, Answer]]:
-    """Every wanted prompt's answers, one prompt after the other, as they are found."""
+    """Every wanted prompt's answers, one prompt or turn after the other, as they are found."""
     if not wanted:
         return
     execution, tokens = request.execution, [prompt.tokens for prompt in prompts]
     context = _open(model, prompts, request)
     share = execution.share_prefixes and context.strategy.truncates
     speculate = execution.speculate and context.strategy.truncates
-    rows = _side_by_side(context, conditions)
-    together = rows is None and can_share_passes(
-        context, [condition.decode_hooks for condition in conditions.values()], tokens[0]
-    )
-    for unit in plan_prompts(tokens, share=share, unit=execution.unit).units:
+    plan = plan_prompts(tokens, share=share, unit=execution.unit, contexts=_contexts(prompts))
+    way = _Way.of(context, conditions, plan, tokens[0], share)
+    for unit in plan.units_of_turns:
         if share:
             context.truncate(0)
-        if rows is not None:
-            rows.forget()
+        way.forget()
         closing = sorted(request.stop.token_ids)[:1]
         memories = {name: DraftMemory(closing) for name in conditions} if speculate else {}
-        for index in _needed(unit, wanted, share or speculate):
-            if not share:
-                context = Context(model, context.strategy)
-            prompt, listens = prompts[index], index in wanted
-            asked = {}
-            for name, condition in conditions.items():
-                heard = request.listen(name, index) if listens else ()
-                draft = _draft(memories[name], prompt) if speculate else None
-                asked[name] = _ask(model, prompt, condition, heard, draft, request)
-            for said in _decoded(rows or context, together, prompt.tokens.tolist(), asked):
-                _learn(memories, prompt, asked, said)
-                if listens:
-                    left = context if rows is None else None
-                    yield {name: Answer(index, one, left) for name, one in said.items()}
+        for turn in _needed(unit, wanted, share or speculate):
+            for indices in [turn] if way.questions else [(index,) for index in turn]:
+                if not share:
+                    way = replace(way, context=Context(model, context.strategy))
+                asked = [
+                    _asked(model, index, prompts[index], conditions, memories, wanted, request)
+                    for index in indices
+                ]
+                for place, said in way.decoded(
+                    [tokens[index].tolist() for index in indices], asked
+                ):
+                    index = indices[place]
+                    _learn(memories, prompts[index], asked[place], said)
+                    if index in wanted:
+                        left = way.context if way.rows is None else None
+                        yield {name: Answer(index, one, left) for name, one in said.items()}
+
+
+def _contexts(prompts: Sequence[NeedlePrompt]) -> list[int]:
+    """Tokens before each prompt's question, of those that share theirs with others."""
+    return [p.n_context if isinstance(p, PackedPrompt) else 0 for p in prompts]
+
+
+def _asked(
+    model: Bridge,
+    index: int,
+    prompt: NeedlePrompt,
+    conditions: Mapping[str, Condition],
+    memories: Mapping[str, DraftMemory],
+    wanted: Collection[int],
+    request: _Request,
+) -> dict[str, Asked]:
+    """A prompt under each condition; listened to if its answers are wanted."""
+    asked = {}
+    for name, condition in conditions.items():
+        heard = request.listen(name, index) if index in wanted else ()
+        draft = _draft(memories[name], prompt) if memories else None
+        asked[name] = _ask(model, prompt, condition, heard, draft, request)
+    return asked
 
 
 def _ask(
@@ -203,32 +234,78 @@ def _ask(
     return Asked(answer, condition.prefill_hooks, [*condition.decode_hooks, *heard])
 
 
-def _side_by_side(context: Context, conditions: Mapping[str, Condition]) -> ConditionRows | None:
-    """The rows of conditions that act on the reading of prompts, where there are several."""
-    if len(conditions) > 1 and any(c.prefill_hooks for c in conditions.values()):
-        return ConditionRows(context.model, context.strategy, conditions)
-    return None
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """How the answers of one run are decoded.
+
+    Args:
+        context: Reads the prompts.
+        rows: Reads them under conditions that act on the reading, where there are several.
+        conditions: Whether the conditions of a prompt share their passes.
+        questions: Whether the prompts of a turn share theirs.
+    """
+
+    context: Context
+    rows: ConditionRows | None
+    conditions: bool
+    questions: bool
+
+    @classmethod
+    def of(
+        cls,
+        context: Context,
+        conditions: Mapping[str, Condition],
+        plan: Plan,
+        sample: Int[Tensor, " pos"],
+        share: bool,
+    ) -> "_Way":
+        """The fastest way that was tried out; says so where questions can't stand side by side."""
+        rows, reads = None, any(one.prefill_hooks for one in conditions.values())
+        if len(conditions) > 1 and reads:
+            rows = ConditionRows(context.model, context.strategy, conditions)
+        hooks = [condition.decode_hooks for condition in conditions.values()]
+        together = rows is None and can_share_passes(context, hooks, sample)
+        questions = False
+        if plan.turns and rows is None and not reads and (together or len(conditions) == 1):
+            obstacle = questions_obstacle(context, hooks, sample)
+            questions = not obstacle
+            if obstacle:
+                _say_one_after_the_other(obstacle)
+        return cls(context, rows, together, questions)
+
+    def forget(self) -> None:
+        """Begin a unit with nothing read."""
+        if self.rows is not None:
+            self.rows.forget()
+
+    def decoded(
+        self, prompts: Sequence[Sequence[int]], asked: Sequence[Mapping[str, Asked]]
+    ) -> Iterator[tuple[int, dict[str, Generation]]]:
+        """Places of prompts, and their answers: side by side, or one after the other."""
+        if len(prompts) > 1:
+            yield from enumerate(decode_turn(self.context, prompts, asked))
+        elif self.rows is not None:
+            yield 0, decode_rows(self.rows, prompts[0], asked[0])
+        elif self.conditions:
+            yield 0, decode_branches(self.context, prompts[0], asked[0])
+        else:
+            for name, one in asked[0].items():
+                yield 0, {name: decode(self.context, prompts[0], one)}
 
 
-def _decoded(
-    reading: Context | ConditionRows,
-    together: bool,
-    tokens: Sequence[int],
-    asked: Mapping[str, Asked],
-) -> Iterator[dict[str, Generation]]:
-    """A prompt's answers: side by side, as branches of one tree, or one after the other."""
-    if isinstance(reading, ConditionRows):
-        yield decode_rows(reading, tokens, asked)
-    elif together:
-        yield decode_branches(reading, tokens, asked)
-    else:
-        for name, one in asked.items():
-            yield {name: decode(reading, tokens, one)}
+def _say_one_after_the_other(reason: str) -> None:
+    warnings.warn(
+        "Expected a model that answers the questions about one context side by side; found that "
+        f"they are answered one after the other: {reason}. Answers are the same, and take longer.",
+        stacklevel=2,
+    )
 
 
-def _needed(unit: Sequence[int], wanted: Collection[int], carries: bool) -> Sequence[int]:
-    """Prompts of a unit to answer: the wanted ones, and those whose state is carried to them."""
-    places = [place for place, index in enumerate(unit) if index in wanted]
+def _needed(
+    unit: Sequence[Sequence[int]], wanted: frozenset[int], carries: bool
+) -> Sequence[Sequence[int]]:
+    """Turns of a unit to answer: the wanted ones, and those whose state is carried to them."""
+    places = [place for place, turn in enumerate(unit) if not wanted.isdisjoint(turn)]
     if carries and places:
         return unit[: places[-1] + 1]
     return [unit[place] for place in places]

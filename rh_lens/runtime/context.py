@@ -96,7 +96,11 @@ class Context:
         return logits[0]
 
     def read_masked(
-        self, tokens: Sequence[int], visible: Bool[Tensor, "row key"], positions: Sequence[int]
+        self,
+        tokens: Sequence[int],
+        visible: Bool[Tensor, "row key"],
+        positions: Sequence[int],
+        **options: Any,
     ) -> Float[Tensor, "row d_vocab"]:
         """Logits of tokens that each see some of the context only, and stand at given positions.
 
@@ -104,6 +108,7 @@ class Context:
             tokens: Token ids, one a row.
             visible: Which tokens of the context, these among them, each row sees.
             positions: Position of each row.
+            options: Further arguments of the model.
         """
         read_under, self._read_under = self._read_under, None
         dtype = self.model.cfg.dtype
@@ -112,10 +117,32 @@ class Context:
             tokens,
             attention_mask=mask[None, None].to(self._device),
             position_ids=torch.tensor([list(positions)], device=self._device),
+            **options,
         )
         self.tokens += tokens
         self._read_under = read_under
         return logits[0]
+
+    def fill_masked(
+        self, tokens: Sequence[int], visible: Bool[Tensor, "row key"], positions: Sequence[int]
+    ) -> None:
+        """Read such tokens for their keys and values only.
+
+        Args:
+            tokens: As in `read_masked`, and so are the next two.
+            visible: Which tokens each row sees.
+            positions: Position of each row.
+        """
+        read_under, n_before = self._read_under, self.n_read
+        early = may_end_early(self.model, self.strategy, self.model.list_hooks(dir="fwd"))
+        with (
+            prefill_attention(self.model, self.strategy),
+            self.cache.ending_passes() if early else nullcontext(),
+        ):
+            self.read_masked(tokens, visible, positions, logits_to_keep=1)
+        # A pass that ended early has left its keys, and nothing was noted of them.
+        self.tokens[n_before:] = tokens
+        self._read_under = read_under
 
     def truncate(self, n_tokens: int) -> None:
         """Keep the first tokens only.

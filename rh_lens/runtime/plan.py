@@ -1,7 +1,8 @@
 """The order of prompts that reuses most of what was read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from jaxtyping import Int
 from torch import Tensor
@@ -34,11 +35,14 @@ class Plan:
         steps: Every prompt once.
         n_tokens: Tokens in the prompts.
         unit: Prompts of a unit.
+        turns: Indices of the prompts in the order of the plan, those that share a context together;
+            empty where none do.
     """
 
     steps: tuple[Step, ...]
     n_tokens: int
     unit: int
+    turns: tuple[tuple[int, ...], ...] = ()
 
     __repr__ = short_repr
 
@@ -49,14 +53,20 @@ class Plan:
 
     @property
     def units(self) -> tuple[tuple[int, ...], ...]:
-        """Indices of the prompts in the order of the plan, `unit` at a time.
+        """Indices of the prompts in the order of the plan, by units.
 
         A unit begins with an empty cache, and nothing that was learned about the answers of others.
         So what its prompts give is the same to the last bit, wherever and whenever the other units
-        are answered.
+        are answered. It has `unit` prompts, or fewer where a turn would be cut in two; a turn that
+        is longer is a unit of its own.
         """
-        order = [step.prompt for step in self.steps]
-        return tuple(tuple(order[at : at + self.unit]) for at in range(0, len(order), self.unit))
+        return tuple(tuple(chain.from_iterable(unit)) for unit in self.units_of_turns)
+
+    @property
+    def units_of_turns(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """The units, each as the turns that it consists of."""
+        turns = self.turns or tuple((step.prompt,) for step in self.steps)
+        return tuple(tuple(unit) for unit in _units(turns, self.unit))
 
 
 def plan_prompts(
@@ -64,6 +74,7 @@ def plan_prompts(
     *,
     share: bool = True,
     unit: int | None = None,
+    contexts: Sequence[int] = (),
 ) -> Plan:
     """Order of prompts in which each continues from the longest prefix of the one before.
 
@@ -76,15 +87,49 @@ def plan_prompts(
         prompts: Token ids.
         share: False: the order given, and nothing shared.
         unit: Prompts of a unit; None: `UNIT`.
+        contexts: For each prompt, how many tokens come before its question; 0 where that is
+            unknown. Prompts that are alike so far are a turn. None given: every prompt is one.
     """
     unit = unit or UNIT
     tokens = [p.tolist() if isinstance(p, Tensor) else list(p) for p in prompts]
     order = sorted(range(len(tokens)), key=tokens.__getitem__) if share else range(len(tokens))
+    turns = _turns(tokens, order, contexts if share else ())
     steps = []
-    before: list[int] = []
-    for place, index in enumerate(order):
-        continues = share and place % unit > 0
-        n_shared = shared_prefix(before, tokens[index][:-1]) if continues else 0
-        steps.append(Step(index, n_shared))
-        before = tokens[index][:-1]
-    return Plan(tuple(steps), sum(len(one) for one in tokens), unit)
+    for unit_turns in _units(turns, unit):
+        before: list[int] = []
+        for index in chain.from_iterable(unit_turns):
+            n_shared = shared_prefix(before, tokens[index][:-1]) if share else 0
+            steps.append(Step(index, n_shared))
+            before = tokens[index][:-1]
+    several = turns if len(turns) < len(steps) else ()
+    return Plan(tuple(steps), sum(len(one) for one in tokens), unit, several)
+
+
+def _turns(
+    tokens: Sequence[list[int]], order: Iterable[int], contexts: Sequence[int]
+) -> tuple[tuple[int, ...], ...]:
+    """Prompts in order, those with one context together."""
+    turns: list[list[int]] = []
+    before: list[int] | None = None
+    for index in order:
+        n_context = contexts[index] if contexts else 0
+        context = tokens[index][:n_context] if 0 < n_context < len(tokens[index]) else None
+        if turns and context is not None and context == before:
+            turns[-1].append(index)
+        else:
+            turns.append([index])
+        before = context
+    return tuple(map(tuple, turns))
+
+
+def _units(turns: Iterable[tuple[int, ...]], unit: int) -> list[list[tuple[int, ...]]]:
+    """Turns in runs of no more than `unit` prompts, or of one turn."""
+    units: list[list[tuple[int, ...]]] = []
+    n_prompts = 0
+    for turn in turns:
+        if not units or n_prompts + len(turn) > unit:
+            units.append([])
+            n_prompts = 0
+        units[-1].append(turn)
+        n_prompts += len(turn)
+    return units

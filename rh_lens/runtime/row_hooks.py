@@ -25,9 +25,20 @@ N_SAMPLE = 24
 def can_stand_beside(context: Context, conditions: Sequence[FwdHooks], n_tokens: int) -> bool:
     """Whether rows of several conditions may stand in one pass, as far as can be told untried.
 
-    Not where a layer sees less than the whole context, where the model takes no positions, where a
-    cache can't be cut back, and not with hooks, the conditions' or open ones, whose tensors can't
-    be told apart by condition.
+    Args:
+        context: How prompts are read.
+        conditions: Hooks of each.
+        n_tokens: Tokens of the prompt that it can be tried out on.
+    """
+    return len(conditions) > 1 and not beside_obstacle(context, conditions, n_tokens)
+
+
+def beside_obstacle(context: Context, conditions: Sequence[FwdHooks], n_tokens: int) -> str:
+    """Why rows of several answers may not stand in one pass; empty where nothing is known.
+
+    They may not where a layer sees less than the whole context, where the model takes no positions,
+    where a cache can't be cut back, and not with hooks, the conditions' or open ones, whose tensors
+    can't be told apart by condition.
 
     Args:
         context: How prompts are read.
@@ -37,15 +48,20 @@ def can_stand_beside(context: Context, conditions: Sequence[FwdHooks], n_tokens:
     model, strategy = context.model, context.strategy
     places = [place for hooks in conditions for place, _ in hooks]
     known = (*OVER_POSITIONS, *OVER_KEYS)
-    return (
-        len(conditions) > 1
-        and n_tokens >= N_SAMPLE
-        and strategy.truncates
-        and strategy.takes_positions
-        and all(window == AttentionWindow() for window in architecture_of(model).windows.values())
-        and all(isinstance(place, str) and place.endswith(known) for place in places)
-        and not model.list_hooks(dir="fwd")
-    )
+    windows = architecture_of(model).windows.values()
+    obstacles = {
+        f"prompts have fewer than {N_SAMPLE} tokens": n_tokens < N_SAMPLE,
+        strategy.obstacle: not strategy.truncates,
+        "the model can't be told the positions of its tokens": not strategy.takes_positions,
+        "a layer sees less than the whole context": any(
+            window != AttentionWindow() for window in windows
+        ),
+        "hooks act elsewhere than at heads": not all(
+            isinstance(place, str) and place.endswith(known) for place in places
+        ),
+        "other hooks are open on the model": bool(model.list_hooks(dir="fwd")),
+    }
+    return next((reason for reason, stands in obstacles.items() if stands), "")
 
 
 @dataclass(eq=False)

@@ -1,34 +1,46 @@
-"""Tree attention: one prompt answered under many conditions in the same passes.
+"""Tree attention: one context, many answers in the same passes.
 
-The rows of all conditions stand after the prompt's keys in one pass, each condition's answer a
-branch. A mask leaves each row the prompt and what its own branch has said; rows of refused guesses
-are left to no one. Nothing of the prompt's cache is copied.
+The rows of all answers stand after the context's keys in one pass, each answer a branch: those of a
+prompt under several conditions, and those of several prompts with the same context, each with its
+question before it. A mask leaves each row the context, its own question and what its own branch has
+said; rows of refused guesses are left to no one. Nothing of the context's cache is copied.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rh_lens.runtime.architecture import FwdHooks
-from rh_lens.runtime.context import Context, prefill_attention
+from rh_lens.runtime.context import Context, prefill_attention, shared_prefix
 from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.row_hooks import N_SAMPLE, OVER_KEYS, OwnRows, can_stand_beside, hooks_on_rows
+from rh_lens.runtime.row_hooks import (
+    N_SAMPLE,
+    OVER_KEYS,
+    OwnRows,
+    beside_obstacle,
+    can_stand_beside,
+    hooks_on_rows,
+)
 from rh_lens.runtime.self_check import relative_error, tolerance
 from rh_lens.runtime.strategy import EAGER_CHUNK, SDPA_CHUNK_CPU
+
+_Name = TypeVar("_Name", bound=Hashable)
+_NO_KEYS = torch.empty(0, dtype=torch.long)
 
 
 @dataclass(eq=False)
 class Branch:
-    """A condition's answer under way, and where its rows stand.
+    """An answer under way, and where its rows stand.
 
     Args:
         answer: The answer.
         hooks: The condition's hooks, as if it were alone.
-        columns: Positions in the cache of the tokens that it has said.
+        columns: Positions in the cache of its question's tokens and of those that it has said.
     """
 
     answer: GenerationUnderWay
@@ -49,14 +61,27 @@ def can_share_passes(
     return can_stand_beside(context, conditions, len(first)) and _masks_act(context, first)
 
 
-def decode_branches(
-    context: Context, tokens: Sequence[int], asked: Mapping[str, Asked]
-) -> dict[str, Generation]:
-    """The answers that `decode` gives to a prompt under each condition, alone.
+def questions_obstacle(
+    context: Context, conditions: Sequence[FwdHooks], sample: Int[Tensor, " pos"]
+) -> str:
+    """Why questions about one context may not share their passes; empty where they may.
 
-    Rows are hooked as if each condition were alone. Without hooks at patterns, the passes take the
-    attention that prompts are read with; in half precision, rounding may then decide between two
-    tokens that are as good as equal.
+    Args:
+        context: How prompts are read.
+        conditions: Hooks of each condition that they are asked under.
+        sample: A prompt, on whose first tokens it is tried out.
+    """
+    first = sample[:N_SAMPLE].tolist()
+    obstacle = beside_obstacle(context, conditions, len(first))
+    if obstacle or _questions_act(context, first):
+        return obstacle
+    return "a try on a few tokens gave other logits than one question after the other"
+
+
+def decode_branches(
+    context: Context, tokens: Sequence[int], asked: Mapping[_Name, Asked]
+) -> dict[_Name, Generation]:
+    """The answers that `decode` gives to a prompt under each condition, alone: see `decode_turn`.
 
     Args:
         context: Context to continue, for which `can_share_passes` holds; it has the prompt
@@ -64,16 +89,69 @@ def decode_branches(
         tokens: The prompt's token ids.
         asked: By name; none acts on the reading of the prompt.
     """
-    n_before = len(tokens) - 1
+    return decode_turn(context, [tokens], [asked])[0]
+
+
+def decode_turn(
+    context: Context, prompts: Sequence[Sequence[int]], asked: Sequence[Mapping[_Name, Asked]]
+) -> list[dict[_Name, Generation]]:
+    """The answers that `decode` gives to each of some prompts under each condition, alone.
+
+    What the prompts have in common is read once, then the rest of all of them in the same passes,
+    but for their last tokens; these and the answers pass together. Rows are hooked as if each
+    prompt and condition were alone. Without hooks at patterns, the passes take the attention that
+    prompts are read with; in half precision, rounding may then decide between two tokens that are
+    as good as equal.
+
+    Args:
+        context: Context to continue; of several prompts, `questions_obstacle` finds none. It has
+            what the prompts have in common afterwards.
+        prompts: Token ids.
+        asked: For each prompt, by name; none acts on the reading of the prompt.
+    """
+    n_common = min(len(prompt) - 1 for prompt in prompts)
+    for prompt in prompts[1:]:
+        n_common = min(n_common, shared_prefix(prompts[0], prompt))
     with inference(context.model):
-        context.reach(tokens[:-1])
-        branches = {name: Branch(one.answer, one.decode_hooks) for name, one in asked.items()}
-        while under_way := [branch for branch in branches.values() if branch.answer.is_open()]:
+        context.reach(prompts[0][:n_common])
+        questions = [list(prompt[n_common:-1]) for prompt in prompts]
+        columns = _read_questions(context, n_common, questions)
+        branches = [
+            {name: Branch(one.answer, one.decode_hooks, list(own)) for name, one in of.items()}
+            for of, own in zip(asked, columns, strict=True)
+        ]
+        every = [branch for of in branches for branch in of.values()]
+        while under_way := [branch for branch in every if branch.answer.is_open()]:
             for part, own in _passes(under_way, _most_rows(context, under_way)):
-                _run_pass(context, n_before, part, own)
-        # The rows of all branches go; of what was read, the prompt alone is every condition's.
-        context.truncate(n_before)
-    return {name: branch.answer.result() for name, branch in branches.items()}
+                _run_pass(context, n_common, part, own)
+        # The rows of all branches go; of what was read, the context alone is everybody's.
+        context.truncate(n_common)
+    return [{name: branch.answer.result() for name, branch in of.items()} for of in branches]
+
+
+def _read_questions(
+    context: Context, n_common: int, questions: Sequence[list[int]]
+) -> list[list[int]]:
+    """Columns of the tokens of questions, after they were read for their keys and values."""
+    columns: list[list[int]] = []
+    for part in _parts(questions, SDPA_CHUNK_CPU):
+        rows = _Rows.of(n_common, context.n_read, [[] for _ in part], part)
+        start = context.n_read
+        columns += [list(range(start + span.start, start + span.stop)) for span in rows.spans]
+        if flat := [token for own in part for token in own]:
+            context.fill_masked(flat, rows.visible, rows.positions)
+    return columns
+
+
+def _parts(questions: Sequence[list[int]], n_rows: int) -> Iterator[list[list[int]]]:
+    """Questions that are read in one pass: as many as there are rows for."""
+    part: list[list[int]] = []
+    for question in questions:
+        if part and sum(map(len, part)) + len(question) > n_rows:
+            yield part
+            part = []
+        part.append(question)
+    yield part
 
 
 def _masks_act(context: Context, tokens: list[int]) -> bool:
@@ -90,6 +168,28 @@ def _masks_act(context: Context, tokens: list[int]) -> bool:
         rows = _Rows.of(third, third, [[], []], [one, other])
         try:
             found = rows.read(alone, [one, other])
+        except (RuntimeError, TypeError, ValueError, IndexError):
+            return False
+    return relative_error(found, torch.cat(expected)) <= tolerance(found.dtype)
+
+
+def _questions_act(context: Context, tokens: list[int]) -> bool:
+    """Whether two questions that are read and continued side by side give their own logits."""
+    third = len(tokens) // 3
+    before, parts = tokens[:third], (tokens[third : 2 * third], tokens[2 * third :])
+    alone = Context(context.model, context.strategy)
+    with inference(context.model):
+        expected = []
+        for part in parts:
+            alone.reach([*before, *part[:-2]])
+            expected.append(alone.read(part[-2:]))
+        alone.reach(before)
+        last = [part[-2:] for part in parts]
+        try:
+            columns = _read_questions(alone, third, [part[:-2] for part in parts])
+            rows = _Rows.of(third, alone.n_read, columns, last)
+            with prefill_attention(alone.model, alone.strategy):
+                found = rows.read(alone, last)
         except (RuntimeError, TypeError, ValueError, IndexError):
             return False
     return relative_error(found, torch.cat(expected)) <= tolerance(found.dtype)
@@ -180,7 +280,7 @@ class _Rows:
             lower = torch.ones(len(own), len(own), dtype=torch.bool).tril()
             visible[start:stop, n_cached + start : n_cached + stop] = lower
             spans.append(slice(start, stop))
-            keys.append(visible[stop - 1].nonzero().flatten())
+            keys.append(visible[stop - 1].nonzero().flatten() if own else _NO_KEYS)
             positions += [n_prompt + len(earlier) + row for row in range(len(own))]
             start = stop
         return cls(spans, keys, visible, positions)

@@ -126,6 +126,10 @@ def grid(t):
     }
 
 
+def packed(t):
+    return {**grid(t), "needles": p.default_needles()[:2]}
+
+
 def single(t):
     return {
         "tokenizer": t.tokenizer,
@@ -163,6 +167,17 @@ PROMPTS = [
         inexact_spans=choice(nearly="dropp"),
         **SURROUNDINGS,
     ),
+    entry(
+        p.build_packed_grid,
+        packed,
+        needles=entries() + wrong("x"),
+        context_lengths=LENGTHS,
+        depths=DEPTHS[1:] + bad(1),
+        needles_per_context=whole(1, none=True, huge=False),
+        inexact_spans=choice(nearly="dropp"),
+        **{**SURROUNDINGS, "n_distractors": whole(0, huge=False) + bad(10**6, piece="")},
+    ),
+    entry(p.needle_collisions, needles=entries(empty=False) + wrong("x")),
     entry(
         p.build_prompt,
         single,

@@ -11,12 +11,13 @@ from bad_table import ROOMS, entries_of
 # Made by the library and handed out; their methods with parameters are in the table.
 RESULTS = (
     "AblationCurve AblationPlan AblationTables AnswerMap AttentionRows Audit Bench BenchModel "
-    "Component Composition ConditionsRow ControlDraws CopyingScores Detector DuplicateRuns "
+    "Collision Component Composition ConditionsRow ControlDraws CopyingScores Detector "
+    "DuplicateRuns "
     "EffectPrediction Estimate HeadActivation HeadCells HeadEstimates HeadLooks HeadOutputs "
     "HeadOverlap HeadSet HeadSurvey HeadTraits KeptAnswer KnockOut LineageComparison "
     "LogitAttribution "
     "MarkedText Measurement Mediation NeedleAgreement NeedlePrompt OfflineView "
-    "PairBatch PairComparison "
+    "PackedPrompt PairBatch PairComparison "
     "Patching PathEnds PathPatching ProbeResult PromptPair RankingDraws ReadWrite RecallResult "
     "Repetition Row SamplingPlan ScoreIntervals ScoreProfile ScreenAgreement Similarity "
     "SourceContributions Sparsity SplitHalf StoredAblation StoredRun ThresholdSensitivity "

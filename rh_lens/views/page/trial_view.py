@@ -60,7 +60,7 @@ def trial_view(
     return {
         "facts": _facts(trial),
         "before": first,
-        "after": max(prompt.context_length - first - _n_tokens(prompt, context), 0),
+        "after": max(len(prompt.tokens) - first - _n_tokens(prompt, context), 0),
         "context": context,
         "said": [texts[token] for token in said[:_SAID]],
         "cut": max(len(said) - _SAID, 0),
