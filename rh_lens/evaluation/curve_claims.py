@@ -127,20 +127,20 @@ def _causal(row: "pd.Series", k: int, command: str) -> Claim:
 
 
 def _top(row: "pd.Series", k: int, command: str) -> Claim:
-    p_heads, smallest = float(row["p_heads"]), float(row["p_smallest"])
+    p_heads = float(row["p_heads"])
     why = (
         "No heads were drawn in their place (--rankings)."
         if math.isnan(p_heads)
-        else f"p = {p_heads:.2g} (corrected over the numbers of heads asked; the smallest that "
-        f"{int(row['n_rankings'])} drawn rankings can give is {smallest:.2g}). Drawn rankings "
-        "exchange heads inside a layer or group, and may hold retrieval heads themselves."
+        else f"p = {p_heads:.2g}, corrected over the numbers of heads asked; "
+        f"{int(row['n_rankings'])} drawn rankings can give {1 / (int(row['n_rankings']) + 1):.2g} "
+        "or more. They exchange heads inside a layer or group, and may hold retrieval heads."
     )
     return Claim(
         "top",
         value=float(row["change"]),
         low=float(row["change_low"]),
         high=float(row["change_high"]),
-        p_for=p_heads,
+        p_for=None if math.isnan(p_heads) else p_heads,
         n=int(row["n_needles"]),
         command=command,
         against=why,
@@ -155,14 +155,14 @@ def _specific(tables: AblationTables, k: int, command: str) -> Claim:
         return unmeasured_claim("specific", why=why, command=command, **_TEXTS["specific"])
     sets, margin, match = tables.heads, float(chosen["margin"]), str(chosen["match"])
     of_k = sets[(sets["k"] == k) & (sets["kind"] == "control") & (sets["match"] == match)]
-    metric = str(tables.curve["metric"].iloc[0])
+    metric, n_possible = str(tables.curve["metric"].iloc[0]), chosen["n_possible"]
     paired = PairedAnswers.of(tables.answers, cast(Metric, metric), level=_BOTH_SIDES)
     found = difference_interval(
         paired.values["none"].to_numpy(),
         paired.values[of_k["condition"].to_list()].to_numpy().T,
         paired.needles.loc[paired.values.index].to_list(),
         level=_BOTH_SIDES,
-        n_possible=None if pd.isna(chosen["n_possible"]) else int(chosen["n_possible"]),
+        n_possible=None if pd.isna(n_possible) else int(n_possible),
         exact=True,
     )
     return Claim(

@@ -12,6 +12,7 @@ from rh_lens.views import (  # noqa: F401
 from rh_lens.views.ablation_plot import plot_curve
 from rh_lens.views.answer_map_plot import plot_answer_map
 from rh_lens.views.attention_views import view_patterns, view_sources
+from rh_lens.views.claims_text import claims_text
 from rh_lens.views.head_cells import HeadCells, head_cells
 from rh_lens.views.heat_map import explore_heat_map, plot_heat_map
 from rh_lens.views.lineage_plot import plot_score_pair, plot_similarities
@@ -25,6 +26,7 @@ from rh_lens.views.summarise import summarise
 __all__ = [
     "HeadCells",
     "OfflineView",
+    "claims_text",
     "explore_heat_map",
     "head_cells",
     "plot_answer_map",

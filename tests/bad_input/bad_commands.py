@@ -247,6 +247,8 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "RUN": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x"),
                     folder("odd-run", run__json="[]"), folder("deep-run", run__json=DEEP)],
             "--ablation": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x")],
+            "--claims": ["", "no-such-file", folder("nothing"), file("a-file.txt", "x"),
+                         file("odd.json", '{"claims": [{"name": 3}]}')],
             "--out": FILES,
             "--trials": ["", "x", "-1", "1.5"],
             "--title": [""],

@@ -126,6 +126,8 @@ def page_ablation() -> AblationTables:
             "top_low": [0.75, 0.25, 0.0],
             "top_high": [1.0, 0.75, 0.3125],
             "change": [nan, -0.5, -0.875],
+            "change_low": [nan, -0.75, -1.0],
+            "change_high": [nan, 0.0, -0.5],
             "p_untouched": [nan, 0.25, 0.0005],
             "p_heads": [nan, 0.5, 0.05],
             "n_sets": [1, 4, 6],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from rh_lens.analysis import ScoreIntervals, score_intervals
+from rh_lens.analysis import ScoreIntervals, claims_of_scores, score_intervals
 from rh_lens.checks import require_list, require_text, require_type, shown
 from rh_lens.detection import (
     CopyEvents,
@@ -17,7 +17,14 @@ from rh_lens.detection import (
     Trial,
     trial_table,
 )
-from rh_lens.evaluation import AblationCurve, AblationTables, ablation_tables
+from rh_lens.evaluation import (
+    AblationCurve,
+    AblationTables,
+    Claim,
+    ablation_tables,
+    claims_of_ablation,
+    unmeasured_silencing,
+)
 from rh_lens.heads import Head
 from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.representation import short_repr
@@ -46,6 +53,7 @@ class PageContent:
         tokenizer: Turns token ids into text, or None.
         chosen: Indices of the trials that are shown token by token; None leaves the choice to the
             page.
+        claims: Claims that were looked into beside those of the run and the ablation.
     """
 
     title: str
@@ -60,6 +68,7 @@ class PageContent:
     ablation_description: dict[str, Any]
     tokenizer: Any
     chosen: tuple[int, ...] | None
+    claims: tuple[Claim, ...] = ()
 
     __repr__ = short_repr
 
@@ -89,6 +98,24 @@ class PageContent:
         )
 
     @cached_property
+    def all_claims(self) -> list[Claim]:
+        """The paper's claims that the run and the ablation can tell of, then the others.
+
+        None where no answer was right, which says nothing of heads.
+        """
+        if self.result is None:
+            return []
+        found = claims_of_scores(self.result, self.intervals)
+        if self.ablation is None:
+            found += unmeasured_silencing("The heads were not silenced for this page.")
+        else:
+            asked = {int(k) for k in self.ablation.curve["k"]}
+            silenced = len(self.ablation_description.get("retrieval_heads", self.heads))
+            found += claims_of_ablation(self.ablation, silenced if silenced in asked else None)
+        by_name = {claim.name: claim for claim in [*found, *self.claims]}
+        return list(by_name.values())
+
+    @cached_property
     def head_table(self) -> pd.DataFrame:
         """One row a head, best first: label, group, score, interval, activation, trials."""
         if self.result is None:
@@ -107,6 +134,7 @@ def page_content(
     tokenizer: Any = None,
     trials: Sequence[int] | None = None,
     title: str | None = None,
+    claims: Sequence[Claim] = (),
 ) -> PageContent:
     """The content of a page; arguments as in `save_page`."""
     require_type("run", run, (StoredRun, RetrievalResult), remedy="Take it from load_run.")
@@ -130,6 +158,7 @@ def page_content(
         ablation_description=ablation_description,
         tokenizer=tokenizer,
         chosen=chosen,
+        claims=require_list("claims", claims, Claim),
         **found,
     )
 

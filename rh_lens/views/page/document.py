@@ -8,7 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from rh_lens.evaluation import Claim
 from rh_lens.files import replacing, usable_path
+from rh_lens.views.page.claims import claims
 from rh_lens.views.page.content import PageContent, page_content
 from rh_lens.views.page.heads import heads
 from rh_lens.views.page.making import making
@@ -20,6 +22,7 @@ from rh_lens.views.page.summary import summary
 from rh_lens.views.page.trials import trials
 
 SECTIONS: tuple[Callable[[PageContent], Section | None], ...] = (
+    claims,
     summary,
     heads,
     needle_grid,
@@ -44,12 +47,14 @@ def save_page(
     tokenizer: Any = None,
     trials: Sequence[int] | None = None,
     title: str | None = None,
+    claims: Sequence[Claim] = (),
 ) -> Path:
     """Write one HTML file that tells of a run; it opens anywhere, without network.
 
-    It holds a summary in words, the heat map of scores, the grid of answers by length and depth,
-    the ablation curve if there is one, chosen trials token by token, and how all was made. Each
-    picture has its numbers in a table. At most 8 MB, whatever the run.
+    It holds the paper's claims with their verdicts, a summary in words, the heat map of scores,
+    the grid of answers by length and depth, the ablation curve if there is one, chosen trials token
+    by token, and how all was made. Each picture has its numbers in a table. At most 8 MB, whatever
+    the run.
 
     Args:
         run: From `load_run` or `detect_retrieval_heads`.
@@ -60,6 +65,8 @@ def save_page(
         trials: Indices of the trials to show token by token; None takes eight right and four wrong
             answers, spread over the run.
         title: Stands in the heading; None takes the model's name.
+        claims: More claims, such as `load_claims` gives, beside those that the run and the
+            ablation tell of; one of the same name takes the place of theirs.
 
     Returns:
         The path.
@@ -71,7 +78,9 @@ def save_page(
             or the page is larger than 8 MB.
     """
     found = usable_path("path", path)
-    content = page_content(run, ablation=ablation, tokenizer=tokenizer, trials=trials, title=title)
+    content = page_content(
+        run, ablation=ablation, tokenizer=tokenizer, trials=trials, title=title, claims=claims
+    )
     page = page_html(content).encode()
     if len(page) > MAX_BYTES:
         raise ValueError(
