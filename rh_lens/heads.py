@@ -113,6 +113,12 @@ def as_heads(heads: object) -> tuple[Head, ...]:
         TypeError: Something names no head, such as the number 2.4, which is head 4 or head 40.
         ValueError: A label has another form, an index is negative, or a mask is not
             `[layer, head]`.
+
+    Examples:
+        >>> as_heads(["L2H4", (2, 5), "0-1"])
+        (Head(layer=2, head=4), Head(layer=2, head=5), Head(layer=0, head=1))
+        >>> as_heads(np.eye(2, dtype=bool))
+        (Head(layer=0, head=0), Head(layer=1, head=1))
     """
     if _names_one_head(heads):
         return (_as_head(heads),)

@@ -24,7 +24,7 @@ def page() -> str:
     parts = [HEAD]
     for room in rooms():
         module = importlib.import_module(f"rh_lens.{room}")
-        names = getattr(module, "__all__", ["Head", "as_heads"] if room == "heads" else [])
+        names = names_of(room)
         if not names:
             continue
         parts.append(f"## `rh_lens.{room}`\n\n{first_line(module.__doc__)}\n")
@@ -43,6 +43,12 @@ def rooms() -> list[str]:
         for room in ROOMS
         if room not in hidden and (room == "heads" or (PACKAGE / room / "__init__.py").exists())
     ]
+
+
+def names_of(room: str) -> list[str]:
+    """Public names of a room, in order."""
+    module = importlib.import_module(f"rh_lens.{room}")
+    return list(getattr(module, "__all__", ["Head", "as_heads"] if room == "heads" else []))
 
 
 def shown(name: str) -> str:

@@ -78,6 +78,14 @@ def head_activation(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The table lacks a column or a trial.
+
+    Examples:
+        >>> found = head_activation(result, by=["needle"])
+        >>> found.to_dataframe().head(3)
+           layer  head label  score  n_trials  activation  entropy
+        0      2     2  L2H2    1.0         8         1.0      1.0
+        1      2     3  L2H3    1.0         8         1.0      1.0
+        2      2     4  L2H4    1.0         8         1.0      1.0
     """
     scores, trials = scored_trials(scores, trials)
     trials_of(scores, trials, by)
@@ -112,6 +120,11 @@ def context_entropy(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The table lacks a column or a trial.
+
+    Examples:
+        >>> context_entropy(result, by=["needle"])[2].round(decimals=2)
+        tensor([   nan, 0.7100, 1.0000, 1.0000, 1.0000, 1.0000, -0.0000,    nan],
+               dtype=torch.float64)
     """
     scores, trials = scored_trials(scores, trials)
     known = trials_of(scores, trials, by)
@@ -197,6 +210,11 @@ def score_profile(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The table lacks a column or a trial.
+
+    Examples:
+        >>> found = score_profile(result, by="requested_depth")
+        >>> found.levels, found.score[:, 2, 5]
+        ((0.0, 1.0), tensor([0.9583, 0.9583], dtype=torch.float64))
     """
     scores, trials = scored_trials(scores, trials)
     require_text("by", by, remedy="Name a column of the table of trials.")

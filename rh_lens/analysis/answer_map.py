@@ -93,6 +93,17 @@ def answer_map(
         TypeError: An argument is of another type.
         ValueError: n_parts is below 1, the table lacks a column or a trial, or a copied token lies
             after its answer.
+
+    Examples:
+        >>> found = answer_map(result, n_parts=3)
+        >>> found.strongest(2)
+           layer  head label     start      stop  share  n_trials
+        0      2     2  L2H2  0.000000  0.333333    1.0         8
+        1      2     3  L2H3  0.000000  0.333333    1.0         8
+        2      2     2  L2H2  0.333333  0.666667    1.0         8
+        3      2     3  L2H3  0.333333  0.666667    1.0         8
+        4      2     2  L2H2  0.666667  1.000000    1.0         8
+        5      2     3  L2H3  0.666667  1.000000    1.0         8
     """
     if n_parts is not None:
         require_whole_number("n_parts", n_parts, at_least=1, at_most=MAX_PARTS)

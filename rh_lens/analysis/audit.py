@@ -120,6 +120,11 @@ def audit_scores(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The scores hold only one value for each head.
+
+    Examples:
+        >>> found = audit_scores(scores)
+        >>> found.depth_collapsed, found.n_zero_samples, found.max_score
+        (False, 0, 1.0)
     """
     scores = scores_of(scores)
     ascending = require_thresholds(thresholds)

@@ -74,6 +74,11 @@ def duplicate_runs(values: Float[Tensor, " sample *heads"]) -> DuplicateRuns:
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no sample, or no head.
+
+    Examples:
+        >>> runs = duplicate_runs(torch.tensor([[0.5, 0.0], [0.5, 0.0], [1.0, 0.0]]))
+        >>> runs.run_lengths, runs.n_distinct
+        ((2, 1), 2)
     """
     require_tensor("values", values, ("sample", "*heads"))
     if not values.numel():
@@ -128,6 +133,12 @@ def repetition(duplicates: DuplicateRuns, counted: Bool[Tensor, " sample"]) -> R
     Raises:
         TypeError: An argument is of another type.
         ValueError: The mask is none of the samples.
+
+    Examples:
+        >>> runs = duplicate_runs(scores.values)
+        >>> repetition(runs, torch.ones(8, dtype=torch.bool))
+        Repetition(n_samples=8, n_in_runs=0, neighbours_equal=0.0,
+         others_equal=0.03571428571428571)
     """
     require_type("duplicates", duplicates, DuplicateRuns, remedy="Take duplicate_runs(values).")
     require_type("counted", counted, Tensor)

@@ -99,6 +99,14 @@ def score_intervals(
         TypeError: An argument is of another type.
         ValueError: There is only one needle, the table lacks a column or a trial, or a number is
             out of range.
+
+    Examples:
+        >>> found = score_intervals(result)
+        >>> found.n_heads, found.n_heads_interval
+        (4, (4, 32))
+        >>> found.to_dataframe().query("label == 'L2H5'")[["label", "score", "low", "high"]]
+          label     score       low      high
+        3  L2H5  0.958333  0.639767  0.996654
     """
     scores, trials = scored_trials(scores, trials)
     require_number("threshold", threshold, above=0)

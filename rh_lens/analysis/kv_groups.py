@@ -37,6 +37,11 @@ def kv_group_means(
     Raises:
         TypeError: An argument is of another type.
         ValueError: `n_kv_heads` does not divide the heads, or `group_by` is unknown.
+
+    Examples:
+        >>> means = scores.mean().numpy()
+        >>> kv_group_means(means, n_kv_heads=4)[2].round(2)
+        array([0.06, 1.  , 1.  , 0.02])
     """
     require_array("means", means, ("layer", "head"))
     require_whole_number("n_kv_heads", n_kv_heads, at_least=1, remedy=_REMEDY)

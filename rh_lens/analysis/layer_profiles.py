@@ -19,6 +19,11 @@ def sorted_score_distance(
     Raises:
         TypeError: An argument is of another type.
         ValueError: One of the results has no score.
+
+    Examples:
+        >>> a, b = np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]])
+        >>> sorted_score_distance(a, b)
+        0.0
     """
     for name, result in (("a", a), ("b", b)):
         require_array(name, result, ("layer", "head"))
@@ -42,6 +47,10 @@ def layer_profile(
     Raises:
         TypeError: An argument is of another type.
         ValueError: An array has other axes, or a place is outside of 0 to 1.
+
+    Examples:
+        >>> layer_profile(scores.mean().numpy(), np.array([0, 0.5, 1])).round(2)
+        array([0.  , 0.26, 0.  ])
     """
     require_array("relative_layer", relative_layer, ("point",), least=0.0, most=1.0)
     require_array("means", means, ("*batch", "layer", "head"))

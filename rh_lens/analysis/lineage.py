@@ -76,6 +76,13 @@ def compare_scores(
         TypeError: An argument is of another type.
         ValueError: There are fewer than two results, a number is out of range, or a result's
             key-value heads are missing (for `group_by`: not known) or do not divide its heads.
+
+    Examples:
+        >>> runs = {"run": scores, "same run": scores}
+        >>> found = compare_scores(runs, n_kv_heads=4, n_permutations=100)
+        >>> found.to_dataframe()[["a", "b", "pearson", "pearson_p"]]
+             a         b  pearson  pearson_p
+        0  run  same run      1.0   0.009901
     """
     _check_results(results, k)
     require_number("p", p, above=0, below=1)

@@ -68,6 +68,15 @@ def plan_precision(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The half-width is not above 0, or none of the heads has components.
+
+    Examples:
+        >>> components = variance_components(result)
+        >>> plan_precision(components, half_width=0.2, heads=heads).cheapest()
+        n_cells      1.000000
+        n_needles    4.000000
+        n_trials     4.000000
+        reached      0.132602
+        Name: 0, dtype: float64
     """
     require_type("components", components, VarianceComponents, remedy=_REMEDY)
     require_number("half_width", half_width, above=0, remedy="Try 0.05.")
@@ -97,6 +106,14 @@ def plan_stability(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The correlation is not between 0 and 1.
+
+    Examples:
+        >>> plan_stability(variance_components(result), correlation=0.95).cheapest()
+        n_cells      1.000000
+        n_needles    2.000000
+        n_trials     2.000000
+        reached      0.990314
+        Name: 0, dtype: float64
     """
     require_type("components", components, VarianceComponents, remedy=_REMEDY)
     require_number("correlation", correlation, above=0, below=1, remedy="Try 0.99.")

@@ -110,6 +110,14 @@ def split_half(
         TypeError: An argument is of another type.
         ValueError: There is one unit only, no head has a score in both halves, or the table lacks a
             column or a trial.
+
+    Examples:
+        >>> split_half(result, k=4).summary()
+          statistic      mean       min       max    n
+        0   pearson  0.992730  0.991545  0.993499  3.0
+        1  spearman  0.798536  0.774704  0.812852  3.0
+        2   jaccard  1.000000  1.000000  1.000000  3.0
+        3       rbo  0.885702  0.877763  0.890782  3.0
     """
     scores, trials = scored_trials(scores, trials)
     require_whole_number("k", k, at_least=1)
@@ -197,6 +205,14 @@ def needle_agreement(
         TypeError: An argument is of another type.
         ValueError: There is one needle only, two share no head with a score, or the table lacks a
             column or a trial.
+
+    Examples:
+        >>> needle_agreement(result, k=4).summary()
+          statistic      mean       min       max    n
+        0   pearson  0.985605  0.971074  0.999024  6.0
+        1  spearman  0.823235  0.753706  0.907221  6.0
+        2   jaccard  1.000000  1.000000  1.000000  6.0
+        3       rbo  0.921250  0.887368  0.962172  6.0
     """
     scores, trials = scored_trials(scores, trials)
     require_whole_number("k", k, at_least=1)

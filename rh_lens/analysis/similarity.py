@@ -49,6 +49,11 @@ def similarities(
         TypeError: An argument is of another type.
         ValueError: The lengths differ, there is no head, a score is NaN, k is below 1, or p is not
             between 0 and 1.
+
+    Examples:
+        >>> a, b = np.array([0.9, 0.8, 0.1, 0.0]), np.array([0.8, 0.9, 0.0, 0.1])
+        >>> {name: value.round(2).item() for name, value in similarities(a, b, k=2).items()}
+        {'pearson': 0.97, 'spearman': 0.6, 'jaccard': 1.0, 'rbo': 0.87}
     """
     _check(a, b, k, p)
     if orders is None:

@@ -82,6 +82,11 @@ def measure_sparsity(scores: ScoresLike, *, threshold: float = 0.1) -> Sparsity:
     Raises:
         TypeError: An argument is of another type.
         ValueError: No head has a score.
+
+    Examples:
+        >>> found = measure_sparsity(result)
+        >>> found.n_at_least, found.n_zero, round(found.gini, 2)
+        (4, 23, 0.86)
     """
     scores = scores_of(scores)
     require_number("threshold", threshold)
@@ -115,6 +120,12 @@ def gini(values: Float[Tensor, " head"]) -> float:
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no value, or more than one axis.
+
+    Examples:
+        >>> round(gini(torch.tensor([0.0, 0.0, 0.0, 1.0])), 3)
+        0.75
+        >>> gini(torch.ones(4))
+        0.0
     """
     require_tensor("values", values, ("head",))
     x = values.double().sort().values
@@ -178,6 +189,14 @@ def threshold_sensitivity(
     Raises:
         TypeError: An argument is of another type.
         ValueError: No head has a score, or there is no threshold.
+
+    Examples:
+        >>> found = threshold_sensitivity(result, [0.05, 0.1, 0.99])
+        >>> found.to_dataframe()[["threshold", "n", "enter"]]
+           threshold  n           enter
+        0       0.05  7  L1H6 L1H7 L2H1
+        1       0.10  4
+        2       0.99  3
     """
     scores = scores_of(scores)
     ascending = require_thresholds(thresholds)

@@ -155,6 +155,12 @@ def variance_components(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There are fewer than two needles, or no needle has two trials.
+
+    Examples:
+        >>> found = variance_components(result)
+        >>> found.needle[2].round(decimals=4)
+        tensor([0.0000, 0.0000, 0.0000, 0.0000, 0.0000, 0.0069, 0.0000, 0.0000],
+               dtype=torch.float64)
     """
     scores, trials = scored_trials(scores, trials)
     found = crossed_moments(scores, trials)

@@ -64,6 +64,11 @@ def benchmark_conditions(
     Raises:
         TypeError: An argument is of another type.
         ValueError: `n_repeats` is below 1.
+
+    Examples:
+        >>> known = [ConditionsRow("bundled", "accepted", 2016, 20, 0.2, (1.4, 1.5, 1.6))]
+        >>> list(benchmark_conditions(torch.device("cpu"), quick=True, done=known))  # none left
+        []
     """
     require_whole_number("n_repeats", n_repeats, at_least=1, at_most=MAX_REPEATS)
     known = {row.model for row in require_list("done", done, ConditionsRow, remedy=_REMEDY)}
@@ -125,6 +130,12 @@ def conditions_table(rows: Sequence[ConditionsRow]) -> pd.DataFrame:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> rows = [ConditionsRow("bundled", "accepted", 2016, 20, 0.2, (1.4, 1.5, 1.6))]
+        >>> conditions_table(rows).iloc[0].to_dict()
+        {'model': 'bundled', 'drafts': 'accepted', 'tokens': 2016, 'conditions': 20, 's/prompt':
+         0.2, 'time / one condition': '1.50 (1.40-1.60)'}
     """
     require_list("rows", rows, ConditionsRow, remedy=_REMEDY)
     return pd.DataFrame(

@@ -117,6 +117,11 @@ def make_bench(bridge_of: Callable[[Any], Bridge], model: Any, **options: Any) -
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> made = bench_models(torch.device("cpu"), quick=True)[0].make()  # calls make_bench
+        >>> made.max_new_tokens
+        32
     """
     require_callable("bridge_of", bridge_of)
     require_type("model", model, torch.nn.Module, remedy="Load one with transformers.")

@@ -42,6 +42,10 @@ def bench_models(device: torch.device, *, quick: bool) -> list[BenchModel]:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> [one.name for one in bench_models(torch.device("cpu"), quick=True)]
+        ['bundled']
     """
     require_type("device", device, torch.device, remedy="Make one with torch.device(...).")
     require_flag("quick", quick)
@@ -140,6 +144,10 @@ def bench_prompts(context_length: int, n_needles: int = 1) -> Sequence[NeedlePro
     Raises:
         TypeError: An argument is of another type.
         ValueError: There are no so many needles, or no room for one.
+
+    Examples:
+        >>> len(bench_prompts(256))
+        10
     """
     require_whole_number("context_length", context_length, at_least=1, at_most=2**20)
     require_whole_number("n_needles", n_needles, at_least=1, at_most=len(default_needles()))

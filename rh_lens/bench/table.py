@@ -73,6 +73,11 @@ def run_benchmark(
     Raises:
         TypeError: An argument is of another type.
         ValueError: `n_repeats` is below 1.
+
+    Examples:
+        >>> rows = run_benchmark(torch.device("cpu"), quick=True, n_repeats=1, progress=False)
+        >>> iter(rows) is rows  # each next(rows) times one model at one length
+        True
     """
     require_whole_number("n_repeats", n_repeats, at_least=1, at_most=MAX_REPEATS)
     require_flag("progress", progress)
@@ -154,6 +159,12 @@ def to_dataframe(rows: Sequence[Row]) -> pd.DataFrame:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> rows = [Row("bundled", "accepted", 256, "a", 10, 0.04, (1.0, 1.0, 1.0), 5.0, True)]
+        >>> to_dataframe(rows).iloc[0].to_dict()
+        {'model': 'bundled', 'drafts': 'accepted', 'tokens': 256, 'method': 'a', 'prompts': 10,
+         's/prompt': 0.04, 'time / (a)': '1.00 (1.00-1.00)', 'peak MB': 5, 'same tokens': 'yes'}
     """
     require_list("rows", rows, Row, remedy=_REMEDY)
     records = [

@@ -33,6 +33,12 @@ def write_timed_rows(
         OSError: It can't be written.
         TypeError: An argument has the wrong type.
         ValueError: The path is empty or holds a zero byte.
+
+    Examples:
+        >>> rows = [Row("bundled", "accepted", 256, "a", 10, 0.04, (1.0, 1.0, 1.0), 5.0, True)]
+        >>> write_timed_rows("times.json", {"machine": "this one"}, rows)
+        >>> read_timed_rows("times.json", {"machine": "this one"})[0] == rows
+        True
     """
     require_description("key", key)
     require_list("rows", rows, Row)
@@ -54,6 +60,10 @@ def read_timed_rows(
         OSError: It can't be read.
         TypeError: An argument has the wrong type.
         ValueError: It was timed otherwise, or is no such file.
+
+    Examples:
+        >>> read_timed_rows("missing.json", {"machine": "this one"})
+        ([], [])
     """
     require_description("key", key)
     path = usable_path("path", path)

@@ -68,6 +68,12 @@ def retrieval_detectors(
         NoAcceptedTrialsError: The model retrieved no needle.
         TypeError: An argument is of another type.
         ValueError: The detection has no teacher-forced scores, or as for the detectors.
+
+    Examples:
+        >>> found = retrieval_detectors(model, new_prompts[:2], effects=False)
+        >>> list(found)
+        ['position', 'attention-mass', 'teacher-forced', 'query-focused, calibrated',
+         'contrastive', 'write']
     """
     prompts = require_prompts(prompts)
     for name, flag in {"write": write, "effects": effects}.items():
@@ -184,6 +190,15 @@ def predict_effect(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no ranking, one is too short, or a number is out of range.
+
+    Examples:
+        >>> rankings = {"retrieval": scores.ranking(), "backwards": scores.ranking()[::-1]}
+        >>> found = predict_effect(model, new_prompts, rankings, ks=(4,), n_random=1)
+        >>> found.to_dataframe()[["ranking", "area", "k=4"]]
+             ranking      area       k=4
+        0  retrieval  0.091667  0.091667
+        1  backwards  1.000000  1.000000
+        2   random 1  1.000000  1.000000
     """
     prompts = require_prompts(prompts)
     require_seed("seed", seed)

@@ -89,6 +89,11 @@ def row_means(
             pattern.
         TypeError: `model` is not a TransformerBridge, or there is no list of sequences.
         ValueError: There is no sequence or no kernel, or a sequence does not fit the model.
+
+    Examples:
+        >>> found = row_means(model, sequences, {"last key": lambda rows: rows.pattern[..., -1]})
+        >>> found["last key"].shape
+        torch.Size([2, 4, 8])
     """
     layers = attention_layers(model)
     _require_kernels(kernels)

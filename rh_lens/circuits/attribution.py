@@ -110,6 +110,11 @@ def source_contributions(
         TypeError: An argument is of another type.
         ValueError: The model has no such head, `against` is unknown, or the architecture does
             something else behind its output projection or before its unembedding.
+
+    Examples:
+        >>> found = source_contributions(model, new_prompts[0])
+        >>> found.top(2)
+        [('L2H4', 2.713484048843384), ('L2H5', 2.643167734146118)]
     """
     (prompt,) = require_prompts([prompt])
     require_against(against)
@@ -152,6 +157,10 @@ def write_scores(
         RuntimeError: The way of reading disagrees with the plain bridge.
         TypeError: An argument is of another type.
         ValueError: As for `source_contributions`.
+
+    Examples:
+        >>> sorted(head.label for head in write_scores(model, new_prompts).top(4))
+        ['L2H2', 'L2H3', 'L2H4', 'L2H5']
     """
     prompts = require_prompts(prompts)
     require_against(against)

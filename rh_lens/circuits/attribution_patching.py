@@ -179,6 +179,11 @@ def attribution_patch_heads(
         TypeError: An argument is of another type.
         ValueError: There are no pairs, a name is unknown, `n_steps` is out of range, or the model's
             KV cache can't be read on from with gradients.
+
+    Examples:
+        >>> screen = attribution_patch_heads(model, pairs)
+        >>> sorted(label for label, _ in screen.top(4))
+        ['L2H2', 'L2H3', 'L2H4', 'L2H5']
     """
     pairs = require_pairs(pairs)
     require_options("z", rows, into, metric)

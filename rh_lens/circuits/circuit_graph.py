@@ -29,6 +29,12 @@ def circuit_graph(paths: Sequence[PathPatching], *, threshold: float = 0.05) -> 
         ImportError: networkx is not installed.
         TypeError: An argument is of another type.
         ValueError: There are no paths, or the threshold is below 0.
+
+    Examples:
+        >>> paths = path_patch(model, pairs, senders=["L0H0", "L0H1"], receivers=heads, via="v")
+        >>> graph = circuit_graph([paths], threshold=0.0)
+        >>> list(graph.nodes)
+        ['L0H0', 'L2H2 L2H3 L2H4 L2H5', 'L0H1']
     """
     networkx = _networkx()
     paths = require_list("paths", paths, PathPatching, at_least=1, remedy="Use path_patch.")
@@ -51,6 +57,11 @@ def to_dot(graph: "MultiDiGraph[str]") -> str:
     Raises:
         ImportError: networkx is not installed.
         TypeError: It is no graph of networkx.
+
+    Examples:
+        >>> paths = path_patch(model, pairs, senders=["L0H0", "L0H1"], receivers=heads, via="v")
+        >>> print(to_dot(circuit_graph([paths], threshold=0.0))[:17])
+        digraph circuit {
     """
     _require_graph(graph)
     lines = ["digraph circuit {", "  rankdir=BT;", "  node [shape=box];"]
@@ -78,6 +89,10 @@ def draw_circuit(graph: "MultiDiGraph[str]") -> "Figure":
     Raises:
         ImportError: networkx or matplotlib is not installed.
         TypeError: It is no graph of networkx.
+
+    Examples:
+        >>> paths = path_patch(model, pairs, senders=["L0H0", "L0H1"], receivers=heads, via="v")
+        >>> draw_circuit(circuit_graph([paths], threshold=0.0)).savefig("circuit.png")
     """
     networkx = _require_graph(graph)
     try:

@@ -104,6 +104,11 @@ def composition_scores(model: Bridge, *, n_draws: int = 20, seed: int = 0) -> Co
     Raises:
         TypeError: An argument is of another type.
         ValueError: An argument is out of range, or the model's heads have weights of another kind.
+
+    Examples:
+        >>> found = composition_scores(model, n_draws=2)
+        >>> found.top(2)
+        [('L0H5', 'L2H5', 0.25500521063804626), ('L0H2', 'L2H5', 0.2543700635433197)]
     """
     layers = attention_layers(model)
     require_whole_number("n_draws", n_draws, at_least=1, at_most=10_000)

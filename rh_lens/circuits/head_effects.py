@@ -59,6 +59,11 @@ def head_effects(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no prompt, a head is not the model's, or a prompt does not fit.
+
+    Examples:
+        >>> found = head_effects(model, new_prompts[:2], heads=["L2H4", "L3H0"])
+        >>> found.mean()[2, 4] > found.mean()[3, 0]
+        tensor(True)
     """
     prompts = require_prompts(prompts)
     require_choice("scope", scope, get_args(Scope))
@@ -98,6 +103,10 @@ def patching_effects(model: Bridge, pairs: PairBatch | Sequence[PromptPair]) -> 
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no pair, or one does not fit the model.
+
+    Examples:
+        >>> sorted(head.label for head in patching_effects(model, pairs).top(4))
+        ['L2H2', 'L2H3', 'L2H4', 'L2H5']
     """
     remedy = 'Make them with make_pairs(prompts, "answer").'
     given = pairs.pairs if isinstance(pairs, PairBatch) else pairs

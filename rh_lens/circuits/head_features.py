@@ -49,6 +49,11 @@ def head_features(
         RuntimeError: The way of reading disagrees with the plain bridge.
         TypeError: An argument is of another type.
         ValueError: There is no prompt or head, a head is not the model's, or `at` is unknown.
+
+    Examples:
+        >>> features = head_features(model, new_prompts, heads)
+        >>> features.values.shape, features.names[:2]
+        (torch.Size([4, 128]), ('L2H2 z 0', 'L2H2 z 1'))
     """
     require_choice("at", at, get_args(At))
     counts = head_counts(model)

@@ -132,6 +132,11 @@ def attribute_logits(
         TypeError: An argument is of another type.
         ValueError: `against` is unknown, or the architecture does something else behind its output
             projection or before its unembedding.
+
+    Examples:
+        >>> found = attribute_logits(model, new_prompts[:2])
+        >>> found.top(2)
+        [('L3 MLP', 6.1270527839660645), ('L2H4', 2.905125617980957)]
     """
     prompts = require_prompts(prompts)
     require_against(against)

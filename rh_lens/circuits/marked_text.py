@@ -44,6 +44,11 @@ def mark_text(tokenizer: Any, text: str, **parts: str) -> MarkedText:
     Raises:
         TypeError: An argument is no text, or the tokenizer is none.
         ValueError: A part does not come, or comes more than once.
+
+    Examples:
+        >>> marked = mark_text(tokenizer, "The capital of France is", subject="France")
+        >>> marked.spans
+        {'subject': (7, 10)}
     """
     require_tokenizer(tokenizer)
     require_text("text", text)
@@ -108,6 +113,10 @@ def name_prompts(tokenizer: Any, *, n_prompts: int = 16, seed: int = 0) -> list[
     Raises:
         TypeError: A number is no whole number, or the tokenizer is none.
         ValueError: A number is out of range.
+
+    Examples:
+        >>> name_prompts(tokenizer, n_prompts=2)[0].text
+        'After Clara and Martin had met at the market, Clara passed the lamp to'
     """
     require_tokenizer(tokenizer)
     require_whole_number("n_prompts", n_prompts, at_least=1, at_most=10_000)
@@ -150,6 +159,10 @@ def fact_prompts(tokenizer: Any) -> list[MarkedText]:
 
     Raises:
         TypeError: It is no tokenizer.
+
+    Examples:
+        >>> fact_prompts(tokenizer)[0].text
+        'Question: what is the capital of France? The right answer is'
     """
     require_tokenizer(tokenizer)
     # Neither part stands right before the end: what looks there need not look at a subject.

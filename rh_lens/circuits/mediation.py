@@ -100,6 +100,11 @@ def mediated_effect(
         RuntimeError: The way of reading disagrees with the plain bridge, or a hook never fires.
         TypeError: An argument is of another type.
         ValueError: There are no prompts, no hooks or no mediators, or the model has no such head.
+
+    Examples:
+        >>> found = mediated_effect(model, new_prompts, zero_ablation(["L0H6", "L0H7"]), heads)
+        >>> found.share_through > 0.5
+        True
     """
     prompts = require_prompts(prompts)
     hooks = require_list("hooks", hooks, tuple, at_least=1, remedy="Make them with zero_ablation.")

@@ -24,6 +24,11 @@ def answer_log_probability(
     Args:
         logits: Of the rows that predict the answer's tokens, the answer being fed.
         answer: Its tokens.
+
+    Examples:
+        >>> logits = teacher_force(model, prompt.tokens, prompt.answer_tokens)
+        >>> round(answer_log_probability(logits, prompt.answer_tokens).item(), 2)
+        -0.01
     """
     log_probabilities = logits.float().log_softmax(dim=-1)
     return log_probabilities.gather(-1, answer.to(logits.device)[:, None]).sum()
@@ -43,6 +48,13 @@ def answer_logit_difference(
         logits: As in `answer_log_probability`.
         answer: The answer's tokens.
         foil: Tokens of another answer, as many.
+
+    Examples:
+        >>> pair = pairs.pairs[0]
+        >>> logits = teacher_force(model, pair.clean.tokens, pair.clean.answer_tokens)
+        >>> difference = answer_logit_difference(logits, pair.clean.answer_tokens, pair.foil)
+        >>> difference.item() > 5
+        True
     """
     answer, foil = answer.to(logits.device), foil.to(logits.device)
     rows = torch.arange(len(answer), device=logits.device)

@@ -81,6 +81,14 @@ def knock_out_needle(
         TypeError: An argument is of another type.
         ValueError: There are no prompts or sets, the model has no such head, or edits of attention
             have no effect in it.
+
+    Examples:
+        >>> sets = {"retrieval": heads, "others": ["L2H0", "L2H1"]}
+        >>> found = knock_out_needle(model, new_prompts, sets)
+        >>> found.to_dataframe()
+                name  n_heads    log_prob      effect    span
+        0  retrieval        4 -117.084681 -116.994768  answer
+        1     others        2   -0.089983   -0.000070  answer
     """
     prompts = require_prompts(prompts)
     require_choice("span", span, get_args(CutSpan))

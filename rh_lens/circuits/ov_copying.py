@@ -82,6 +82,10 @@ def copying_scores(model: Bridge, *, n_tokens: int = 1_000, seed: int = 0) -> Co
     Raises:
         TypeError: An argument is of another type.
         ValueError: `n_tokens` is out of range, or the model has latent attention.
+
+    Examples:
+        >>> sorted(label for label, _ in copying_scores(model, n_tokens=100).top(4))
+        ['L2H2', 'L2H3', 'L2H4', 'L2H5']
     """
     counts = head_counts(model)
     require_whole_number("n_tokens", n_tokens, at_least=2, at_most=100_000)

@@ -105,6 +105,17 @@ def compare_kinds(
         TypeError: An argument is of another type.
         ValueError: There are fewer than two kinds, they are of models of other shapes, or a number
             is out of range.
+
+    Examples:
+        >>> kinds = {
+        ...     "induction": induction_heads(model, sequences),
+        ...     "previous token": previous_token_heads(model, sequences),
+        ... }
+        >>> found = compare_kinds(kinds, k=4, n_kv_heads=4, n_permutations=100, n_resamples=10)
+        >>> found.matrix("jaccard")
+                        induction  previous token
+        induction             1.0             0.0
+        previous token        0.0             1.0
     """
     _require_one_shape(scores)
     require_whole_number("n_resamples", n_resamples, at_least=1, at_most=MAX_REPEATS)

@@ -141,6 +141,11 @@ def make_pair(
         TypeError: An argument is of another type.
         ValueError: An argument is unknown or out of range.
         NotAlignedError: Nothing fits; the message says what was tried. It is a ValueError.
+
+    Examples:
+        >>> pair = make_pair(new_prompts[0], "answer")
+        >>> pair.put, len(pair.differing)
+        ('a hollow drum behind the oven', 6)
     """
     require_type("prompt", prompt, NeedlePrompt, remedy="Make one with build_prompt.")
     require_choice("corruption", corruption, get_args(Corruption))
@@ -177,6 +182,10 @@ def make_pairs(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There are no prompts, or none has a pair.
+
+    Examples:
+        >>> make_pairs(new_prompts, "question")
+        PairBatch(pairs=4 PromptPair, refused=(), corruption='question')
     """
     pairs, refused = [], []
     for index, prompt in enumerate(require_prompts(prompts)):

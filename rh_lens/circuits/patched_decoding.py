@@ -36,6 +36,11 @@ def patched_answer(
     Raises:
         TypeError: An argument is of another type.
         ValueError: As for `patch_head_sets` and `greedy_decode`.
+
+    Examples:
+        >>> pair = pairs.pairs[0]
+        >>> print(patched_answer(model, pair, heads, stop=stop).text, "|", pair.put)
+         Baron Turnip. | a hollow drum behind the oven
     """
     require_whole_number("max_new_tokens", max_new_tokens, at_least=1)
     require_type("stop", stop, StopRule, remedy="Make one with stop_rule.")

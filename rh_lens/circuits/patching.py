@@ -150,6 +150,11 @@ def patch_heads(
     Raises:
         TypeError: An argument is of another type.
         ValueError: As for `patch_head_sets`.
+
+    Examples:
+        >>> found = patch_heads(model, pairs, heads, part="z")
+        >>> found.top(2)
+        [('L2H4', 0.4275241792201996), ('L2H5', 0.4079850912094116)]
     """
     counts = head_counts(model)
     every = [Head(layer, head) for layer, n in counts.items() for head in range(n)]
@@ -206,6 +211,11 @@ def patch_head_sets(
         TypeError: An argument is of another type.
         ValueError: There are no pairs or no sets, the model has no such head, a name is unknown, or
             the model's z is not attention times values.
+
+    Examples:
+        >>> found = patch_head_sets(model, pairs, {"retrieval": heads, "others": ["L2H0", "L2H1"]})
+        >>> found.restored.mean(dim=0).round(decimals=2)
+        tensor(0.5000)
     """
     pairs = require_pairs(pairs)
     require_options(part, rows, into, metric)

@@ -39,6 +39,11 @@ def success_features(
     Raises:
         TypeError: An argument is of another type.
         ValueError: As for `head_features`.
+
+    Examples:
+        >>> features, retrieved = success_features(model, new_prompts, heads)
+        >>> features.values.shape, retrieved
+        (torch.Size([4, 128]), [True, True, True, True])
     """
     prompts = require_prompts(prompts)
     features = head_features(model, prompts, heads, at=at)
@@ -70,6 +75,11 @@ def firing_features(
     Raises:
         TypeError: An argument is of another type.
         ValueError: More than one head is in question, or as for `head_features`.
+
+    Examples:
+        >>> features, fires = firing_features(model, result, "L1H6", ["L0H0", "L0H1"])
+        >>> features.values.shape, sum(fires)
+        (torch.Size([8, 64]), 3)
     """
     require_type("detection", detection, RetrievalResult, remedy="Run detect_retrieval_heads.")
     asked = as_heads(head)
@@ -108,6 +118,12 @@ def presence_features(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no pair, one is corrupted in another way, or as for `head_features`.
+
+    Examples:
+        >>> without = make_pairs(new_prompts, "needle").pairs
+        >>> features, present = presence_features(model, without, heads)
+        >>> features.values.shape, present[:2]
+        (torch.Size([8, 128]), [True, False])
     """
     remedy = 'Make them with make_pairs(prompts, "needle").pairs.'
     pairs = require_list("pairs", pairs, PromptPair, at_least=1, remedy=remedy)

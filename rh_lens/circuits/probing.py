@@ -186,6 +186,13 @@ def probe_heads(
         TypeError: An argument is of another type.
         ValueError: The labels are not as many as the examples, a class has fewer than two units, or
             a number is out of range.
+
+    Examples:
+        >>> without = make_pairs(new_prompts, "needle").pairs
+        >>> features, present = presence_features(model, without, heads)
+        >>> found = probe_heads(features, present, n_splits=2, n_shuffles=2)
+        >>> found.n_examples, found.n_units
+        (8, 4)
     """
     require_type("features", features, HeadFeatures, remedy="Make them with head_features.")
     positive = _labels(labels, features)

@@ -49,6 +49,11 @@ def query_focused_heads(
     Raises:
         TypeError: An argument is of another type.
         ValueError: A question is not found in its prompt, or a prompt does not fit the model.
+
+    Examples:
+        >>> query_focused_heads(model, new_prompts[:2]).mean()[2].round(decimals=2)
+        tensor([-0.0200,  0.0600,  0.5700,  0.5600,  0.6400,  0.6100, -0.0100, -0.0100],
+               dtype=torch.float64)
     """
     prompts = require_prompts(prompts)
     if null_question is not None:
@@ -95,6 +100,11 @@ def contrastive_heads(
         TypeError: An argument is of another type.
         ValueError: A question is not found in its prompt, there is no room for another stretch, or
             a number is out of range.
+
+    Examples:
+        >>> contrastive_heads(model, new_prompts[:2]).mean()[2].round(decimals=2)
+        tensor([1.0000, 0.6800, 1.0000, 1.0000, 1.0000, 1.0000, 0.1300, 0.9600],
+               dtype=torch.float64)
     """
     prompts = require_prompts(prompts)
     require_whole_number("n_others", n_others, at_least=1, at_most=10_000)

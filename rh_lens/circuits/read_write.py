@@ -103,6 +103,12 @@ def read_write_table(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The two are of different models, or the thresholds are not above 0.
+
+    Examples:
+        >>> write = write_scores(model, new_prompts)
+        >>> table = read_write_table(scores, write)
+        >>> table.counts()
+        {'neither': 28, 'reads and writes': 4}
     """
     for name, scores in {"read": read, "write": write}.items():
         require_type(name, scores, (RetrievalScores, HeadScores), remedy="Pass scores of heads.")

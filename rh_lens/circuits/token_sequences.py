@@ -35,6 +35,10 @@ def repeated_random_tokens(
     Raises:
         TypeError: An argument is of another type.
         ValueError: A number is out of range, or there are too few tokens to draw from.
+
+    Examples:
+        >>> [len(one) for one in repeated_random_tokens(model, n_tokens=16, n_sequences=2)]
+        [33, 33]
     """
     require_bridge(model)
     require_whole_number("n_tokens", n_tokens, at_least=1, at_most=_MAX_TOKENS)

@@ -30,6 +30,10 @@ def load_demo_model(
         TypeError: An argument is of another type.
         ValueError: There is no such device, the model can't run in `dtype`, or its files are
             damaged.
+
+    Examples:
+        >>> load_demo_model().cfg.n_layers
+        4
     """
     require_type("dtype", dtype, torch.dtype, remedy="Pass one such as torch.float32.")
     device = require_device(device)

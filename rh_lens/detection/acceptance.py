@@ -64,6 +64,11 @@ def acceptance(
         threshold: Recall must be above it, strictly.
         answer_tokens: The ids of the needle's `answer` as they stand in the prompt, where known.
         stop_reason: What ended the text, where known, to say so in the reason.
+
+    Examples:
+        >>> found = acceptance(" velvet comet", [5, 6], needle, tokenizer)
+        >>> found.accepted, round(found.recall, 2), found.reason
+        (True, 0.67, 'accepted')
     """
     verdicts = []
     for answer in needle.answers:
@@ -80,7 +85,12 @@ def acceptance(
 
 
 def token_recall(tokens: Sequence[int], answer_tokens: Sequence[int]) -> float:
-    """Share of the answer's token ids, counted with repeats, that were generated."""
+    """Share of the answer's token ids, counted with repeats, that were generated.
+
+    Examples:
+        >>> token_recall([5, 6, 9], answer_tokens=[5, 6, 7, 8])
+        0.5
+    """
     overlap = Counter(answer_tokens) & Counter(tokens)
     return overlap.total() / len(answer_tokens)
 

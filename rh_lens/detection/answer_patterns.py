@@ -51,6 +51,11 @@ def answer_patterns(
         TypeError: An argument is of another type.
         ValueError: There is no head or no token, a head is not the model's, or prompt and answer do
             not fit the context window.
+
+    Examples:
+        >>> found = answer_patterns(model, prompt, trials[0].tokens, heads[:2])
+        >>> found.pattern.shape
+        torch.Size([2, 6, 133])
     """
     require_type("prompt", prompt, NeedlePrompt, remedy="Take one of build_grid, or trial.prompt.")
     require_tensor("answer", answer, [" row"], whole=True)

@@ -17,7 +17,12 @@ from rh_lens.runtime import Bridge, FwdHooks, architecture_of
 def most_attended(
     pattern: Float[Tensor, "batch head query key"],
 ) -> tuple[Int[Tensor, "batch head query"], Float[Tensor, "batch head query"]]:
-    """Most-attended key position of every query row, and its weight; the first one in a tie."""
+    """Most-attended key position of every query row, and its weight; the first one in a tie.
+
+    Examples:
+        >>> most_attended(torch.tensor([[[[0.1, 0.7, 0.2]]]]))
+        (tensor([[[1]]]), tensor([[[0.7000]]]))
+    """
     weight, source = pattern.max(dim=-1)
     return source, weight
 
@@ -28,6 +33,10 @@ def source_margin(
     """How much more than the second key every query row's first one gets; 0 in a tie.
 
     The weight itself where there is only one key.
+
+    Examples:
+        >>> source_margin(torch.tensor([[[[0.1, 0.7, 0.2]]]]))
+        tensor([[[0.5000]]])
     """
     if pattern.shape[-1] == 1:
         return pattern[..., 0].float()
@@ -38,7 +47,12 @@ def source_margin(
 def span_mass(
     pattern: Float[Tensor, "batch head query key"], start: int, stop: int
 ) -> Float[Tensor, "batch head query"]:
-    """Attention on key positions `start` to `stop - 1`, summed in fp32; 0 where out of range."""
+    """Attention on key positions `start` to `stop - 1`, summed in fp32; 0 where out of range.
+
+    Examples:
+        >>> span_mass(torch.tensor([[[[0.1, 0.7, 0.2]]]]), 1, 3)
+        tensor([[[0.9000]]])
+    """
     return pattern[..., max(start, 0) : max(stop, 0)].sum(dim=-1, dtype=torch.float32)
 
 
@@ -259,7 +273,15 @@ def _require_span(span: tuple[int, int]) -> None:
 
 
 def answer_recorder(model: Bridge, prompt: NeedlePrompt) -> SourceRecorder:
-    """Recorder for the passes after a prompt's prefill, however many rows each pass has."""
+    """Recorder for the passes after a prompt's prefill, however many rows each pass has.
+
+    Examples:
+        >>> recorder = answer_recorder(model, prompt)
+        >>> with model.hooks(fwd_hooks=recorder.fwd_hooks()):
+        ...     _ = model(prompt.tokens[None])
+        >>> recorder.result().source.shape
+        torch.Size([128, 4, 8])
+    """
     return SourceRecorder(
         model,
         needle_span=prompt.answer_span,

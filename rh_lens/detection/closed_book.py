@@ -66,6 +66,10 @@ def closed_book_check(
         TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
         ValueError: There is no needle, a number is out of range, the model has no KV cache, or the
             question does not fit its learned positions.
+
+    Examples:
+        >>> [verdict.known for verdict in closed_book_check(model, default_needles()[:2])]
+        [False, False]
     """
     require_bridge(model)
     remedy = "Take them from default_needles or load_needles."

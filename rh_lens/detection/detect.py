@@ -74,6 +74,11 @@ def detect_retrieval_heads(
         TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
         ValueError: There is no prompt, a choice is out of range, the model has no attention or no
             KV cache, a prompt does not fit its context window, or the log is of other prompts.
+
+    Examples:
+        >>> found = detect_retrieval_heads(model, prompts[:2], progress=False)
+        >>> [head.label for head in found.heads()]
+        ['L2H2', 'L2H3', 'L2H4', 'L2H5', 'L2H1', 'L1H6', 'L1H7']
     """
     require_answering(execution=execution, progress=progress)
     architecture_of(model)

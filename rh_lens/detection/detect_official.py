@@ -87,6 +87,11 @@ def detect_official(
         RuntimeError: The chosen way of reading disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge, or an option has the wrong type.
         ValueError: There is no prompt, an option is out of range, or the model can't be read.
+
+    Examples:
+        >>> found = detect_official(model, prompts, progress=False)
+        >>> len(found.missed), len(found.spans)
+        (6, 8)
     """
     detection = detect_retrieval_heads(model, prompts, score="official", **options)
     return official_result(detection, model.tokenizer)
@@ -102,6 +107,11 @@ def official_result(detection: RetrievalResult, tokenizer: Any) -> OfficialResul
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: The run has another score, or was read back without the prompts' tokens.
+
+    Examples:
+        >>> found = detect_retrieval_heads(model, prompts, score="official", progress=False)
+        >>> len(official_result(found, tokenizer).missed)
+        6
     """
     require_type("detection", detection, RetrievalResult, remedy="Take it from a detection run.")
     require_tokenizer(tokenizer)

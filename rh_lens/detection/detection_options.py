@@ -89,6 +89,10 @@ def detection_options(
     Raises:
         TypeError: `model` is not a TransformerBridge, or a choice has the wrong type.
         ValueError: There is no prompt, a choice is out of range, or there is none of the name.
+
+    Examples:
+        >>> detection_options(model, prompts, score="event").threshold
+        0.1
     """
     require_bridge(model)
     prompts = require_prompts(prompts)
@@ -114,6 +118,11 @@ def detection_options(
 
 
 def room_for_answers(prompts: Sequence[NeedlePrompt]) -> int:
-    """Tokens that an answer may have: 32, or one and a half of the longest needle answer."""
+    """Tokens that an answer may have: 32, or one and a half of the longest needle answer.
+
+    Examples:
+        >>> room_for_answers(prompts)
+        32
+    """
     longest = max((len(prompt.answer_tokens) for prompt in prompts), default=0)
     return max(32, longest + longest // 2)

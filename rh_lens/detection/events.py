@@ -98,6 +98,12 @@ def copy_mask(
         prompt_tokens: Token ids x.
         generated_tokens: Token ids w.
         answer_span: Half-open span of the answer's positions in the prompt.
+
+    Examples:
+        >>> source = torch.tensor([1, 2]).reshape(2, 1, 1)
+        >>> prompt_tokens, said = torch.tensor([5, 6, 7]), torch.tensor([6, 9])
+        >>> copy_mask(source, prompt_tokens, said, answer_span=(1, 3)).flatten()
+        tensor([ True, False])
     """
     start, stop = answer_span
     inside = (source >= start) & (source < stop)
@@ -127,6 +133,18 @@ def find_copy_events(
     Raises:
         ValueError: The number of rows differs from that of the tokens, or the sources were recorded
             without a needle span.
+
+    Examples:
+        >>> recorder = SourceRecorder(model, needle_span=prompt.answer_span)
+        >>> hooks = recorder.fwd_hooks()
+        >>> answer = greedy_decode(model, prompt.tokens, stop=stop, decode_hooks=hooks)
+        >>> sources = recorder.result().answer_rows(128, len(answer.tokens))
+        >>> table = find_copy_events(0, prompt, answer.tokens, sources, tokenizer)
+        >>> table[["step", "layer", "head", "token"]].head(3)
+           step  layer  head    token
+        0     0      2     2   velvet
+        1     0      2     3   velvet
+        2     0      2     4   velvet
     """
     if sources.n_steps != len(generated_tokens):
         raise ValueError(

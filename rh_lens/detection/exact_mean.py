@@ -27,6 +27,10 @@ def exact_mean(values: Float[Tensor, " trial *heads"]) -> Float[Tensor, " *heads
 
     Returns:
         Means in fp64, on the CPU; NaN where no trial counts.
+
+    Examples:
+        >>> exact_mean(torch.tensor([0.3, 0.0, float("nan"), 0.0]))
+        tensor(0.1000, dtype=torch.float64)
     """
     table = values.detach().cpu().double().numpy()
     columns = table.reshape(len(table), math.prod(table.shape[1:]))
@@ -54,6 +58,10 @@ def whole_multiples(values: Float[Tensor, " trial *heads"]) -> Float[Tensor, " t
 
     Args:
         values: As in `exact_mean`.
+
+    Examples:
+        >>> whole_multiples(torch.tensor([[0.5], [0.25]], dtype=torch.float64)).flatten()
+        tensor([2., 1.], dtype=torch.float64)
     """
     table = values.detach().cpu().double().numpy()
     distinct, place = np.unique(np.nan_to_num(table), return_inverse=True)

@@ -45,6 +45,10 @@ def official_span(prompt_tokens: Int[Tensor, " pos"], answer: str, tokenizer: An
         prompt_tokens: Token ids of the prompt.
         answer: The answer as text.
         tokenizer: Encodes it.
+
+    Examples:
+        >>> official_span(prompt.tokens, needle.answer, tokenizer), prompt.answer_span
+        (None, (9, 14))
     """
     alone = tokenizer(answer, add_special_tokens=False)["input_ids"]
     types = torch.tensor(sorted(set(alone)), dtype=torch.long)
@@ -76,6 +80,11 @@ def official_score(
 
     Returns:
         Scores of 0 or more, in fp64; above 1 where positions were copied repeatedly.
+
+    Examples:
+        >>> source = torch.tensor([1, 1]).reshape(2, 1, 1)
+        >>> official_score(source, torch.tensor([5, 6, 7]), torch.tensor([6, 6]), span=(1, 3))
+        tensor([[1.]], dtype=torch.float64)
     """
     if span is None:
         return torch.zeros(source.shape[1:], dtype=torch.float64)

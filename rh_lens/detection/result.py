@@ -155,6 +155,11 @@ def score_trials(name: ScoreName, events: CopyEvents, trials: Sequence[Trial]) -
     Raises:
         NoAcceptedTrialsError: The score averages accepted trials and there are none.
         ValueError: The name is unknown, or the score had to be asked for in the run.
+
+    Examples:
+        >>> score_trials("token-set", events, result.trials)
+        RetrievalScores('token-set': 8 trials, 4 layers of 8 heads; best L2H2 1.000, L2H3 1.000,
+         L2H4 1.000, L2H5 0.958, L1H6 0.083)
     """
     require_score_name(name)
     score = SCORES[name]

@@ -153,6 +153,9 @@ def require_scores_of(scores: RetrievalScores, model: Bridge) -> None:
     Raises:
         TypeError: An argument is of another type.
         ValueError: The numbers of layers or heads differ.
+
+    Examples:
+        >>> require_scores_of(scores, model)
     """
     require_scores(scores)
     n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
@@ -171,6 +174,12 @@ def require_scores(scores: object, name: str = "scores") -> None:
 
     Raises:
         TypeError: It is something else, such as the path of a score file.
+
+    Examples:
+        >>> require_scores([0.5, 0.1])
+        Traceback (most recent call last):
+            ...
+        TypeError: Expected scores to be a RetrievalScores; found [0.5, 0.1] (list). Take ...
     """
     remedy = "Take result.scores, or read a file with read_head_scores(path)."
     require_type(name, scores, RetrievalScores, remedy=remedy)

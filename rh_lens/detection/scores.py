@@ -39,6 +39,11 @@ def position_scores(events: CopyEvents, trials: Sequence[Trial]) -> RetrievalSco
 
     Raises:
         ValueError: An event names a trial that is not in `trials`, or there is no trial.
+
+    Examples:
+        >>> position_scores(events, result.accepted).mean()[2].round(decimals=2)
+        tensor([0.0000, 0.0600, 1.0000, 1.0000, 1.0000, 0.9600, 0.0200, 0.0000],
+               dtype=torch.float64)
     """
     copied = _count_events(events, trials, distinct="answer_offset")
     length = torch.tensor([len(trial.prompt.answer_tokens) for trial in trials])
@@ -60,6 +65,11 @@ def token_set_scores(events: CopyEvents, trials: Sequence[Trial]) -> RetrievalSc
 
     Raises:
         ValueError: An event names a trial that is not in `trials`, or there is no trial.
+
+    Examples:
+        >>> token_set_scores(events, result.accepted).mean()[2].round(decimals=2)
+        tensor([0.0000, 0.0600, 1.0000, 1.0000, 1.0000, 0.9600, 0.0200, 0.0000],
+               dtype=torch.float64)
     """
     copied = _count_events(events, trials, distinct="token_id")
     n_types = torch.tensor([len(trial.prompt.answer_tokens.unique()) for trial in trials])
@@ -81,6 +91,11 @@ def event_scores(events: CopyEvents, trials: Sequence[Trial]) -> RetrievalScores
 
     Raises:
         ValueError: An event names a trial that is not in `trials`, or there is no trial.
+
+    Examples:
+        >>> event_scores(events, result.accepted).mean()[2].round(decimals=2)
+        tensor([0.0000, 0.0600, 1.0000, 1.0000, 1.0000, 0.9600, 0.0200, 0.0000],
+               dtype=torch.float64)
     """
     counted = _count_events(events, trials, distinct=None)
     length = torch.tensor([len(trial.prompt.answer_tokens) for trial in trials])
@@ -103,6 +118,12 @@ def teacher_forced_scores(trials: Sequence[Trial]) -> RetrievalScores:
 
     Raises:
         ValueError: A trial was not teacher-forced, or there is no trial.
+
+    Examples:
+        >>> fed = detect_retrieval_heads(model, prompts[:2], score="teacher-forced", progress=False)
+        >>> teacher_forced_scores(fed.trials).mean()[2].round(decimals=2)
+        tensor([0.0000, 0.1700, 1.0000, 1.0000, 1.0000, 1.0000, 0.0000, 0.0000],
+               dtype=torch.float64)
     """
     return _recorded_scores("teacher-forced", trials)
 
@@ -121,6 +142,12 @@ def fed_attention_scores(trials: Sequence[Trial]) -> RetrievalScores:
 
     Raises:
         ValueError: A trial was not teacher-forced, or there is no trial.
+
+    Examples:
+        >>> fed = detect_retrieval_heads(model, prompts[:2], score="fed-attention", progress=False)
+        >>> fed_attention_scores(fed.trials).mean()[2].round(decimals=2)
+        tensor([0.0000, 0.1700, 1.0000, 1.0000, 1.0000, 1.0000, 0.0000, 0.0000],
+               dtype=torch.float64)
     """
     return _recorded_scores("fed-attention", trials)
 
@@ -138,6 +165,11 @@ def attention_mass_scores(trials: Sequence[Trial]) -> RetrievalScores:
 
     Raises:
         ValueError: There is no trial.
+
+    Examples:
+        >>> attention_mass_scores(result.accepted).mean()[2].round(decimals=2)
+        tensor([0.0800, 0.1400, 0.8700, 0.8700, 0.8600, 0.8600, 0.0800, 0.0600],
+               dtype=torch.float64)
     """
     _require_trials(trials)
     values = torch.stack([trial.attention_mass for trial in trials]).double()
@@ -157,6 +189,12 @@ def official_scores(trials: Sequence[Trial]) -> RetrievalScores:
 
     Raises:
         ValueError: A trial has no such score, or there is no trial.
+
+    Examples:
+        >>> found = detect_retrieval_heads(model, prompts, score="official", progress=False)
+        >>> official_scores(found.accepted).mean()[2].round(decimals=2)
+        tensor([0.0000, 0.0100, 0.3300, 0.3100, 0.2800, 0.3000, 0.0000, 0.0000],
+               dtype=torch.float64)
     """
     return _recorded_scores("official", trials)
 
@@ -177,6 +215,11 @@ def activation_frequency(
 
     Raises:
         ValueError: An event names a trial that is not in `trials`, or there is no trial.
+
+    Examples:
+        >>> activation_frequency(events, result.accepted)[2].round(decimals=2)
+        tensor([0.0000, 0.5000, 1.0000, 1.0000, 1.0000, 1.0000, 0.1200, 0.0000],
+               dtype=torch.float64)
     """
     active = (_count_events(events, trials, distinct=None) > 0).double().mean(dim=0)
     ever_visible = torch.stack([trial.visible for trial in trials]).any(dim=0)
@@ -188,6 +231,10 @@ def always_active_heads(events: CopyEvents, trials: Sequence[Trial]) -> list[Hea
 
     Raises:
         ValueError: An event names a trial that is not in `trials`, or there is no trial.
+
+    Examples:
+        >>> [head.label for head in always_active_heads(events, result.accepted)]
+        ['L2H2', 'L2H3', 'L2H4', 'L2H5']
     """
     always = (activation_frequency(events, trials) == 1).nonzero().tolist()
     return [Head(layer, head) for layer, head in always]

@@ -17,6 +17,11 @@ def aligned_share(
     Args:
         source: Most-attended absolute position of the row that predicts answer token t, for all t.
         answer_start: Position of answer token 0 in the prompt.
+
+    Examples:
+        >>> source = torch.tensor([7, 8, 3]).reshape(3, 1, 1)
+        >>> aligned_share(source, answer_start=7)
+        tensor([[0.6667]], dtype=torch.float64)
     """
     return _aligned(source, answer_start).double().mean(dim=0)
 
@@ -30,6 +35,11 @@ def copied_share(
         source: Most-attended absolute position of the row that predicts answer token t, for all t.
         answer_start: Position of answer token 0 in the prompt.
         chosen: Whether the model's own choice, its most likely token, is answer token t.
+
+    Examples:
+        >>> source = torch.tensor([7, 8, 3]).reshape(3, 1, 1)
+        >>> copied_share(source, 7, chosen=torch.tensor([True, False, True]))
+        tensor([[0.3333]], dtype=torch.float64)
     """
     copied = _aligned(source, answer_start) & chosen[:, None, None]
     return copied.double().mean(dim=0)
@@ -58,6 +68,11 @@ def teacher_forced_copy(
         TypeError: `model` is not a TransformerBridge.
         ValueError: The model has no attention or no KV cache, or the prompt does not fit its
             learned positions.
+
+    Examples:
+        >>> teacher_forced_copy(model, prompt)[2].round(decimals=2)
+        tensor([0.0000, 0.2000, 1.0000, 1.0000, 1.0000, 1.0000, 0.0000, 0.0000],
+               dtype=torch.float64)
     """
     return forced_shares(model, prompt, context=context)["teacher-forced"]
 
@@ -83,6 +98,11 @@ def fed_attention(
     Raises:
         TypeError: `model` is not a TransformerBridge.
         ValueError: As for `teacher_forced_copy`.
+
+    Examples:
+        >>> fed_attention(model, prompt)[2].round(decimals=2)
+        tensor([0.0000, 0.2000, 1.0000, 1.0000, 1.0000, 1.0000, 0.0000, 0.0000],
+               dtype=torch.float64)
     """
     return forced_shares(model, prompt, context=context)["fed-attention"]
 
@@ -103,6 +123,10 @@ def forced_shares(
     Raises:
         TypeError: `model` is not a TransformerBridge.
         ValueError: As for `teacher_forced_copy`.
+
+    Examples:
+        >>> sorted(forced_shares(model, prompt))
+        ['fed-attention', 'teacher-forced']
     """
     answer, start = prompt.answer_tokens, prompt.answer_span[0]
     recorder = answer_recorder(model, prompt)

@@ -82,6 +82,13 @@ def judge_trial(
 
     Raises:
         ValueError: The sources were recorded without a needle span.
+
+    Examples:
+        >>> recorder = SourceRecorder(model, needle_span=prompt.answer_span)
+        >>> hooks = recorder.fwd_hooks()
+        >>> answer = greedy_decode(model, prompt.tokens, stop=stop, decode_hooks=hooks)
+        >>> judge_trial(0, prompt, answer, recorder.result(), tokenizer).accepted
+        True
     """
     verdict = acceptance(
         generation.text,
@@ -117,6 +124,12 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
     Returns:
         Columns `trial`, `needle` (its name), `context_length`, `requested_depth`, `depth`,
         `answer_span` and `accepted`: some of those of a stored run's trials, under the same names.
+
+    Examples:
+        >>> trial_table(trials)[["trial", "context_length", "requested_depth", "accepted"]].head(2)
+           trial  context_length  requested_depth  accepted
+        0      0             128              0.0      True
+        1      1             128              0.0      True
     """
     rows = [
         {

@@ -53,6 +53,10 @@ def ablation_tables(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The table lacks a column, or the margin is not between 0 and 1.
+
+    Examples:
+        >>> sorted(ablation_tables(curve).by_name())
+        ['answers', 'controls', 'curve', 'errors', 'failures', 'heads']
     """
     require_type("curve", curve, AblationCurve, remedy="Take it from ablation_curve.")
     require_number("margin", margin, above=0, below=1)

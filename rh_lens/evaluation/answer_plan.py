@@ -87,6 +87,14 @@ def ablation_curve(
         TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: There is no prompt; the ranking names a head twice or one that the model lacks,
             or has fewer heads than a K.
+
+    Examples:
+        >>> choices = {"n_controls": 1, "n_rankings": 0, "progress": False}
+        >>> found = ablation_curve(model, new_prompts, scores.ranking(), ks=(0, 4), **choices)
+        >>> found.to_dataframe()[["k", "top"]]
+           k       top
+        0  0  1.000000
+        1  4  0.091667
     """
     prompts = require_prompts(prompts)
     require_draws(model, ranking, ks, n_controls, match, n_rankings, family, exclude, seed)
@@ -150,6 +158,14 @@ def answer_plan(
         RuntimeError: A hook was never called: an intervention did not take place.
         TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: There is no prompt, or what is done is of something else.
+
+    Examples:
+        >>> plan = plan_ablation(model, scores.ranking(), ks=[4], n_controls=1, n_rankings=0)
+        >>> found = answer_plan(model, new_prompts, plan, done=curve.kept, progress=False)
+        >>> found.to_dataframe()[["k", "top"]]
+           k       top
+        0  0  1.000000
+        1  4  0.091667
     """
     prompts = require_prompts(prompts)
     require_type("plan", plan, AblationPlan, remedy="Take it from plan_ablation.")

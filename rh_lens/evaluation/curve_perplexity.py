@@ -35,6 +35,13 @@ def curve_perplexity(
         RuntimeError: A condition's hook was never called.
         TypeError: An argument is of another type.
         ValueError: The text has less than one window.
+
+    Examples:
+        >>> found = curve_perplexity(model, text_haystack([haystack.text[:6000]]), curve)
+        >>> found[["condition", "ratio"]].head(2)
+          condition     ratio
+        0      none  1.000000
+        1     top-2  0.998646
     """
     require_type("curve", curve, AblationCurve, remedy="Take it from ablation_curve.")
     if done is not None:

@@ -45,6 +45,10 @@ def default_ks(n_heads: int, n_retrieval: int) -> list[int]:
     Raises:
         TypeError: A number is no whole one.
         ValueError: A number is negative, or there are more retrieval heads than heads.
+
+    Examples:
+        >>> default_ks(n_heads=32, n_retrieval=4)
+        [0, 1, 2, 3, 4, 5, 10, 20]
     """
     require_whole_number("n_heads", n_heads, at_least=1, at_most=10**7)
     require_whole_number("n_retrieval", n_retrieval, at_least=0, at_most=n_heads)
@@ -88,6 +92,11 @@ def plan_ablation(
         TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: The ranking names a head twice or one that the model lacks, or has fewer heads
             than a K, a K or a number of draws is negative, or traits are missing.
+
+    Examples:
+        >>> plan = plan_ablation(model, scores.ranking(), ks=[0, 2, 4], n_controls=2, n_rankings=4)
+        >>> plan.ks, plan.smallest_pvalue
+        ((0, 2, 4), 0.2)
     """
     ks = require_draws(model, ranking, ks, n_controls, match, n_rankings, family, exclude, seed)
     if traits is not None:

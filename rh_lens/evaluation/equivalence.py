@@ -38,6 +38,11 @@ def equivalence_pvalue(
     Raises:
         TypeError: An argument is of another type.
         ValueError: As `difference_interval`; or the margin is not between 0 and 1.
+
+    Examples:
+        >>> same = [1.0, 0.5] * 10
+        >>> round(equivalence_pvalue(same, same, list(range(20)), margin=0.2), 3)
+        0.012
     """
     remedy = "Give the largest difference in recall that does not matter, such as 0.1."
     require_number("margin", margin, above=0, below=1, remedy=remedy)

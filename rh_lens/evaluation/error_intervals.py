@@ -28,6 +28,13 @@ def error_intervals(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The table lacks a column, or the level is not between 0 and 1.
+
+    Examples:
+        >>> errors = classify_errors(recall)
+        >>> error_intervals(errors, recall)[["condition", "outcome", "share", "share_high"]].head(2)
+          condition    outcome  share  share_high
+        0      none  retrieved    1.0    1.000000
+        1      none      empty    0.0    0.602365
     """
     require_errors(errors, result)
     require_number("level", level, above=0, below=1)

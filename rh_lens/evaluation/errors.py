@@ -87,6 +87,10 @@ def classify_errors(
     Raises:
         TypeError: An argument is of another type.
         ValueError: A share is not between 0 and 1.
+
+    Examples:
+        >>> classify_errors(recall).columns[:4].tolist()
+        ['condition', 'trial', 'error', 'recall']
     """
     require_recall(result)
     if rules is not None:
@@ -137,6 +141,12 @@ def error_shares(errors: pd.DataFrame, result: RecallResult) -> pd.DataFrame:
     Raises:
         TypeError: An argument is of another type.
         ValueError: The table lacks a column.
+
+    Examples:
+        >>> error_shares(classify_errors(recall), recall)[["condition", "n", "retrieved"]].head(2)
+          condition  n  retrieved
+        0      none  4       1.00
+        1     top-2  4       0.75
     """
     require_errors(errors, result)
     counts = pd.crosstab(errors["condition"], errors["error"])

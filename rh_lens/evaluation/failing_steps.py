@@ -25,6 +25,10 @@ def first_failing_step(said: Sequence[int], answer: Sequence[int]) -> int:
 
     Raises:
         TypeError: One of them is no list of whole numbers.
+
+    Examples:
+        >>> first_failing_step([5, 6, 9], answer=[5, 6, 7, 8])
+        2
     """
     require_list("said", said, Integral)
     require_list("answer", answer, Integral)

@@ -72,6 +72,10 @@ def mean_interval(
         TypeError: An argument is of another type.
         ValueError: There is no value, one is NaN or outside [0, 1], the needles are not as many as
             the prompts, or `level` is not between 0 and 1.
+
+    Examples:
+        >>> mean_interval([1.0] * 12, list(range(12)))
+        Estimate(mean=1.0, low=0.7353515306029488, high=1.0, n_needles=12)
     """
     _require_possible(n_possible)
     rows = _rows("values", values, "needles", needles, level, most=1.0)
@@ -112,6 +116,12 @@ def difference_interval(
     Raises:
         TypeError: An argument is of another type.
         ValueError: As `mean_interval`; or the conditions have different numbers of prompts.
+
+    Examples:
+        >>> first, second = [1.0, 1.0, 1.0, 0.0, 1.0, 1.0], [0.0] * 6
+        >>> difference_interval(first, second, needles=list("abcdef"))
+        Estimate(mean=0.8333333333333334, low=0.1489903185470689, high=0.989978902492281,
+         n_needles=6)
     """
     _require_possible(n_possible)
     require_flag("exact", exact)
@@ -138,6 +148,10 @@ def unbounded_interval(values: ArrayLike, groups: ArrayLike, *, level: float = 0
         TypeError: An argument is of another type.
         ValueError: There is no value, one is NaN, the groups are not as many, or `level` is not
             between 0 and 1.
+
+    Examples:
+        >>> unbounded_interval([0.1, 0.3, 0.2, 0.4], groups=list("abcd"))
+        Estimate(mean=0.25, low=0.04457397432394794, high=0.45542602567605206, n_needles=4)
     """
     rows = _rows("values", values, "groups", groups, level, most=None)
     means = needle_means(rows, groups)

@@ -38,6 +38,10 @@ def permutation_pvalue(observed: float, draws: ArrayLike) -> float:
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no draw, or a value is NaN.
+
+    Examples:
+        >>> permutation_pvalue(0.1, [0.9, 1.0, 0.8, 0.95])
+        0.2
     """
     return (count_as_harmful(observed, draws) + 1) / (len(np.asarray(draws)) + 1)
 
@@ -58,6 +62,10 @@ def stop_after(n_draws: int, level: float = 0.05) -> int:
     Raises:
         TypeError: An argument is of another type.
         ValueError: There are fewer than 0 draws, or the level is not between 0 and 1.
+
+    Examples:
+        >>> stop_after(n_draws=99, level=0.05)
+        5
     """
     require_whole_number("n_draws", n_draws, at_least=0, at_most=MAX_REPEATS)
     require_number("level", level, above=0, below=1)
@@ -79,6 +87,10 @@ def sequential_pvalue(observed: float, draws: ArrayLike, *, n_as_harmful: int) -
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no draw, a value is NaN, or `n_as_harmful` is below 1.
+
+    Examples:
+        >>> sequential_pvalue(0.5, [0.9, 0.4, 1.0, 0.3], n_as_harmful=2)
+        0.5
     """
     values = _checked(observed, draws)
     remedy = "Take stop_after(n_draws)."
@@ -107,6 +119,11 @@ def step_down_pvalues(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no draw, or a value is NaN.
+
+    Examples:
+        >>> draws = np.array([[1.0, 1.0], [0.9, 0.8], [1.0, 0.9]])
+        >>> step_down_pvalues(np.array([1.0, 0.1]), draws)
+        array([1.  , 0.25])
     """
     observed = require_numbers("observed", observed)
     draws = require_numbers("draws", draws, n_axes=(2,))
@@ -147,6 +164,10 @@ def sign_flip_pvalue(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no difference, one is NaN, or the needles are not as many.
+
+    Examples:
+        >>> sign_flip_pvalue([-1.0, -0.5, -1.0, -1.0], needles=list("abcd"))
+        0.0625
     """
     values = require_numbers("differences", differences)
     names = require_labels("needles", needles, len(values), "differences")

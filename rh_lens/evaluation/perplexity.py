@@ -62,6 +62,14 @@ def perplexity(
         RuntimeError: A condition's hook was never called.
         TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: There is no condition, or the text has less than one window.
+
+    Examples:
+        >>> conditions = {"plain": [], "silenced": zero_ablation(heads)}
+        >>> found = perplexity(model, haystack.text[:4000], conditions, window=64, n_windows=4)
+        >>> found[["condition", "n_windows"]]
+          condition  n_windows
+        0     plain          4
+        1  silenced          4
     """
     require_number("level", level, above=0, below=1)
     losses = window_losses(

@@ -193,6 +193,11 @@ def needle_recall(
         TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: There is no prompt or no condition, a head is not the model's, a prompt does
             not fit the model, or what is done is of something else.
+
+    Examples:
+        >>> conditions = {"plain": [], "silenced": zero_ablation(heads)}
+        >>> needle_recall(model, new_prompts, conditions, progress=False)
+        RecallResult(4 prompts; mean recall: plain 1.00, silenced 0.09)
     """
     require_bridge(model)
     prompts, heads = require_prompts(prompts), as_heads(heads)

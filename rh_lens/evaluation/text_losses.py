@@ -79,6 +79,13 @@ def window_losses(
         TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: There is no condition, the text has less than one window, or the window does not
             fit the model.
+
+    Examples:
+        >>> found = window_losses(model, haystack.text[:4000], window=64, n_windows=2)
+        >>> found[["condition", "window"]]
+          condition  window
+        0     plain       0
+        1     plain       1
     """
     require_bridge(model)
     named = as_conditions({"plain": Condition()} if conditions is None else conditions)

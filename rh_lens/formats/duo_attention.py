@@ -36,6 +36,11 @@ def read_duo_attention(
         OSError: There is no such file.
         TypeError: An argument has the wrong type.
         ValueError: The file is no table of finite numbers, or does not fit the model.
+
+    Examples:
+        >>> write_duo_attention(scores, "full_attention_heads.tsv", n_kv_heads=4)
+        >>> read_duo_attention("full_attention_heads.tsv", n_layers=4, n_heads=8).top(2)
+        [Head(layer=2, head=2), Head(layer=2, head=3)]
     """
     require_shape(n_layers, n_heads)
     file = open_score_file(path)
@@ -78,6 +83,11 @@ def write_duo_attention(
         OSError: The file can't be written.
         TypeError: An argument has the wrong type.
         ValueError: A head has no score or one outside [0, 1], or the heads do not divide.
+
+    Examples:
+        >>> write_duo_attention(scores, "full_attention_heads.tsv", n_kv_heads=4)
+        >>> np.loadtxt("full_attention_heads.tsv").round(2)[2]
+        array([0.06, 1.  , 1.  , 0.02])
     """
     require_type("scores", scores, RetrievalScores)
     usable_path("path", path)

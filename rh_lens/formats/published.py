@@ -49,6 +49,12 @@ def read_head_scores(
         OSError: There is no such file.
         TypeError: An argument has the wrong type.
         ValueError: The file is damaged or of another kind; the message names file and place.
+
+    Examples:
+        >>> write_head_scores(scores, "scores.json")
+        >>> published = read_head_scores("scores.json", n_layers=4, n_heads=8)
+        >>> published.top(2), published.origin.format
+        ([Head(layer=2, head=2), Head(layer=2, head=3)], 'head lists')
     """
     require_shape(n_layers, n_heads)
     require_flag("means_only", means_only)
@@ -87,6 +93,11 @@ def write_head_scores(scores: RetrievalScores, path: str | Path) -> None:
         OSError: The file can't be written.
         TypeError: An argument has the wrong type.
         ValueError: The path is empty or holds a zero byte.
+
+    Examples:
+        >>> write_head_scores(scores, "scores.json")
+        >>> open("scores.json").read()[:40]
+        '{"0-0": [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0'
     """
     require_type("scores", scores, RetrievalScores)
     n_layers, n_heads = scores.values.shape[1:]
@@ -108,6 +119,11 @@ def write_head_means(scores: RetrievalScores, path: str | Path) -> None:
         OSError: The file can't be written.
         TypeError: An argument has the wrong type.
         ValueError: The path is empty or holds a zero byte.
+
+    Examples:
+        >>> write_head_means(scores, "means.json")
+        >>> open("means.json").read()[:30]
+        '{"0-0": 0.0, "0-1": 0.0, "0-2"'
     """
     require_type("scores", scores, RetrievalScores)
     heads = scores.ranking()

@@ -42,6 +42,12 @@ def read_qrhead(
         OSError: There is no such file.
         TypeError: An argument has the wrong type.
         ValueError: The file holds no list, names a head twice, or a head lies outside the shape.
+
+    Examples:
+        >>> write_qrhead(scores.top(3), "heads.yaml")
+        >>> read_qrhead("heads.yaml", n_layers=4, n_heads=8)
+        RetrievalScores('qrhead-rank': 1 trials, 4 layers of 8 heads; best L2H2 1.000, L2H3
+         0.667, L2H4 0.333, L0H0 0.000, L0H1 0.000)
     """
     require_shape(n_layers, n_heads)
     file = open_score_file(path)
@@ -69,6 +75,11 @@ def write_qrhead(heads: Sequence[Head], path: str | Path) -> None:
         OSError: The file can't be written.
         TypeError: An argument has the wrong type.
         ValueError: There is no head, or one is named twice.
+
+    Examples:
+        >>> write_qrhead(scores.top(3), "heads.txt")
+        >>> open("heads.txt").read().strip()
+        '2-2,2-3,2-4'
     """
     path = usable_path("path", path)
     heads = require_list("heads", heads, Head, remedy="Pass scores.top(k).")

@@ -40,6 +40,12 @@ def zero_ablation(heads: HeadsLike, *, model: Bridge | None = None) -> Hooks:
     Raises:
         TypeError: An argument is of another type.
         ValueError: `model` has no such head.
+
+    Examples:
+        >>> with model.hooks(fwd_hooks=zero_ablation(heads)):
+        ...     logits = model(prompt.tokens[None])
+        >>> needle_recall(model, new_prompts, {"silenced": zero_ablation(heads)}, progress=False)
+        RecallResult(4 prompts; mean recall: silenced 0.09)
     """
     return _scaled(heads, 0.0, model)
 
@@ -57,6 +63,11 @@ def scale_heads(heads: HeadsLike, factor: float, *, model: Bridge | None = None)
     Raises:
         TypeError: An argument is of another type.
         ValueError: The factor is not finite, or `model` has no such head.
+
+    Examples:
+        >>> with model.hooks(fwd_hooks=scale_heads(heads, 0.5)):
+        ...     print(greedy_decode(model, prompt.tokens, stop=stop).text)
+         velvet comet eleven.
     """
     remedy = "Use 0 to silence a head, or mean_ablation to replace what it says."
     require_number("factor", factor, remedy=remedy)
@@ -75,6 +86,12 @@ def mean_ablation(heads: HeadsLike, means: HeadOutputs) -> Hooks:
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is more than one row, or none of a listed head.
+
+    Examples:
+        >>> means = mean_head_outputs(model, prompts)  # of other needles
+        >>> with model.hooks(fwd_hooks=mean_ablation(heads, means)):
+        ...     needle_recall(model, new_prompts, progress=False)
+        RecallResult(4 prompts; mean recall: plain 0.04)
     """
     require_type("means", means, HeadOutputs, remedy="Make them with mean_head_outputs.")
     if means.n_rows != 1:
@@ -104,6 +121,12 @@ def resample_ablation(heads: HeadsLike, donor: HeadOutputs) -> Hooks:
     Raises:
         TypeError: An argument is of another type.
         ValueError: There are no outputs of a listed head.
+
+    Examples:
+        >>> donor = head_outputs(model, new_prompts[0]).draw(seed=0)
+        >>> hooks = resample_ablation(heads, donor)
+        >>> needle_recall(model, prompts[:2], {"resampled": hooks}, progress=False)
+        RecallResult(2 prompts; mean recall: resampled 0.00)
     """
     require_type("donor", donor, HeadOutputs, remedy="Make it with head_outputs.")
     return _replaced(heads, donor)

@@ -85,6 +85,13 @@ def control_heads(
         TypeError: An argument is of another type.
         ValueError: A head is not in the model, there are no heads, `n_draws` is below 1,
             `n_kv_heads` is missing or does not divide `n_heads`, or `traits` are missing.
+
+    Examples:
+        >>> drawn = control_heads(heads, n_layers=4, n_heads=8, n_draws=3, seed=1)
+        >>> [" ".join(head.label for head in one) for one in drawn.draws]
+        ['L0H0 L1H1 L2H6 L3H2', 'L0H1 L1H0 L1H1 L3H7', 'L1H3 L3H4 L3H5 L3H6']
+        >>> control_heads(heads, n_layers=4, n_heads=8, n_draws=3, match="layer").note
+        'only 1 control set matched by layer of 3 asked for'
     """
     wanted, excluded = sorted(set(as_heads(heads))), set(as_heads(exclude))
     require_choice("match", match, ("layer", "kv-group", *TRAITS, None))

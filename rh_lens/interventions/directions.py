@@ -51,6 +51,11 @@ def add_direction(
         TypeError: An argument is of another type.
         ValueError: There are not as many directions as heads, a number is not finite, or `model`
             has no such head. The function raises it where the size of a head's output is another.
+
+    Examples:
+        >>> hooks = add_direction("L2H4", torch.ones(32), coefficient=0.5)
+        >>> needle_recall(model, new_prompts, {"shifted": hooks}, progress=False)
+        RecallResult(4 prompts; mean recall: shifted 1.00)
     """
     require_number("coefficient", coefficient, remedy="Use 0 to add nothing.")
     return _edited(heads, direction, partial(_add, coefficient), model)
@@ -73,6 +78,12 @@ def project_out(
     Raises:
         TypeError: An argument is of another type.
         ValueError: As for `add_direction`, or a direction is zero.
+
+    Examples:
+        >>> hooks = project_out(heads, torch.eye(32)[0])
+        >>> with model.hooks(fwd_hooks=hooks):
+        ...     print(greedy_decode(model, prompt.tokens, stop=stop).text)
+         velvet comet eleven.
     """
     hooks = _edited(heads, direction, _take_out, model)
     if not (direction.norm(dim=-1) > 0).all():
@@ -98,6 +109,12 @@ def random_ablation(heads: HeadsLike, reference: HeadOutputs, seed: int) -> Hook
     Raises:
         TypeError: An argument is of another type.
         ValueError: There are fewer than two rows, or none of a listed head.
+
+    Examples:
+        >>> reference = head_outputs(model, new_prompts[0])
+        >>> hooks = random_ablation(heads, reference, seed=0)
+        >>> needle_recall(model, prompts[:2], {"noise": hooks}, progress=False)
+        RecallResult(2 prompts; mean recall: noise 0.00)
     """
     require_type("reference", reference, HeadOutputs, remedy="Make it with head_outputs.")
     require_seed("seed", seed)

@@ -137,6 +137,11 @@ def head_outputs(
         TypeError: `model` is not a TransformerBridge.
         ValueError: `rows` is unknown, a layer has no attention, or the prompt does not fit the
             model.
+
+    Examples:
+        >>> outputs = head_outputs(model, prompt, layers=[2])
+        >>> outputs.n_rows, outputs.draw(seed=0).n_rows
+        (5, 1)
     """
     require_type("prompt", prompt, NeedlePrompt, remedy="Make one with build_prompt.")
     require_row_kind(rows)
@@ -173,6 +178,10 @@ def mean_head_outputs(
         RuntimeError: The way of reading disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge.
         ValueError: There are no prompts, `rows` is unknown, or a prompt does not fit the model.
+
+    Examples:
+        >>> mean_head_outputs(model, new_prompts).n_averaged
+        38
     """
     require_row_kind(rows)
     prompts = require_prompts(prompts)

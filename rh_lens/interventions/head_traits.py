@@ -81,6 +81,12 @@ def head_traits(model: Bridge, prompts: Sequence[NeedlePrompt]) -> HeadTraits:
             the plain bridge.
         TypeError: `model` is not a TransformerBridge, or the prompts are no needle prompts.
         ValueError: There is no prompt, or one does not fit the model.
+
+    Examples:
+        >>> traits = head_traits(model, prompts[:2])
+        >>> traits.norm[2].round(decimals=1)
+        tensor([ 2.1000,  2.1000, 15.6000, 15.4000, 17.0000, 16.8000,  1.8000,  3.6000],
+               dtype=torch.float64)
     """
     prompts = require_prompts(prompts)
     counts, n_layers = head_counts(model), int(model.cfg.n_layers)

@@ -48,6 +48,13 @@ def knock_out_edges(
         TypeError: `model` is not a TransformerBridge.
         ValueError: The model has no such head, edits of attention have no effect in it, the keys
             are none or negative, or `keeps_all_keys` must be said.
+
+    Examples:
+        >>> hooks = knock_out_edges(model, heads, prompt.answer_span)
+        >>> greedy_decode(model, prompt.tokens, stop=stop).text
+        ' velvet comet eleven.'
+        >>> greedy_decode(model, prompt.tokens, stop=stop, decode_hooks=hooks).text != needle.answer
+        True
     """
     if keeps_all_keys is not None:
         require_flag("keeps_all_keys", keeps_all_keys)

@@ -34,6 +34,11 @@ def operator_named(
     Raises:
         TypeError: "mean" comes without means, or an argument is of another type.
         ValueError: There is no such operator, or the factor is not finite.
+
+    Examples:
+        >>> operator = operator_named("scale", model, factor=0.5)
+        >>> [name for name, _ in operator(heads)]
+        ['blocks.2.attn.hook_z']
     """
     require_choice("name", name, get_args(OperatorName))
     require_bridge(model)

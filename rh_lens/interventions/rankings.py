@@ -85,6 +85,11 @@ def draw_rankings(
         TypeError: An argument is of another type.
         ValueError: A K is not between 1 and the ranking's length, there are no Ks, a head is absent
             or not the model's, or `n_kv_heads` is missing.
+
+    Examples:
+        >>> drawn = draw_rankings(scores.ranking(), [2, 4], n_layers=4, n_heads=8, n_draws=5)
+        >>> [[head.label for head in one[:4]] for one in drawn.draws[:2]]
+        [['L2H0', 'L2H2', 'L2H3', 'L2H4'], ['L2H3', 'L2H0', 'L2H2', 'L2H7']]
     """
     heads, gone = as_heads(ranking), set(as_heads(absent))
     require_choice("family", family, ("layer", "kv-group", None))

@@ -39,6 +39,13 @@ def uniform_attention(model: Bridge, heads: HeadsLike) -> Hooks:
     Raises:
         TypeError: `model` is not a TransformerBridge.
         ValueError: The model has no such head, or edits of attention have no effect in it.
+
+    Examples:
+        >>> hooks = uniform_attention(model, heads)
+        >>> [name for name, _ in hooks]
+        ['blocks.2.attn.hook_attn_scores']
+        >>> needle_recall(model, new_prompts, {"uniform": hooks}, progress=False)
+        RecallResult(4 prompts; mean recall: uniform 0.04)
     """
     heads = as_heads(heads)
     require_heads(heads, head_counts(model))

@@ -46,6 +46,14 @@ def build_prompt(
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: The request cannot be met; the message says by which number.
+
+    Examples:
+        >>> one = build_prompt(tokenizer, haystack, needle, context_length=256, depth=0.5)
+        >>> one
+        NeedlePrompt(256 tokens of synthetic-seed0, depth 0.42, answer at 102-107: 'The password
+         of the lightho...per is velvet comet eleven.')
+        >>> tokenizer.decode(one.answer_tokens)
+        ' velvet comet eleven'
     """
     require_type("needle", needle, Needle, remedy="Make one with Needle(question, text, answer).")
     require_whole_number("context_length", context_length, at_least=1, at_most=MAX_CONTEXT)
@@ -116,6 +124,11 @@ def build_grid(
 
     Warns:
         UserWarning: There are fewer prompts than asked for.
+
+    Examples:
+        >>> grid = build_grid(tokenizer, haystack, needle, context_lengths=[128, 256], depths=3)
+        >>> [(one.context_length, round(one.depth, 2)) for one in grid]
+        [(128, 0.0), (128, 0.48), (128, 0.97), (256, 0.0), (256, 0.42), (256, 1.0)]
     """
     asked = grid_request(
         needles, context_lengths, depths, max_context=max_context, haystack_offset=haystack_offset
@@ -149,6 +162,10 @@ def distinct_prompts(prompts: Iterable[NeedlePrompt]) -> list[NeedlePrompt]:
 
     Raises:
         TypeError: It is no list of prompts.
+
+    Examples:
+        >>> len(distinct_prompts([*prompts, prompts[0]])), len(prompts)
+        (8, 8)
     """
     found: dict[tuple[str, tuple[int, int]], NeedlePrompt] = {}
     for prompt in require_prompts(prompts, at_least=0):

@@ -18,6 +18,10 @@ def uniform_depths(n_depths: int) -> list[float]:
     Raises:
         TypeError: It is no whole number.
         ValueError: The number is below 1 or above 10,000.
+
+    Examples:
+        >>> uniform_depths(5)
+        [0.0, 0.25, 0.5, 0.75, 1.0]
     """
     require_whole_number("n_depths", n_depths, at_least=1, at_most=MAX_DEPTHS)
     return [0.5] if n_depths == 1 else np.linspace(0.0, 1.0, n_depths).tolist()

@@ -86,6 +86,10 @@ def text_haystack(texts: Iterable[str], *, name: str = "texts") -> Haystack:
     Raises:
         TypeError: A single string was given, or an entry is not text.
         ValueError: All texts are blank.
+
+    Examples:
+        >>> text_haystack(["It rained all day.", "Nobody came."])
+        Haystack('texts': 31 characters, 2 documents: 'It rained all day.')
     """
     require_text("name", name)
     entries = require_list("texts", texts, str, remedy="Pass [text, ...].")
@@ -108,6 +112,10 @@ def synthetic_haystack(*, seed: int = 0, n_sentences: int = 10_000) -> Haystack:
     Raises:
         TypeError: An argument is no whole number.
         ValueError: An argument is out of range.
+
+    Examples:
+        >>> next(iter(synthetic_haystack(seed=0).documents))[:60]
+        'In Nutor, a red trumpet stood beside 78 palaces. It was wear'
     """
     require_seed("seed", seed)
     require_whole_number("n_sentences", n_sentences, at_least=1, at_most=MAX_SENTENCES)
@@ -118,6 +126,10 @@ def pydoc_haystack() -> Haystack:
     """English prose from the documentation that ships with Python.
 
     The text differs between minor versions of Python: compare `sha256` across machines.
+
+    Examples:
+        >>> pydoc_haystack().name
+        'pydoc'
     """
     return text_haystack(pydoc_topics(), name="pydoc")
 
@@ -129,6 +141,12 @@ def file_haystack(path: str | Path) -> Haystack:
         FileNotFoundError: There is no such file.
         TypeError: The path is none.
         ValueError: The path is empty, or the file is blank or is not UTF-8 text.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> _ = Path("tale.txt").write_text("It rained all day. Nobody came.")
+        >>> file_haystack("tale.txt")
+        Haystack('tale.txt': 31 characters, 1 documents: 'It rained all day. Nobody came.')
     """
     path = existing_file("a text file", path, remedy="Check the path.")
     return text_haystack([read_text(path, remedy=_CONVERT)], name=path.name)
@@ -146,6 +164,13 @@ def folder_haystack(path: str | Path, *, pattern: str = "*.txt") -> Haystack:
         TypeError: An argument is of another type.
         ValueError: The pattern is none, no file matches, or one is blank or is not UTF-8 text (the
             message says which).
+
+    Examples:
+        >>> from pathlib import Path
+        >>> Path("texts").mkdir()
+        >>> _ = Path("texts/a.txt").write_text("It rained all day.")
+        >>> folder_haystack("texts")
+        Haystack('texts': 18 characters, 1 documents: 'It rained all day.')
     """
     path = require_path("path", path)
     require_text("pattern", pattern)
@@ -189,6 +214,12 @@ def dataset_haystack(
         TypeError: An argument is of another type.
         ValueError: The revision is not pinned, a name is blank, `max_documents` is out of range, or
             the column is missing or is not text.
+
+    Examples:
+        >>> dataset_haystack("owner/name", column="text")
+        Traceback (most recent call last):
+            ...
+        ValueError: Expected a pinned revision of dataset 'owner/name'; found None. Give ...
     """
     texts = dataset_texts(
         name,
@@ -212,6 +243,11 @@ def load_haystack(spec: str, *, seed: int = 0) -> Haystack:
         FileNotFoundError: A file went away while it was read.
         TypeError: An argument is of another type.
         ValueError: The string names none of these, or the source is damaged or blank.
+
+    Examples:
+        >>> load_haystack("synthetic", seed=1)
+        Haystack('synthetic-seed1': 795963 characters, 1989 documents: "The dancer's lamp, who
+         had ...e road to Triahaeck passes ")
     """
     require_text("spec", spec)
     require_seed("seed", seed)

@@ -13,7 +13,14 @@ from rh_lens.prompts.text_file import existing_file
 
 
 def default_needles() -> tuple[Needle, ...]:
-    """The needles that come with the package: varied in form, their answers unguessable."""
+    """The needles that come with the package: varied in form, their answers unguessable.
+
+    Examples:
+        >>> len(default_needles())
+        12
+        >>> default_needles()[0].answer
+        'velvet comet eleven'
+    """
     return _bundled("default_needles.jsonl")
 
 
@@ -21,6 +28,12 @@ def evaluation_needles() -> tuple[Needle, ...]:
     """Twelve more, about other things than `default_needles`, which heads are detected with.
 
     Heads found with some needles are then shown to matter for others.
+
+    Examples:
+        >>> len(evaluation_needles())
+        12
+        >>> {one.answer for one in evaluation_needles()} & {one.answer for one in default_needles()}
+        set()
     """
     return _bundled("evaluation_needles.jsonl")
 
@@ -45,6 +58,14 @@ def load_needles(path: str | Path) -> tuple[Needle, ...]:
         TypeError: The path is none.
         ValueError: The path is empty, the file is no UTF-8 text, a line is malformed (the
             message names file and line), or all are blank.
+
+    Examples:
+        >>> import json
+        >>> from pathlib import Path
+        >>> line = {"question": "Where is the key?", "text": "The key is here.", "answer": "here"}
+        >>> _ = Path("needles.jsonl").write_text(json.dumps(line))
+        >>> load_needles("needles.jsonl")[0].answer
+        'here'
     """
     remedy = "Give the path of a file with one JSON object a line."
     path = existing_file("a JSONL file of needles", path, remedy=remedy)

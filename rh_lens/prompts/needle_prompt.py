@@ -122,6 +122,14 @@ def require_prompts(
     Raises:
         TypeError: It is no list of prompts, such as a single one.
         ValueError: There are too few.
+
+    Examples:
+        >>> len(require_prompts(prompts))
+        8
+        >>> require_prompts([])
+        Traceback (most recent call last):
+            ...
+        ValueError: Expected prompts to have 1 or more entries; found 0. Make a list with ...
     """
     remedy = "Make a list with build_grid or [build_prompt(...)]."
     return require_list(name, prompts, NeedlePrompt, at_least=at_least, remedy=remedy)

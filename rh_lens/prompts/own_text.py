@@ -52,6 +52,13 @@ def prompt_from_text(
         ValueError: The answer is not in the text, or more than once and `occurrence` does
             not say which; messages are given with a question; the tokenizer is slow, or has no chat
             format for messages.
+
+    Examples:
+        >>> text = "It rained. The key is under the blue mat. Nobody came."
+        >>> ask = {"question": "Where is the key?", "answer": "the blue mat"}
+        >>> one = prompt_from_text(tokenizer, text, **ask)
+        >>> tokenizer.decode(one.tokens[slice(*one.answer_span)])
+        ' the blue mat'
     """
     require_type("template", template, Template)
     require_text("name", name)

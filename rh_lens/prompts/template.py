@@ -83,6 +83,16 @@ def chat_template(
         TypeError: An argument has the wrong type.
         ValueError: The tokenizer has no chat template, the template refuses the messages or does
             not end, or it loses or repeats a field.
+
+    Examples:
+        >>> tokenizer.chat_template = (
+        ...     "{% for m in messages %}[{{ m.role }}] {{ m.content }} {% endfor %}[assistant]"
+        ... )
+        >>> print(chat_template(tokenizer, system="Be brief.").text)
+        [system] Be brief. [user] {context}
+        <BLANKLINE>
+        Question: {question} [assistant]
+        >>> tokenizer.chat_template = None
     """
     require_tokenizer(tokenizer)
     require_text("content", content)
@@ -105,6 +115,13 @@ def load_template(spec: str, tokenizer: PreTrainedTokenizerBase) -> Template:
         TypeError: The string is none, or the tokenizer is.
         ValueError: The string is none of these, the text has an unknown field, the file is no text,
             or the tokenizer has no chat format that fits.
+
+    Examples:
+        >>> print(load_template("base", tokenizer).text)
+        {context}
+        <BLANKLINE>
+        Question: {question}
+        Answer:
     """
     require_text("spec", spec)
     require_tokenizer(tokenizer)

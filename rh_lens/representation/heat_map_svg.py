@@ -38,6 +38,12 @@ def heat_map_svg(
 
     Returns:
         One `<figure>`, which takes the colour of the text around it.
+
+    Examples:
+        >>> rows = [[0.0, 0.4], [1.0, float("nan")]]
+        >>> svg = heat_map_svg(rows, outlined={(1, 0)}, caption="Two layers")
+        >>> svg.startswith("<figure"), svg.count("<title>")
+        (True, 3)
     """
     n_layers, n_heads = len(scores), len(scores[0])
     size = min(26.0, (_WIDTH - _LEFT) / n_heads)

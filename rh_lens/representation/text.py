@@ -16,13 +16,28 @@ def short_repr(result: Any) -> str:
 
     Written into a class as `__repr__ = short_repr`: tensors become `float64[120, 4, 8]`, tables
     `120 rows x 12 columns`, long collections `120 Trial`, long texts are cut.
+
+    Examples:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True, repr=False)
+        ... class Pair:
+        ...     a: int
+        ...     b: list
+        ...     __repr__ = short_repr
+        >>> Pair(1, [0] * 50)
+        Pair(a=1, b=50 int)
     """
     parts = [f"{field.name}={brief(getattr(result, field.name))}" for field in fields(result)]
     return f"{type(result).__name__}({', '.join(parts)})"
 
 
 def brief(value: Any) -> str:
-    """A value in a few words: itself where it is short, and else what it is and how large."""
+    """A value in a few words: itself where it is short, and else what it is and how large.
+
+    Examples:
+        >>> brief(0.5), brief(np.zeros((4, 8))), brief([1] * 100)
+        ('0.5', 'float64[4, 8]', '100 int')
+    """
     if isinstance(value, pd.DataFrame):
         return f"{len(value)} rows x {len(value.columns)} columns"
     if hasattr(value, "dtype") and hasattr(value, "shape"):
@@ -38,7 +53,12 @@ def brief(value: Any) -> str:
 
 
 def cut(text: str, most: int = _MAX_TEXT) -> str:
-    """A text on one line, cut in its middle where it is long."""
+    """A text on one line, cut in its middle where it is long.
+
+    Examples:
+        >>> cut("a sentence of some length", 15)
+        'a sent...length'
+    """
     text = " ".join(text.split())
     if len(text) <= most:
         return text
@@ -47,7 +67,13 @@ def cut(text: str, most: int = _MAX_TEXT) -> str:
 
 
 def html_table(table: pd.DataFrame, caption: str, *, n_rows: int = 10) -> str:
-    """The first rows of a table as HTML, with a caption that is escaped."""
+    """The first rows of a table as HTML, with a caption that is escaped.
+
+    Examples:
+        >>> import pandas as pd
+        >>> html_table(pd.DataFrame({"head": ["L2H4"]}), "Best & only").count("<td>")
+        1
+    """
     shown = table.head(n_rows).to_html(index=False, border=0, float_format=lambda x: f"{x:.3f}")
     more = len(table) - n_rows
     rest = f"<div>... and {more} more rows</div>" if more > 0 else ""

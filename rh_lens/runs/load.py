@@ -132,6 +132,12 @@ def load_run(
         OSError: No folder can have this name.
         TypeError: An argument has the wrong type.
         ValueError: `prompts` are others, or the folder is of another command or format.
+
+    Examples:
+        >>> save_result(result, "run")
+        >>> run = load_run("run")
+        >>> run.status, len(run.trials)
+        ('finished', 8)
     """
     folder = usable_path("path", path)
     require_flag("recover", recover)

@@ -58,6 +58,19 @@ def load_ablation(folder: str | Path) -> StoredAblation:
         TypeError: It is no path.
         ValueError: It is something else, or not finished, the path is empty, or `run.json` or a
             table can't be read.
+
+    Examples:
+        >>> import io
+        >>> from contextlib import redirect_stdout
+        >>> from rh_lens.cli import main
+        >>> write_head_scores(scores, "scores.json")
+        >>> choices = "--lengths 128 --depths 1 --distractors 0 --top 4 --controls 0 --rankings 0"
+        >>> with redirect_stdout(io.StringIO()):
+        ...     _ = main(f"ablate scores.json {choices} --out ablation".split())
+        >>> load_ablation("ablation").tables.curve[["k", "top"]]
+           k       top
+        0  0  1.000000
+        1  4  0.030556
     """
     folder = usable_path("folder", folder)
     description = read_run_folder(folder, "answers").description

@@ -47,6 +47,14 @@ def merge_runs(
         TypeError: An argument has the wrong type.
         ValueError: There is no part, parts are of different runs or of an earlier format, a trial
             stands in two of them, or prompts are missing and `partial` is not set.
+
+    Examples:
+        >>> for number in (1, 2):
+        ...     shard = Shard(number, 2)
+        ...     with RunFolder(f"run/{shard.folder}", model, prompts, shard=shard) as part:
+        ...         part.detect(progress=False)
+        >>> merge_runs(["run"], "run").status
+        'finished'
     """
     require_flag("partial", partial)
     parts_at = require_list("paths", paths, (str, Path), at_least=1, remedy=_NAME_PARTS)
@@ -82,6 +90,11 @@ def holds_one_run(folder: str | Path) -> bool:
         OSError: No folder can have this name.
         TypeError: It is no path.
         ValueError: It is empty or holds a zero byte.
+
+    Examples:
+        >>> save_result(result, "run")
+        >>> holds_one_run("run")
+        True
     """
     folder = usable_path("folder", folder)
     return has_log(folder) and not any(folder.glob(FOLDERS))

@@ -30,7 +30,12 @@ PACKAGES = (
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that can move a number."""
+    """Versions of Python and of the packages that can move a number.
+
+    Examples:
+        >>> sorted(package_versions())[:3]
+        ['numpy', 'pandas', 'python']
+    """
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
@@ -40,6 +45,10 @@ def tokenizer_sha256(tokenizer: Any) -> str:
     Raises:
         TypeError: It is no tokenizer.
         ValueError: It is a slow one, which has no such definition.
+
+    Examples:
+        >>> len(tokenizer_sha256(tokenizer))
+        64
     """
     require_tokenizer(tokenizer)
     if not tokenizer.is_fast:
@@ -61,6 +70,10 @@ def config_sha256(model: Bridge) -> str:
 
     Raises:
         TypeError: It is no TransformerBridge.
+
+    Examples:
+        >>> len(config_sha256(model))
+        64
     """
     require_bridge(model)
     values = _without_names(model.original_model.config.to_dict())
@@ -83,6 +96,10 @@ def prompts_sha256(prompts: Iterable[NeedlePrompt]) -> str:
 
     Raises:
         TypeError: It is no list of prompts.
+
+    Examples:
+        >>> len(prompts_sha256(prompts))
+        64
     """
     listed = require_prompts(prompts, at_least=0)
     return hashlib.sha256("".join(prompt.sha256 for prompt in listed).encode()).hexdigest()
@@ -100,6 +117,11 @@ def describe_model(model: Bridge, name: str) -> dict[str, Any]:
     Raises:
         TypeError: It is no TransformerBridge, or the name no text.
         ValueError: The name is blank.
+
+    Examples:
+        >>> described = describe_model(model, "bundled")
+        >>> described["name"], described["n_layers"], described["n_heads"]
+        ('bundled', 4, 8)
     """
     require_bridge(model)
     require_text("name", name)
@@ -135,6 +157,11 @@ def describe_command(
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: There is no prompt.
+
+    Examples:
+        >>> sorted(describe_command("detect", {"depths": 2}, prompts))
+        ['arguments', 'command', 'haystack_sha256', 'machine', 'n_prompts', 'prompts_sha256',
+         'started', 'versions']
     """
     require_text("command", command)
     require_type("arguments", arguments, Mapping)
@@ -155,7 +182,12 @@ def describe_command(
 
 
 def describe_machine() -> dict[str, Any]:
-    """The machine's kind, its threads and its accelerator, if there is one."""
+    """The machine's kind, its threads and its accelerator, if there is one.
+
+    Examples:
+        >>> sorted(describe_machine())
+        ['accelerator', 'platform', 'threads']
+    """
     accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "platform": platform.platform(),

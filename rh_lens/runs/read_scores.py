@@ -24,6 +24,11 @@ def read_scores(path: str | Path) -> RetrievalScores:
         OSError: There is no such file or folder.
         TypeError: It is no path.
         ValueError: The run is not over or has no scores, or the file is malformed.
+
+    Examples:
+        >>> save_result(result, "run")
+        >>> sorted(head.label for head in read_scores("run").top(3))
+        ['L2H2', 'L2H3', 'L2H4']
     """
     path = usable_path("path", path)
     if not path.is_dir() or (path / GATES_FILE).exists():

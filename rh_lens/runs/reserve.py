@@ -29,6 +29,11 @@ def reserve_folder(folder: str | Path) -> Iterator[Path]:
         OSError: It can't be made, or not be written to.
         TypeError: It is no path.
         ValueError: It is empty or holds a zero byte.
+
+    Examples:
+        >>> with reserve_folder("results") as folder:
+        ...     (folder / "note.txt").write_text("kept")
+        4
     """
     folder = require_path("folder", folder)
     made = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
@@ -59,6 +64,11 @@ def reserve_file(path: str | Path) -> Iterator[Path]:
         OSError: It can't be written.
         TypeError: It is no path.
         ValueError: It is empty or holds a zero byte.
+
+    Examples:
+        >>> with reserve_file("table.csv") as path:
+        ...     path.write_text("a,b")
+        3
     """
     path = require_path("path", path)
     _try_to_write(path.parent)
@@ -86,6 +96,14 @@ def reserve_new_folder(parent: str | Path, name: str) -> Iterator[Path]:
         OSError: It can't be made, or not be written to.
         TypeError: The parent is no path, or the name no text.
         ValueError: One of them is blank or holds a zero byte.
+
+    Examples:
+        >>> with reserve_new_folder("runs", "detect") as folder:
+        ...     (folder / "note.txt").write_text("kept")
+        4
+        >>> with reserve_new_folder("runs", "detect") as folder:
+        ...     folder.name
+        'detect-2'
     """
     require_text("name", name)
     parent = require_path("parent", parent)

@@ -44,6 +44,12 @@ def run_key(
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: The model lacks a field, the name is blank, or there is no prompt.
+
+    Examples:
+        >>> options = detection_options(model, prompts)
+        >>> key = run_key(describe_model(model, "bundled"), prompts, options)
+        >>> sorted(key)
+        ['device', 'model', 'options', 'prompts', 'versions']
     """
     require_type("options", options, DetectionOptions, remedy="Make them with detection_options.")
     if hooks is not None:
@@ -135,6 +141,15 @@ def require_same_weights(folder: Path, there: Mapping[str, Any], here: Mapping[s
         OSError: No folder can have this name.
         TypeError: An argument has the wrong type.
         ValueError: They differ; the message names every field, with both values.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> there = describe_model(model, "bundled")
+        >>> require_same_weights(Path("run"), there, there)
+        >>> require_same_weights(Path("run"), there, there | {"weights_sha256": "0" * 64})
+        Traceback (most recent call last):
+            ...
+        ValueError: Expected the run in 'run' to be of this model; found that it differs in ...
     """
     folder = usable_path("folder", folder)
     require_description("there", there)

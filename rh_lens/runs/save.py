@@ -35,6 +35,12 @@ def save_result(
         OSError: It can't be written.
         TypeError: An argument has the wrong type.
         ValueError: The path is empty, or a value is none of JSON.
+
+    Examples:
+        >>> save_result(result, "run", {"model": "bundled"})
+        >>> import os
+        >>> sorted(os.listdir("run"))
+        ['events.parquet', 'head_scores.json', 'log', 'run.json', 'scores.csv', 'trials.jsonl']
     """
     require_type("result", result, RetrievalResult, remedy="Take it from detect_retrieval_heads.")
     path = usable_path("folder", folder)
@@ -67,6 +73,11 @@ def load_result(folder: str | Path) -> RetrievalResult:
         OSError: No folder can have this name.
         TypeError: It is no path.
         ValueError: The path is empty.
+
+    Examples:
+        >>> save_result(result, "run")
+        >>> load_result("run").heads() == result.heads()
+        True
     """
     return load_run(usable_path("folder", folder)).result()
 

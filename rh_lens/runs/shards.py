@@ -113,6 +113,10 @@ def deal_prompts(prompts: Sequence[NeedlePrompt], n_shards: int) -> tuple[tuple[
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: `n_shards` is below 1 or above 65,536.
+
+    Examples:
+        >>> [len(part) for part in deal_prompts(prompts, n_shards=2)]
+        [4, 4]
     """
     require_whole_number("n_shards", n_shards)
     prompts = require_prompts(prompts, at_least=0)

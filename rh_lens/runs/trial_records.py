@@ -29,6 +29,11 @@ def trial_record(trial: Trial) -> dict[str, Any]:
 
     Raises:
         TypeError: It is no trial.
+
+    Examples:
+        >>> record = trial_record(trials[0])
+        >>> record["text"], record["accepted"]
+        (' velvet comet eleven.', True)
     """
     require_type("trial", trial, Trial)
     prompt = trial.prompt

@@ -27,6 +27,10 @@ def weights_sha256(model: Bridge) -> str:
     Raises:
         TypeError: It is no TransformerBridge.
         ValueError: A weight is not in memory (on the "meta" device, or offloaded to disk).
+
+    Examples:
+        >>> len(weights_sha256(model))
+        64
     """
     require_bridge(model)
     weights = dict(sorted(model.original_model.state_dict().items()))

@@ -113,6 +113,11 @@ def answer_prompts(
             hook was never called.
         TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
         ValueError: A prompt does not fit the model, or the model can't be read as asked for.
+
+    Examples:
+        >>> answers = answer_prompts(model, prompts[:2], max_new_tokens=8, stop=stop)
+        >>> [answer["plain"].generation.text for answer in answers]
+        [' polishing brass thimbles', ' velvet comet eleven.']
     """
     require_answering(stop=stop, execution=execution)
     named = as_conditions({"plain": Condition()} if conditions is None else conditions)

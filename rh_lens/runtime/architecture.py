@@ -28,6 +28,13 @@ def require_bridge(model: Bridge) -> None:
 
     Raises:
         TypeError: `model` is something else, such as a Hugging Face model or a model's name.
+
+    Examples:
+        >>> require_bridge(model)
+        >>> require_bridge("a name")
+        Traceback (most recent call last):
+            ...
+        TypeError: Expected a TransformerBridge; found str. Boot one with ...
     """
     if not (hasattr(model, "blocks_with") and hasattr(model, "original_model")):
         raise TypeError(
@@ -44,6 +51,10 @@ def attention_layers(model: Bridge) -> tuple[int, ...]:
         TypeError: `model` is not a TransformerBridge.
         ValueError: No layer has attention, or TransformerLens does not run the architecture as it
             has to: see `require_supported`.
+
+    Examples:
+        >>> attention_layers(model)
+        (0, 1, 2, 3)
     """
     require_bridge(model)
     require_supported(getattr(model.original_model, "config", None))
@@ -58,7 +69,12 @@ def attention_layers(model: Bridge) -> tuple[int, ...]:
 
 
 def input_device(model: Bridge) -> torch.device:
-    """Device that token ids go to; the first one when the model is spread over several."""
+    """Device that token ids go to; the first one when the model is spread over several.
+
+    Examples:
+        >>> input_device(model)
+        device(type='cpu')
+    """
     return torch.device(model.cfg.device)
 
 
@@ -108,6 +124,11 @@ def architecture_of(model: Bridge) -> Architecture:
         TypeError: `model` is not a TransformerBridge.
         ValueError: The model has no attention layers, or TransformerLens does not run it as it has
             to: see `require_supported`.
+
+    Examples:
+        >>> found = architecture_of(model)
+        >>> found.n_heads, found.n_kv_heads, found.layers
+        (8, 4, (0, 1, 2, 3))
     """
     layers, config = attention_layers(model), text_config(model)
     n_heads = int(model.cfg.n_heads)
@@ -150,6 +171,9 @@ def require_supported(config: Any) -> None:
 
     Raises:
         ValueError: The model has an encoder, or is such a Falcon.
+
+    Examples:
+        >>> require_supported(model.original_model.config)
     """
     kind = getattr(config, "model_type", None)
     if getattr(config, "is_encoder_decoder", False):

@@ -48,6 +48,13 @@ def decode_batch(
         TypeError: `model` is not a TransformerBridge.
         ValueError: A prompt is empty or does not fit the context window, or the model can't be
             padded.
+
+    Examples:
+        >>> hooks = [[], zero_ablation(heads)]
+        >>> both = [prompt.tokens, prompt.tokens]
+        >>> found = decode_batch(model, both, decode_hooks=hooks, max_new_tokens=8, stop=stop)
+        >>> found[0].text
+        ' velvet comet eleven.'
     """
     with inference(model):
         require_readable(model, prompts, max_new_tokens)

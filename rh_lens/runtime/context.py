@@ -247,6 +247,10 @@ def prefill(
     Raises:
         TypeError: `model` is not a TransformerBridge.
         ValueError: The model has no attention layers, or returns no KV cache.
+
+    Examples:
+        >>> prefill(model, prompt.tokens[:-1]).n_read
+        127
     """
     context = Context(model, strategy or configured_strategy(model, longest=len(tokens)))
     context.reach(tokens)

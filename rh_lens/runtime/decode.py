@@ -66,6 +66,11 @@ def greedy_decode(
         TypeError: `model` is not a TransformerBridge.
         ValueError: The prompt is empty, `max_new_tokens` is below 1, prompt and answer together
             exceed the context window, an id is beyond the vocabulary, or the prefill is impossible.
+
+    Examples:
+        >>> answer = greedy_decode(model, prompt.tokens, stop=stop)
+        >>> answer.text, answer.stop_reason
+        (' velvet comet eleven.', 'eos')
     """
     with inference(model):
         tokens, context = _asked_of(model, prompt, max_new_tokens, execution, context, draft)
@@ -122,6 +127,11 @@ def teacher_force(
         TypeError: `model` is not a TransformerBridge.
         ValueError: Prompt or answer is empty, together they exceed the context window, an id is
             beyond the vocabulary, or the prefill is impossible.
+
+    Examples:
+        >>> logits = teacher_force(model, prompt.tokens, prompt.answer_tokens)
+        >>> logits.argmax(dim=-1).equal(prompt.answer_tokens)
+        True
     """
     if len(answer_tokens) == 0:
         raise ValueError(

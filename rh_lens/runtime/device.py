@@ -16,6 +16,10 @@ def require_device(device: Any) -> torch.device:
     Raises:
         TypeError: It is neither a string nor a `torch.device`.
         ValueError: There is no such device here, or it holds no numbers ("meta").
+
+    Examples:
+        >>> require_device("cpu")
+        device(type='cpu')
     """
     wanted = 'a device of this machine, such as "cpu"'
     if not isinstance(device, (str, torch.device)):

@@ -49,6 +49,10 @@ def exclusive_use(model: Bridge) -> Iterator[None]:
     Raises:
         ModelInUseError: Another thread is inside such a context.
         TypeError: `model` is not a TransformerBridge.
+
+    Examples:
+        >>> with exclusive_use(model), model.hooks(fwd_hooks=zero_ablation(heads)):
+        ...     found = needle_recall(model, new_prompts[:1], progress=False)
     """
     require_bridge(model)
     use = _enter(model)
@@ -66,6 +70,14 @@ def exclusively(
 
     Also while it waits for its next item to be asked for: another run in between, under other
     hooks, would otherwise be noticed in the middle of this one, or not at all.
+
+    Examples:
+        >>> @exclusively
+        ... def answers(model, prompts):
+        ...     for one in prompts:
+        ...         yield greedy_decode(model, one.tokens, stop=stop).text
+        >>> list(answers(model, prompts[:1]))
+        [' velvet comet eleven.']
     """
 
     @wraps(generate)

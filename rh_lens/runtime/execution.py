@@ -82,6 +82,13 @@ def require_answering(
     Raises:
         TypeError: An argument is of another type.
         ValueError: One is out of range.
+
+    Examples:
+        >>> require_answering(max_new_tokens=8, stop=stop)
+        >>> require_answering(max_new_tokens=0)
+        Traceback (most recent call last):
+            ...
+        ValueError: Expected max_new_tokens to be a whole number of 1 or more; found 0. ...
     """
     if max_new_tokens is not None:
         require_whole_number(

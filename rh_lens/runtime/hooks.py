@@ -58,6 +58,13 @@ def require_hooks(name: str, hooks: object) -> None:
 
     Raises:
         TypeError: It is something else.
+
+    Examples:
+        >>> require_hooks("hooks", zero_ablation(heads))
+        >>> require_hooks("hooks", ["L2H4"])
+        Traceback (most recent call last):
+            ...
+        TypeError: Expected hooks to be a list, each entry a tuple or a list; found 'L2H4' ...
     """
     remedy = "Pass [(hook name, function), ...], as zero_ablation(heads) makes them."
     for pair in require_list(name, hooks, (tuple, list), remedy=remedy):
@@ -82,6 +89,10 @@ def as_conditions(conditions: Any) -> dict[str, Condition]:
     Raises:
         TypeError: It is no mapping, a name is no text, or a value is neither condition nor hooks.
         ValueError: There is none.
+
+    Examples:
+        >>> as_conditions({"silenced": zero_ablation(heads)})["silenced"].scope
+        'both'
     """
     if not isinstance(conditions, Mapping):
         raise TypeError(
@@ -109,6 +120,10 @@ def must_fire(hooks: FwdHooks) -> Iterator[FwdHooks]:
 
     Raises:
         RuntimeError: On leaving without another error: a hook was never called.
+
+    Examples:
+        >>> with must_fire(zero_ablation(heads)) as hooks, model.hooks(fwd_hooks=hooks):
+        ...     logits = model(prompt.tokens[None])
     """
     silent = {place: name for place, (name, _) in enumerate(hooks)}
 
@@ -134,6 +149,11 @@ def conditions_must_fire(conditions: Mapping[str, Condition]) -> Iterator[dict[s
 
     Raises:
         RuntimeError: As `must_fire`.
+
+    Examples:
+        >>> conditions = as_conditions({"silenced": zero_ablation(heads)})
+        >>> with conditions_must_fire(conditions) as watched:
+        ...     found = needle_recall(model, new_prompts[:1], watched, progress=False)
     """
     with ExitStack() as stack:
         yield {
@@ -144,7 +164,13 @@ def conditions_must_fire(conditions: Mapping[str, Condition]) -> Iterator[dict[s
 
 @contextmanager
 def without_hooks(model: Bridge) -> Iterator[None]:
-    """Context in which no forward hook that is open now is called; hooks opened inside are."""
+    """Context in which no forward hook that is open now is called; hooks opened inside are.
+
+    Examples:
+        >>> with model.hooks(fwd_hooks=zero_ablation(heads)), without_hooks(model):
+        ...     print(greedy_decode(model, prompt.tokens, stop=stop).text)
+         velvet comet eleven.
+    """
     points = list({id(point): point for point in model.hook_dict.values()}.values())
     stashed: list[tuple[Any, Any]] = [(point, point._forward_hooks) for point in points]
     try:
@@ -161,7 +187,15 @@ _IN_PIECES: ContextVar[bool] = ContextVar("in_pieces", default=False)
 
 @contextmanager
 def reading_in_pieces() -> Iterator[None]:
-    """Context of a pass that continues a KV cache: its first row need not be the prompt's first."""
+    """Context of a pass that continues a KV cache: its first row need not be the prompt's first.
+
+    Examples:
+        >>> with reading_in_pieces():
+        ...     in_pieces()
+        True
+        >>> in_pieces()
+        False
+    """
     outer = _IN_PIECES.set(True)
     try:
         yield
@@ -170,5 +204,11 @@ def reading_in_pieces() -> Iterator[None]:
 
 
 def in_pieces() -> bool:
-    """Whether a hook is called in such a pass: the row's index is then no position."""
+    """Whether a hook is called in such a pass: the row's index is then no position.
+
+    Examples:
+        >>> with reading_in_pieces():
+        ...     in_pieces()
+        True
+    """
     return _IN_PIECES.get()

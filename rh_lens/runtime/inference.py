@@ -19,6 +19,11 @@ def inference(model: Bridge) -> Iterator[None]:
     Raises:
         ModelInUseError: Another thread is using the model.
         TypeError: `model` is not a TransformerBridge.
+
+    Examples:
+        >>> with inference(model):
+        ...     torch.is_grad_enabled()
+        False
     """
     with exclusive_use(model):
         # The bridge keeps the Hugging Face model outside its own module tree.

@@ -55,6 +55,12 @@ def load_model(
         TypeError: An argument is of another type, or a model in memory has no tokenizer.
         ValueError: There is no such device or option, two options exclude each other, or the
             architecture can't be searched: see `require_supported`.
+
+    Examples:
+        >>> from rh_lens.demo import DEMO_MODEL_FOLDER
+        >>> loaded = load_model(DEMO_MODEL_FOLDER, device="cpu", progress=False)
+        >>> loaded.cfg.n_layers
+        4
     """
     if dtype is not None:
         require_type("dtype", dtype, torch.dtype, remedy="Pass one such as torch.float32.")
@@ -127,7 +133,12 @@ def _require_supported_config(name: str, revision: str | None) -> None:
 
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
-    """Context in which transformers shows no progress bar."""
+    """Context in which transformers shows no progress bar.
+
+    Examples:
+        >>> with without_progress_bars():
+        ...     loaded = load_demo_model()
+    """
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

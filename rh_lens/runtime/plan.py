@@ -89,6 +89,11 @@ def plan_prompts(
         unit: Prompts of a unit; None: `UNIT`.
         contexts: For each prompt, how many tokens come before its question; 0 where that is
             unknown. Prompts that are alike so far are a turn. None given: every prompt is one.
+
+    Examples:
+        >>> plan = plan_prompts([one.tokens for one in prompts])
+        >>> plan.n_tokens, plan.n_computed
+        (1024, 801)
     """
     unit = unit or UNIT
     tokens = [p.tolist() if isinstance(p, Tensor) else list(p) for p in prompts]

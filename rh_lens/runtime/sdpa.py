@@ -33,6 +33,12 @@ def sdpa_attention(model: Bridge) -> Iterator[None]:
     Raises:
         ModelInUseError: Another thread is using the model.
         ValueError: The architecture does not support SDPA.
+
+    Examples:
+        >>> with sdpa_attention(model):
+        ...     logits = model(prompt.tokens[None])
+        >>> logits.shape
+        torch.Size([1, 128, 2048])
     """
     with exclusive_use(model):
         configs = _attention_configs(model)

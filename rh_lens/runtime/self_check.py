@@ -59,6 +59,11 @@ def open_context(
         TypeError: `model` is not a TransformerBridge.
         ValueError: The model can't be read the way that was asked for, or an open hook would not be
             called.
+
+    Examples:
+        >>> context = open_context(model, prompt.tokens, longest=200)
+        >>> greedy_decode(model, prompt.tokens, stop=stop, context=context).text
+        ' velvet comet eleven.'
     """
     strategy = configured_strategy(model, longest=longest, execution=execution)
     if not cuts_back and strategy.prefill.name == "whole":
@@ -85,6 +90,9 @@ def require_decoder(model: Bridge) -> None:
     Raises:
         TypeError: `model` is not a TransformerBridge.
         ValueError: It has no attention or no KV cache, or its architecture is not supported.
+
+    Examples:
+        >>> require_decoder(model)
     """
     attention_layers(model)
     token = torch.zeros((1, 1), dtype=torch.long, device=input_device(model))

@@ -42,6 +42,12 @@ def side_by_side(
         conditions: Hooks and their scope, by name.
         sample: A prompt.
         n_rows: Most tokens of a pass whose logits are wanted.
+
+    Examples:
+        >>> context = open_context(model, prompt.tokens, longest=200)
+        >>> conditions = as_conditions({"a": zero_ablation("L2H2"), "b": zero_ablation("L2H3")})
+        >>> side_by_side(model, context, conditions, prompt.tokens, n_rows=8)
+        [['a', 'b']]
     """
     longest = max(context.strategy.longest, 1)
     most = min(_MOST_TOKENS // longest, _MOST_LOGITS // (n_rows * int(model.cfg.d_vocab)))

@@ -68,6 +68,10 @@ def stop_rule(
 
     Raises:
         ValueError: A stop string is empty.
+
+    Examples:
+        >>> "END" in stop_rule(tokenizer, strings=["END"]).strings
+        True
     """
     if eos is None:
         eos = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
@@ -83,13 +87,22 @@ def stop_for_needles(model: Bridge, needles: Iterable[Needle]) -> StopRule:
     Args:
         model: A TransformerBridge.
         needles: What is asked for.
+
+    Examples:
+        >>> len(stop_for_needles(model, default_needles()).strings)
+        1
     """
     several_lines = any("\n" in answer for needle in needles for answer in needle.answers)
     return stop_rule(model.tokenizer, newline=not several_lines, eos=eos_token_ids(model))
 
 
 def eos_token_ids(model: Bridge) -> frozenset[int]:
-    """Every end-of-sequence id that the tokenizer and the model's configurations name."""
+    """Every end-of-sequence id that the tokenizer and the model's configurations name.
+
+    Examples:
+        >>> len(eos_token_ids(model)) > 0
+        True
+    """
     hf_model = model.original_model
     # TransformerLens's own models have neither configuration.
     configurations = (getattr(hf_model, n, None) for n in ("generation_config", "config"))

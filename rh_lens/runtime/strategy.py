@@ -74,6 +74,10 @@ def configured_strategy(
     Raises:
         TypeError: `model` is not a TransformerBridge.
         ValueError: The model has no attention, or can't be read the way that was asked for.
+
+    Examples:
+        >>> configured_strategy(model, longest=256).prefill.name
+        'whole'
     """
     from transformer_lens.utilities.position_ids import accepts_mask_derived_position_ids
 

@@ -37,6 +37,9 @@ def plot_curve(result: AblationCurve | AblationTables | StoredAblation) -> "Figu
         ImportError: matplotlib is not installed.
         TypeError: An argument is of another type.
         ValueError: A table lacks a column.
+
+    Examples:
+        >>> plot_curve(curve).savefig("curve.png")
     """
     curve, controls = _tables(result)
     require_curve(curve, controls)

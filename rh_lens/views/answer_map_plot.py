@@ -32,6 +32,9 @@ def plot_answer_map(found: AnswerMap, *, heads: HeadsLike | None = None, k: int 
         ImportError: matplotlib is not installed.
         TypeError: An argument is of another type.
         ValueError: There is no such head, or k is below 1.
+
+    Examples:
+        >>> plot_answer_map(answer_map(result, n_parts=3)).savefig("answer_map.png")
     """
     require_type("found", found, AnswerMap, remedy="Make it with answer_map.")
     require_whole_number("k", k, at_least=1)

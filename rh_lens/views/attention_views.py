@@ -56,6 +56,9 @@ def view_sources(
         TypeError: An argument is of another type.
         ValueError: There is no such trial, head or condition, nothing was recorded, the prompt's
             tokens were not saved, or there are too many tokens or heads.
+
+    Examples:
+        >>> view_sources(result, 0, heads).save("sources.html")
     """
     remedy = "Take it from needle_recall(..., heads=...) or detect_retrieval_heads."
     require_type("result", result, (RecallResult, RetrievalResult), remedy=remedy)
@@ -106,6 +109,10 @@ def view_patterns(found: AnswerPatterns, *, around: int = 8) -> OfflineView:
         ImportError: CircuitsVis is not installed.
         TypeError: An argument is of another type.
         ValueError: There are too many tokens or heads.
+
+    Examples:
+        >>> found = answer_patterns(model, prompt, trials[0].tokens, heads[:2])
+        >>> view_patterns(found).save("patterns.html")
     """
     require_type("found", found, AnswerPatterns, remedy="Make it with answer_patterns.")
     require_whole_number("around", around, at_least=0)

@@ -100,6 +100,11 @@ def head_cells(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The intervals are of a model of another shape, or the threshold is not finite.
+
+    Examples:
+        >>> head_cells(result).score[2].round(decimals=2)
+        tensor([0.0000, 0.0600, 1.0000, 1.0000, 1.0000, 0.9600, 0.0200, 0.0000],
+               dtype=torch.float64)
     """
     if isinstance(result, ScoreIntervals):
         intervals = intervals or result

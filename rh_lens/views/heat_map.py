@@ -41,6 +41,9 @@ def plot_heat_map(
         ImportError: matplotlib is not installed.
         TypeError: An argument is of another type.
         ValueError: The intervals are of a model of another shape, or the threshold is not finite.
+
+    Examples:
+        >>> plot_heat_map(result).savefig("heat_map.png")
     """
     cells = head_cells(result, intervals=intervals, threshold=threshold)
     n_layers, n_heads = cells.score.shape
@@ -83,6 +86,9 @@ def explore_heat_map(
         ImportError: plotly is not installed.
         TypeError: An argument is of another type.
         ValueError: The intervals are of a model of another shape.
+
+    Examples:
+        >>> explore_heat_map(result).write_html("heat_map.html", include_plotlyjs=True)
     """
     cells = head_cells(result, intervals=intervals, threshold=threshold)
     graph = plotly_objects()

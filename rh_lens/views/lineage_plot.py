@@ -46,6 +46,9 @@ def plot_score_pair(
         ImportError: matplotlib is not installed.
         TypeError: An argument is of another type.
         ValueError: There are not two models, their shapes differ, or the comparison has others.
+
+    Examples:
+        >>> plot_score_pair({"one": scores, "other": scores}).savefig("pair.png")
     """
     require_type("results", results, Mapping, remedy='Pass {"base": scores, "tuned": others}.')
     require_number("threshold", threshold)
@@ -100,6 +103,10 @@ def plot_similarities(comparison: LineageComparison, statistic: str = "pearson")
         ImportError: matplotlib is not installed.
         TypeError: An argument is of another type.
         ValueError: The statistic is unknown.
+
+    Examples:
+        >>> found = compare_scores({"one": scores, "other": scores}, n_permutations=100)
+        >>> plot_similarities(found).savefig("similarities.png")
     """
     remedy = "Make it with compare_scores."
     require_type("comparison", comparison, LineageComparison, remedy=remedy)

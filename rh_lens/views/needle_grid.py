@@ -43,6 +43,9 @@ def plot_needle_grid(
         ImportError: matplotlib is not installed.
         TypeError: An argument is of another type.
         ValueError: There is no such condition or metric, or one is given for a detection run.
+
+    Examples:
+        >>> plot_needle_grid(result).savefig("grid.png")
     """
     if isinstance(result, RecallResult):
         condition = result.conditions[0] if condition is None else condition

@@ -39,6 +39,10 @@ def plot_score_profile(
         ImportError: matplotlib is not installed.
         TypeError: An argument is of another type.
         ValueError: There is no such head or value, or there are more than seven heads.
+
+    Examples:
+        >>> profile = score_profile(result, by="requested_depth")
+        >>> plot_score_profile(profile, k=3).savefig("depths.png")
     """
     profiles = (profile, *others)
     for one in profiles:

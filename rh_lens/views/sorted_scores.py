@@ -32,6 +32,9 @@ def plot_sorted_scores(
         ImportError: matplotlib is not installed.
         TypeError: An argument is of another type.
         ValueError: The intervals are of a model of another shape.
+
+    Examples:
+        >>> plot_sorted_scores(score_intervals(result)).savefig("sorted.png")
     """
     cells = head_cells(result, intervals=intervals, threshold=threshold)
     known = ~cells.score.isnan()

@@ -29,6 +29,19 @@ def summarise(result: Any, **options: Any) -> str:
     Raises:
         TypeError: The result is of no such type, or has no such option.
         ValueError: An option is out of range, or a table lacks a column.
+
+    Examples:
+        >>> print(summarise(result, k=2))
+        8 prompts: 8 accepted, 0 rejected
+          128 tokens: 8 at depths 0.00 0.91
+        <BLANKLINE>
+        Top heads by position score
+        head  score  activation frequency  KV group
+        L2H2  1.000                 1.000         1
+        L2H3  1.000                 1.000         1
+        <BLANKLINE>
+        score >= 0.1: 4 of 32 heads (12.5 %)
+        score = 0: 23 of 32 heads (71.9 %)
     """
     return text_of(result, **options)
 

@@ -42,6 +42,11 @@ def context_memory_heads(
         TypeError: An argument is of another type.
         ValueError: No prompt has a conflict, the tokens are not as many as the prompts, or a
             prompt does not fit the model.
+
+    Examples:
+        >>> found = context_memory_heads(model, new_prompts[:2])
+        >>> found.mean().shape
+        torch.Size([4, 8])
     """
     prompts = require_prompts(prompts)
     if memory_tokens is None:

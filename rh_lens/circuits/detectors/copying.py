@@ -44,6 +44,10 @@ def copying_heads(
     Raises:
         TypeError: An argument is of another type.
         ValueError: A number is out of range, or the model has latent attention.
+
+    Examples:
+        >>> sorted(head.label for head in copying_heads(model, sequences, n_positions=8).top(4))
+        ['L2H2', 'L2H3', 'L2H4', 'L2H5']
     """
     return _extremes(model, sequences, "copying", k, n_positions, seed, highest=True)
 
@@ -76,6 +80,10 @@ def copy_suppression_heads(
     Raises:
         TypeError: An argument is of another type.
         ValueError: A number is out of range, or the model has latent attention.
+
+    Examples:
+        >>> copy_suppression_heads(model, sequences, n_positions=8).mean().shape
+        torch.Size([4, 8])
     """
     return _extremes(model, sequences, "copy suppression", k, n_positions, seed, highest=False)
 

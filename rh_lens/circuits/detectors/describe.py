@@ -117,6 +117,11 @@ def describe_heads(
     Raises:
         TypeError: An argument is of another type.
         ValueError: A name is unknown, or a prompt does not fit the model.
+
+    Examples:
+        >>> survey = describe_heads(model, new_prompts[:2], only=["induction", "previous token"])
+        >>> sorted(head.label for head in survey.scores["induction"].top(4))
+        ['L2H2', 'L2H3', 'L2H4', 'L2H5']
     """
     attention_layers(model)
     require_seed("seed", seed)

@@ -30,6 +30,11 @@ def duplicate_token_heads(model: Bridge, sequences: Sequence[TokensLike]) -> Hea
     Raises:
         TypeError: `model` is not a TransformerBridge, or there is no list of sequences.
         ValueError: No token comes twice, or a sequence does not fit the model.
+
+    Examples:
+        >>> duplicate_token_heads(model, sequences).mean()[1].round(decimals=2)
+        tensor([0.0400, 0.0400, 0.0400, 0.0400, 0.0400, 0.0400, 0.0500, 0.0400],
+               dtype=torch.float64)
     """
     return scan(model, sequences, "duplicate token", attention_on_duplicates)
 

@@ -34,6 +34,10 @@ def induction_heads(model: Bridge, sequences: Sequence[TokensLike]) -> HeadScore
     Raises:
         TypeError: `model` is not a TransformerBridge, or there is no list of sequences.
         ValueError: No token comes twice, or a sequence does not fit the model.
+
+    Examples:
+        >>> sorted(head.label for head in induction_heads(model, sequences).top(4))
+        ['L2H2', 'L2H3', 'L2H4', 'L2H5']
     """
     return scan(model, sequences, "induction", attention_after_copies)
 
@@ -60,6 +64,10 @@ def prefix_matching_heads(
     Raises:
         TypeError: An argument is of another type.
         ValueError: A number is out of range, or the vocabulary is too small.
+
+    Examples:
+        >>> sorted(head.label for head in prefix_matching_heads(model, n_sequences=2).top(4))
+        ['L2H2', 'L2H3', 'L2H4', 'L2H5']
     """
     sequences = repeated_random_tokens(
         model, n_tokens=25, n_repeats=4, n_sequences=n_sequences, seed=seed, exclude=exclude

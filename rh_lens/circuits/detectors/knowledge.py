@@ -25,6 +25,10 @@ def subject_heads(model: Bridge, prompts: Sequence[MarkedText]) -> HeadScores:
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no text, or one has no `subject`.
+
+    Examples:
+        >>> subject_heads(model, fact_prompts(tokenizer)).mean().shape
+        torch.Size([4, 8])
     """
     return attention_on_part(model, prompts, "subject", "subject")
 
@@ -45,5 +49,9 @@ def relation_heads(model: Bridge, prompts: Sequence[MarkedText]) -> HeadScores:
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no text, or one has no `relation`.
+
+    Examples:
+        >>> relation_heads(model, fact_prompts(tokenizer)).mean().shape
+        torch.Size([4, 8])
     """
     return attention_on_part(model, prompts, "relation", "relation")

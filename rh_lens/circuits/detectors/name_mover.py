@@ -33,6 +33,10 @@ def name_mover_heads(model: Bridge, prompts: Sequence[MarkedText], *, k: int = K
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no text, one has no `io`, or k is out of range.
+
+    Examples:
+        >>> name_mover_heads(model, name_prompts(tokenizer, n_prompts=4)).mean().shape
+        torch.Size([4, 8])
     """
     return _moved(model, prompts, k, "name mover", highest=True)
 
@@ -56,6 +60,10 @@ def negative_name_mover_heads(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no text, one has no `io`, or k is out of range.
+
+    Examples:
+        >>> negative_name_mover_heads(model, name_prompts(tokenizer, n_prompts=4)).mean().shape
+        torch.Size([4, 8])
     """
     return _moved(model, prompts, k, "negative name mover", highest=False)
 

@@ -39,6 +39,11 @@ def positional_heads(
     Raises:
         TypeError: An argument is of another type.
         ValueError: `max_offset` is negative, or no sequence is longer.
+
+    Examples:
+        >>> positional_heads(model, sequences, max_offset=4).mean()[0].round(decimals=2)
+        tensor([1.0000, 1.0000, 1.0000, 1.0000, 1.0000, 1.0000, 0.1100, 0.1400],
+               dtype=torch.float64)
     """
     require_whole_number("max_offset", max_offset, at_least=0, at_most=10_000)
     return scan(model, sequences, "positional", partial(looks_at_offset, max_offset))

@@ -45,6 +45,11 @@ def rare_word_heads(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The share is not between 0 and 1, or no sequence has a rare token.
+
+    Examples:
+        >>> reference = [haystack.text[:40000]]
+        >>> rare_word_heads(model, [haystack.text[:2000]], reference=reference).mean().shape
+        torch.Size([4, 8])
     """
     require_bridge(model)
     require_number("share", share, above=0, below=1)

@@ -19,6 +19,10 @@ def retrieval_heads(result: RetrievalResult, score: ScoreName = "position") -> H
         NoAcceptedTrialsError: The score averages accepted trials and there are none.
         TypeError: `result` is no detection's.
         ValueError: The name is unknown, or the score had to be asked for in the run.
+
+    Examples:
+        >>> sorted(head.label for head in retrieval_heads(result).top(4))
+        ['L2H2', 'L2H3', 'L2H4', 'L2H5']
     """
     remedy = "Run detect_retrieval_heads(model, prompts)."
     require_type("result", result, RetrievalResult, remedy=remedy)

@@ -24,5 +24,9 @@ def s_inhibition_heads(model: Bridge, prompts: Sequence[MarkedText]) -> HeadScor
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no text, or one has no `s2`.
+
+    Examples:
+        >>> s_inhibition_heads(model, name_prompts(tokenizer, n_prompts=4)).mean().shape
+        torch.Size([4, 8])
     """
     return attention_on_part(model, prompts, "s2", "S-inhibition-like")

@@ -30,6 +30,11 @@ def sink_heads(model: Bridge, sequences: Sequence[TokensLike]) -> HeadScores:
     Raises:
         TypeError: `model` is not a TransformerBridge, or there is no list of sequences.
         ValueError: No sequence has two tokens, or one does not fit the model.
+
+    Examples:
+        >>> sink_heads(model, sequences).mean()[3].round(decimals=2)
+        tensor([0.9900, 0.8100, 0.4200, 0.7000, 0.3400, 0.1400, 0.1900, 0.0300],
+               dtype=torch.float64)
     """
     return scan(model, sequences, "sink", attention_on_first)
 

@@ -39,6 +39,11 @@ def truthfulness_heads(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The labels do not fit, or a class has fewer than two units.
+
+    Examples:
+        >>> features, true = statement_features(model, new_prompts)
+        >>> truthfulness_heads(features, true, n_splits=2).mean().shape
+        torch.Size([4, 8])
     """
     require_type("features", features, HeadFeatures, remedy="Make them with head_features.")
     require_whole_number("n_splits", n_splits, at_least=1, at_most=MAX_REPEATS)
@@ -76,6 +81,11 @@ def statement_features(
     Raises:
         TypeError: `prompts` is no list of needle prompts.
         ValueError: All prompts have the same needle.
+
+    Examples:
+        >>> features, true = statement_features(model, new_prompts)
+        >>> features.values.shape, sum(true)
+        (torch.Size([8, 1024]), 4)
     """
     prompts = require_prompts(prompts, at_least=2)
     answers = {p.needle.name: p.answer_tokens for p in prompts}

@@ -76,6 +76,11 @@ def save_page(
         TypeError: An argument is of another type.
         ValueError: The run has no answered prompt or no such trial, the tokenizer is another one,
             or the page is larger than 8 MB.
+
+    Examples:
+        >>> page = save_page(result, "report.html", ablation=curve)
+        >>> page.stat().st_size < 8_000_000
+        True
     """
     found = usable_path("path", path)
     content = page_content(
