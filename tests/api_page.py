@@ -11,6 +11,8 @@ import rh_lens
 
 PACKAGE = Path(rh_lens.__file__).parent
 PAGE = PACKAGE / "README.md"
+# Folders of a room that have public names of their own.
+_INNER = {"evaluation": ("evaluation.tasks",)}
 HEAD = """# Public names, room by room
 
 Import a name from its room (`from rh_lens.analysis import split_half`); those in **bold** are in
@@ -38,10 +40,12 @@ def rooms() -> list[str]:
     from test_rooms import ROOMS
 
     hidden = ("checks", "cli")
+    order = [name for room in ROOMS for name in (room, *_INNER.get(room, ()))]
     return [
         room
-        for room in ROOMS
-        if room not in hidden and (room == "heads" or (PACKAGE / room / "__init__.py").exists())
+        for room in order
+        if room not in hidden
+        and (room == "heads" or (PACKAGE / room.replace(".", "/") / "__init__.py").exists())
     ]
 
 
@@ -49,6 +53,10 @@ def names_of(room: str) -> list[str]:
     """Public names of a room, in order."""
     module = importlib.import_module(f"rh_lens.{room}")
     return list(getattr(module, "__all__", ["Head", "as_heads"] if room == "heads" else []))
+
+
+def folder_of(room: str) -> Path:
+    return PACKAGE / room.replace(".", "/")
 
 
 def shown(name: str) -> str:
@@ -72,7 +80,7 @@ def first_line(text: str | None) -> str:
 def constant_texts(room: str) -> dict[str, str]:
     """Texts that follow an assignment, by the assigned name."""
     texts = {}
-    for path in (PACKAGE / room).glob("**/*.py"):
+    for path in folder_of(room).glob("**/*.py"):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         for node, after in pairwise(body):
             target = getattr(node, "target", None) or getattr(node, "targets", [None])[0]

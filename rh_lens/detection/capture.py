@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rh_lens.checks import require_flag, require_list, require_whole_number, shown
 from rh_lens.detection.sources import AttentionSources
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.prompts import AnyPrompt, NeedlePrompt
 from rh_lens.runtime import Bridge, FwdHooks, architecture_of
 
 
@@ -272,8 +272,10 @@ def _require_span(span: tuple[int, int]) -> None:
         )
 
 
-def answer_recorder(model: Bridge, prompt: NeedlePrompt) -> SourceRecorder:
+def answer_recorder(model: Bridge, prompt: AnyPrompt) -> SourceRecorder:
     """Recorder for the passes after a prompt's prefill, however many rows each pass has.
+
+    Attention is summed over a needle's answer, or over the whole document.
 
     Examples:
         >>> recorder = answer_recorder(model, prompt)
@@ -282,9 +284,10 @@ def answer_recorder(model: Bridge, prompt: NeedlePrompt) -> SourceRecorder:
         >>> recorder.result().source.shape
         torch.Size([128, 4, 8])
     """
+    span = prompt.answer_span if isinstance(prompt, NeedlePrompt) else prompt.source_span
     return SourceRecorder(
         model,
-        needle_span=prompt.answer_span,
+        needle_span=span,
         every_row=True,
         n_cached=len(prompt.tokens) - 1,
         keeps_all_keys=architecture_of(model).cache.plain,

@@ -1,6 +1,5 @@
 """Silencing the heads of a plan, one set after the other, and asking about needles."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from inspect import signature
@@ -18,7 +17,8 @@ from rh_lens.evaluation.curves import AblationCurve, SetAnswers, by_heads
 from rh_lens.evaluation.draw_plan import plan_ablation, require_draws
 from rh_lens.evaluation.kept_answers import KeptAnswer, KeptAnswers
 from rh_lens.evaluation.paired_answers import PairedAnswers
-from rh_lens.evaluation.recall import needle_recall, recall_of
+from rh_lens.evaluation.recall import RecallResult, needle_recall, recall_of
+from rh_lens.evaluation.stages import answer_in_stages
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions import Family, Match, head_traits, zero_ablation
 from rh_lens.interventions.editing import head_counts, require_heads
@@ -179,28 +179,24 @@ def answer_plan(
     conditions = {
         name: Condition(hooks(heads) if heads else (), scope) for name, heads in sets.items()
     }
-    ask = partial(_ask, model, prompts, conditions, record, options)
     answered = _done_by_name(done or {}, sets, len(prompts))
 
     def report(answers: KeptAnswers) -> None:
         if on_answers is not None:
             on_answers(by_heads(plan, answers))
 
-    compared = plan.heads_of(["none", "top", "control"])
-    answered |= ask(tuple(compared), range(len(prompts)), answered, report)
+    def ask(names: Sequence[str], places: Sequence[int]) -> KeptAnswers:
+        return _ask(model, prompts, conditions, record, options, names, places, answered, report)
+
+    def judged(kept: KeptAnswers) -> RecallResult:
+        return recall_of(kept, prompts, model.tokenizer, as_heads(record))
+
+    def settled(part: AblationPlan, kept: KeptAnswers) -> bool:
+        return is_settled(part, PairedAnswers.of(judged(kept).answers, "recall", level=0.95))
+
     few = first_of_each_needle(prompts)
-    for n_rankings in (math.ceil(plan.n_rankings / 4), plan.n_rankings):
-        part = plan.first_rankings(n_rankings)
-        drawn = tuple(name for name in part.heads_of(["drawn"]) if name not in compared)
-        answered |= ask(drawn, few, answered, report)
-        wanted = [(name, place) for name in compared for place in range(len(prompts))]
-        wanted += [(name, place) for name in drawn for place in few]
-        kept = {key: answered[key] for key in wanted}
-        recall = recall_of(kept, prompts, model.tokenizer, as_heads(record))
-        if is_settled(part, PairedAnswers.of(recall.answers, "recall", level=0.95)):
-            break
-    own = {name: conditions[name] for name in (*compared, *drawn)}
-    return AblationCurve(recall, part, own)
+    part, kept = answer_in_stages(plan, len(prompts), few, ask, settled)
+    return AblationCurve(judged(kept), part, {name: conditions[name] for name, _ in kept})
 
 
 def _done_by_name(

@@ -1,5 +1,7 @@
 """Equivalence tests: is a difference surely too small to matter?"""
 
+from collections.abc import Callable
+
 from numpy.typing import ArrayLike
 from scipy import optimize
 
@@ -53,6 +55,15 @@ def equivalence_pvalue(
         )
         return max(found.high, -found.low) - margin
 
+    return smallest_alpha(beyond)
+
+
+def smallest_alpha(beyond: Callable[[float], float]) -> float:
+    r"""The smallest $\alpha$ whose interval of level $1 - 2\alpha$ is inside the margin.
+
+    Args:
+        beyond: How far the interval of an $\alpha$ reaches beyond the margin; falls with it.
+    """
     if beyond(_LARGEST) >= 0:
         return 1.0
     if beyond(_SMALLEST) < 0:

@@ -1,4 +1,4 @@
-"""Answers to needle prompts under conditions, kept with where chosen heads looked meanwhile."""
+"""Answers to prompts under conditions, kept with where chosen heads looked meanwhile."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from rh_lens.checks import found_as, require_type
 from rh_lens.detection import SourceRecorder, answer_recorder
 from rh_lens.evaluation.activity import HeadLooks
 from rh_lens.heads import Head
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.prompts import AnyPrompt
 from rh_lens.representation import short_repr
 from rh_lens.runtime import (
     Answer,
@@ -41,7 +41,7 @@ KeptAnswers: TypeAlias = Mapping[tuple[str, int], KeptAnswer]
 
 def answers_with_looks(
     model: Bridge,
-    prompts: Sequence[NeedlePrompt],
+    prompts: Sequence[AnyPrompt],
     conditions: Mapping[str, Condition],
     heads: Sequence[Head],
     done: Container[tuple[str, int]],

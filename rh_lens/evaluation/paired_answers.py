@@ -19,14 +19,14 @@ class PairedAnswers:
 
     Args:
         values: The metric in [0, 1]; one row a prompt, one column a condition.
-        needles: Name of each prompt's needle.
+        needles: Name of each prompt's needle, or of its document.
         metric: What the values are.
         level: Coverage that the intervals aim at.
     """
 
     values: pd.DataFrame
     needles: pd.Series
-    metric: Metric
+    metric: str
     level: float
 
     @classmethod

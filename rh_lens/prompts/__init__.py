@@ -3,6 +3,7 @@
 from rh_lens.prompts.build import build_grid, build_prompt, distinct_prompts
 from rh_lens.prompts.collisions import Collision, needle_collisions
 from rh_lens.prompts.depths import uniform_depths
+from rh_lens.prompts.document_prompt import AnyPrompt, DocumentPrompt, require_any_prompts
 from rh_lens.prompts.haystack import (
     Haystack,
     dataset_haystack,
@@ -23,8 +24,10 @@ from rh_lens.prompts.template import BASE_TEMPLATE, Template, chat_template, loa
 
 __all__ = [
     "BASE_TEMPLATE",
+    "AnyPrompt",
     "Collision",
     "Distractor",
+    "DocumentPrompt",
     "Haystack",
     "Needle",
     "NeedlePrompt",
@@ -46,6 +49,7 @@ __all__ = [
     "needle_collisions",
     "prompt_from_text",
     "pydoc_haystack",
+    "require_any_prompts",
     "require_prompts",
     "synthetic_haystack",
     "text_haystack",

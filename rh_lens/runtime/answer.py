@@ -1,4 +1,4 @@
-"""Answering many needle prompts, under one condition or several."""
+"""Answering many prompts about needles or documents, under one condition or several."""
 
 import warnings
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from jaxtyping import Int
 from torch import Tensor
 
-from rh_lens.prompts import NeedlePrompt, PackedPrompt
+from rh_lens.prompts import AnyPrompt, NeedlePrompt, PackedPrompt
 from rh_lens.representation import short_repr
 from rh_lens.runtime.architecture import Bridge, FwdHooks
 from rh_lens.runtime.batch import decode_batch
@@ -66,7 +66,7 @@ class _Request:
 @exclusively
 def answer_prompts(
     model: Bridge,
-    prompts: Sequence[NeedlePrompt],
+    prompts: Sequence[AnyPrompt],
     conditions: Mapping[str, ConditionLike] | None = None,
     *,
     max_new_tokens: int,
@@ -75,7 +75,7 @@ def answer_prompts(
     done: Container[tuple[str, int]] = (),
     execution: Execution = DEFAULT_EXECUTION,
 ) -> Iterator[dict[str, Answer]]:
-    """Greedy answers to needle prompts, in the order that reuses most of the cache.
+    """Greedy answers to prompts about needles or documents, in the order that reuses most.
 
     Conditions that act on decoding only share their prompts, each read once, and where they can
     their passes too (`rh_lens.runtime.tree_attention`); otherwise the cache is cut back to the
@@ -139,7 +139,7 @@ def answer_prompts(
 
 def _read_alike(
     model: Bridge,
-    prompts: Sequence[NeedlePrompt],
+    prompts: Sequence[AnyPrompt],
     conditions: Mapping[str, Condition],
     request: _Request,
 ) -> list[list[str]]:
@@ -154,7 +154,7 @@ def _read_alike(
     return [plain, *groups]
 
 
-def _open(model: Bridge, prompts: Sequence[NeedlePrompt], request: _Request) -> Context:
+def _open(model: Bridge, prompts: Sequence[AnyPrompt], request: _Request) -> Context:
     """Empty context for the prompts and their answers, whose way of reading was tried out."""
     tokens = [prompt.tokens for prompt in prompts]
     require_readable(model, tokens, request.max_new_tokens)
@@ -164,7 +164,7 @@ def _open(model: Bridge, prompts: Sequence[NeedlePrompt], request: _Request) -> 
 
 def _in_units(
     model: Bridge,
-    prompts: Sequence[NeedlePrompt],
+    prompts: Sequence[AnyPrompt],
     conditions: Mapping[str, Condition],
     wanted: frozenset[int],
     request: _Request,
@@ -202,7 +202,7 @@ def _in_units(
                         yield {name: Answer(index, one, left) for name, one in said.items()}
 
 
-def _contexts(prompts: Sequence[NeedlePrompt]) -> list[int]:
+def _contexts(prompts: Sequence[AnyPrompt]) -> list[int]:
     """Tokens before each prompt's question, of those that share theirs with others."""
     return [p.n_context if isinstance(p, PackedPrompt) else 0 for p in prompts]
 
@@ -210,7 +210,7 @@ def _contexts(prompts: Sequence[NeedlePrompt]) -> list[int]:
 def _asked(
     model: Bridge,
     index: int,
-    prompt: NeedlePrompt,
+    prompt: AnyPrompt,
     conditions: Mapping[str, Condition],
     memories: Mapping[str, DraftMemory],
     wanted: Collection[int],
@@ -227,7 +227,7 @@ def _asked(
 
 def _ask(
     model: Bridge,
-    prompt: NeedlePrompt,
+    prompt: AnyPrompt,
     condition: Condition,
     heard: FwdHooks,
     draft: Draft | None,
@@ -316,8 +316,10 @@ def _needed(
     return [unit[place] for place in places]
 
 
-def _draft(memory: DraftMemory, prompt: NeedlePrompt) -> Draft:
+def _draft(memory: DraftMemory, prompt: AnyPrompt) -> Draft:
     """Guesses at the answer to a prompt."""
+    if not isinstance(prompt, NeedlePrompt):
+        return memory.lookup(prompt.tokens.tolist())
     (start, stop), answer = prompt.needle_span, prompt.answer_span
     needle = prompt.tokens[start:stop].tolist()
     return memory.draft(prompt.needle, needle, (answer[0] - start, answer[1] - start))
@@ -325,20 +327,23 @@ def _draft(memory: DraftMemory, prompt: NeedlePrompt) -> Draft:
 
 def _learn(
     memories: Mapping[str, DraftMemory],
-    prompt: NeedlePrompt,
+    prompt: AnyPrompt,
     asked: Mapping[str, Asked],
     said: Mapping[str, Generation],
 ) -> None:
     """Remember how a prompt was answered, and how well the guesses at it did."""
     for name, generation in said.items():
         if (draft := asked[name].answer.draft) is not None:
-            answer = prompt.answer_tokens.tolist()
-            memories[name].learn(prompt.needle, answer, generation.said, draft)
+            if isinstance(prompt, NeedlePrompt):
+                answer = prompt.answer_tokens.tolist()
+                memories[name].learn(prompt.needle, answer, generation.said, draft)
+            else:
+                memories[name].judge(draft)
 
 
 def _in_batches(
     model: Bridge,
-    prompts: Sequence[NeedlePrompt],
+    prompts: Sequence[AnyPrompt],
     conditions: Mapping[str, Condition],
     wanted: frozenset[int],
     request: _Request,

@@ -8,6 +8,8 @@ Tokens: TypeAlias = Sequence[int]
 
 # Tokens of a first guess: longer than the answers to needles are.
 _OPENING = 64
+# Tokens of a first guess that is looked up in a document.
+_LOOKED_UP = 16
 # Longest run of last tokens that is looked up.
 _N_GRAM = 3
 
@@ -24,11 +26,13 @@ class Draft:
     Args:
         guesses: Whole answers, likeliest first, with what would end them.
         texts: Token sequences that the answer may copy from: the needle.
+        document: A long text that the answer may copy from, looked up by two tokens or more.
         allowance: Most tokens the next pass may propose.
     """
 
     guesses: Sequence[Tokens] = ()
     texts: Sequence[Tokens] = ()
+    document: "NGramIndex | None" = None
     allowance: int = _OPENING
     n_proposed: int = field(default=0, init=False)
     n_accepted: int = field(default=0, init=False)
@@ -66,10 +70,35 @@ class Draft:
             for text in (*self.guesses, *self.texts):
                 if found := _after(generated[-n:], list(text)):
                     return found
+            if self.document is not None and (found := self.document.after(generated[-n:])):
+                return found
             # A model that repeats itself goes round and round. One token alone says little.
             if n > 1 and (period := _after(generated[-n:], generated)):
                 return period * (self.allowance // len(period) + 1)
         return []
+
+
+@dataclass(eq=False)
+class NGramIndex:
+    """Where runs of two and three tokens stand in a text, for looking up what followed them.
+
+    Args:
+        tokens: The text.
+    """
+
+    tokens: Tokens
+    _ends: dict[tuple[int, ...], int] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        tokens = self.tokens
+        for n in range(2, _N_GRAM + 1):
+            for end in range(n, len(tokens)):
+                self._ends[tuple(tokens[end - n : end])] = end
+
+    def after(self, tokens: Tokens) -> list[int]:
+        """What follows the last occurrence of a run in the text; nothing after a single token."""
+        end = self._ends.get(tuple(tokens))
+        return [] if end is None else list(self.tokens[end : end + _OPENING])
 
 
 @dataclass(eq=False)
@@ -103,6 +132,20 @@ class DraftMemory:
         guesses = expected if last is None else (last, *expected)
         return Draft(guesses=guesses, texts=(list(needle),), allowance=self._opening)
 
+    def lookup(self, prompt: Tokens) -> Draft:
+        """Draft of an answer that may copy from its prompt (prompt lookup, Saxena 2023).
+
+        Args:
+            prompt: The prompt's tokens.
+        """
+        return Draft(document=NGramIndex(prompt), allowance=min(self._opening, _LOOKED_UP))
+
+    def judge(self, draft: Draft) -> None:
+        """Remember how well a draft did: where guesses fail, the next one begins with fewer."""
+        if draft.n_proposed:
+            useful = 2 * draft.n_accepted >= draft.n_proposed
+            self._opening = _OPENING if useful else max(self._opening // 2, 4)
+
     def learn(self, question: Hashable, answer: Tokens, said: Tokens, draft: Draft) -> None:
         """Remember how a question was answered, and how well its draft did.
 
@@ -116,9 +159,7 @@ class DraftMemory:
         closing = _after(list(answer), list(said))
         if closing:
             self.closing = closing
-        if draft.n_proposed:
-            useful = 2 * draft.n_accepted >= draft.n_proposed
-            self._opening = _OPENING if useful else max(self._opening // 2, 4)
+        self.judge(draft)
 
 
 def _after(tokens: list[int], text: list[int]) -> list[int]:

@@ -210,6 +210,7 @@ PROMPTS = [
     ),
     entry(p.distinct_prompts, prompts=entries(empty=False, single=lambda t: t.prompt)),
     entry(p.require_prompts, prompts=entries(single=lambda t: t.prompt)),
+    entry(p.require_any_prompts, prompts=entries(single=lambda t: t.prompt)),
     entry(p.uniform_depths, n_depths=whole(1) + bad(10**9)),
     entry(
         p.Needle,

@@ -12,6 +12,7 @@ from bad_table import ROOMS, entries_of
 RESULTS = (
     "AblationCurve AblationPlan AblationTables AnswerMap AttentionRows Audit Bench BenchModel "
     "Collision Component Composition ConditionsRow ControlDraws CopyingScores Detector "
+    "DocumentPrompt "
     "DuplicateRuns "
     "EffectPrediction Estimate HeadActivation HeadCells HeadEstimates HeadLooks HeadOutputs "
     "HeadOverlap HeadSet HeadSurvey HeadTraits KeptAnswer KnockOut LineageComparison "
@@ -38,6 +39,7 @@ LEFT_OUT = {
     # Said by the project's own functions of their arguments.
     ("require_prompts", "name"),
     ("require_prompts", "at_least"),
+    ("require_any_prompts", "name"),
     # Between the library's own files.
     *{("AblationPlan.of", name) for name in ("k", "kind", "match")},
     ("AblationPlan.heads_of", "kinds"),

@@ -1,0 +1,176 @@
+"""Items of every kind of task from the bundled model's own grammar, so that all runs offline.
+
+The bundled model reads: it finds one of several facts of a document. It was trained on nothing
+else. The other kinds run on it too, and it fails at them: they are for trying things out, and for
+a model that can do more.
+"""
+
+import random
+from collections.abc import Sequence
+
+from rh_lens.checks import require_seed, require_whole_number
+from rh_lens.demo.training.corpus import FactWriter
+from rh_lens.evaluation.tasks import LETTERS, TaskItem
+from rh_lens.prompts.words import invented_name
+
+_MOST = 100_000
+
+
+def reading_items(
+    n_documents: int = 12, *, n_facts: int = 4, n_sentences: int = 8, seed: int = 0
+) -> tuple[TaskItem, ...]:
+    """Extractive questions: each document has several facts among other prose, all asked about.
+
+    Words, names and numbers are those that the bundled model's training left out. It answers with
+    a mean F1 of 0.96 (48 items of seed 5).
+
+    Args:
+        n_documents: Documents, the unit of statistics.
+        n_facts: Facts, and questions, of each.
+        n_sentences: Other sentences of each.
+        seed: Seed of the draws.
+
+    Raises:
+        TypeError: An argument is no whole number.
+        ValueError: One is out of range.
+    """
+    rng, writer = _drawn("n_documents", n_documents, seed)
+    require_whole_number("n_facts", n_facts, at_least=1, at_most=50)
+    require_whole_number("n_sentences", n_sentences, at_least=0, at_most=_MOST)
+    items = []
+    for place in range(n_documents):
+        name = f"document-{place}"
+        facts = writer.facts(rng, n_facts)
+        sentences = [writer.prose.sentence(rng) for _ in range(n_sentences)]
+        text = _among(rng, sentences, [fact.text for fact in facts])
+        items += [
+            TaskItem(f"{name}-{at}", fact.question, (fact.answer,), text, name)
+            for at, fact in enumerate(facts)
+        ]
+    return tuple(items)
+
+
+def chain_items(
+    n_documents: int = 12, *, n_sentences: int = 8, seed: int = 0
+) -> tuple[TaskItem, ...]:
+    """Two hops over facts of a document, with the written way: who, and where that one lives.
+
+    The bundled model was not trained to take two steps, and fails.
+
+    Args:
+        n_documents: Documents, with one question each.
+        n_sentences: Other sentences of each.
+        seed: Seed of the draws.
+
+    Raises:
+        TypeError: An argument is no whole number.
+        ValueError: One is out of range.
+    """
+    rng, writer = _drawn("n_documents", n_documents, seed)
+    require_whole_number("n_sentences", n_sentences, at_least=0, at_most=_MOST)
+    items = []
+    for place in range(n_documents):
+        pupil, teacher, other, town, village = _names(rng, 5)
+        facts = [
+            f"{pupil}'s teacher is {teacher}.",
+            f"{teacher} lives in {town}.",
+            f"{other} lives in {village}.",
+        ]
+        sentences = [writer.prose.sentence(rng) for _ in range(n_sentences)]
+        items.append(
+            TaskItem(
+                f"chain-{place}",
+                f"Where does {pupil}'s teacher live?",
+                (town,),
+                _among(rng, sentences, facts),
+                f"chain-{place}",
+                chain=f"{facts[0]} {facts[1]}",
+            )
+        )
+    return tuple(items)
+
+
+def sum_items(n: int = 12, *, seed: int = 0) -> tuple[TaskItem, ...]:
+    """Word problems of one addition or subtraction, with the written way, as in GSM8K.
+
+    The bundled model can't reckon, and fails.
+
+    Args:
+        n: Items.
+        seed: Seed of the draws.
+
+    Raises:
+        TypeError: An argument is no whole number.
+        ValueError: One is out of range.
+    """
+    rng, writer = _drawn("n", n, seed)
+    items = []
+    for place in range(n):
+        (name,) = _names(rng, 1)
+        noun = writer.prose.expand(rng, "{nouns}")
+        first, second = 20 + int(rng.random() * 60), 2 + int(rng.random() * 18)
+        gives = rng.random() < 0.5
+        verb, sign = ("gives away", "-") if gives else ("finds", "+")
+        total = first - second if gives else first + second
+        items.append(
+            TaskItem(
+                f"sum-{place}",
+                f"{name} has {first} {noun} and {verb} {second} of them. How many {noun} does "
+                f"{name} have now?",
+                (str(total),),
+                chain=f"{name} has {first} {noun}. {first} {sign} {second} = {total}.",
+            )
+        )
+    return tuple(items)
+
+
+def choice_items(n: int = 12, *, seed: int = 0) -> tuple[TaskItem, ...]:
+    """Lettered questions about an invented world, without any document, as in MMLU.
+
+    Nothing tells the answers: a model answers one in four by chance, the bundled one too.
+
+    Args:
+        n: Items.
+        seed: Seed of the draws.
+
+    Raises:
+        TypeError: An argument is no whole number.
+        ValueError: One is out of range.
+    """
+    rng, writer = _drawn("n", n, seed)
+    items = []
+    for place in range(n):
+        fact = writer.fact(rng)
+        choices = [fact.answer]
+        while len(choices) < 4:
+            if (other := writer.answer(rng)) not in choices:
+                choices.append(other)
+        order = sorted(choices, key=lambda _: rng.random())
+        letter = LETTERS[order.index(fact.answer)]
+        items.append(TaskItem(f"choice-{place}", fact.question, (letter,), choices=tuple(order)))
+    return tuple(items)
+
+
+def _drawn(name: str, n: int, seed: int) -> tuple[random.Random, FactWriter]:
+    """Source of the draws, and who writes facts of words that training left out."""
+    require_whole_number(name, n, at_least=1, at_most=_MOST)
+    require_seed("seed", seed)
+    return random.Random(seed), FactWriter("held-out")
+
+
+def _among(rng: random.Random, sentences: Sequence[str], facts: Sequence[str]) -> str:
+    """Facts at random places among sentences, in their order."""
+    text = list(sentences)
+    places = sorted(int(rng.random() * (len(text) + 1)) for _ in facts)
+    for place, fact in reversed(list(zip(places, facts, strict=True))):
+        text.insert(place, fact)
+    return " ".join(text)
+
+
+def _names(rng: random.Random, n: int) -> list[str]:
+    """Different names of words that training left out."""
+    names: list[str] = []
+    while len(names) < n:
+        if (name := invented_name(rng, "held-out")) not in names:
+            names.append(name)
+    return names
