@@ -18,6 +18,8 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
 # Nothing here asks a model hub for anything.
 export HF_HUB_OFFLINE = 1
+# Modules that were checked and compiled once are kept: 8 seconds less for each test process.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-slow test-all calibrate lint bench clean
 

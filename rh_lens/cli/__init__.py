@@ -3,6 +3,7 @@
 # Nothing heavy is imported here or in the commands: `rh-lens --help` answers at once.
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 
 from rh_lens.cli import ablate, audit, bench, compare, demo_page, detect, merge, show
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+@cache
 def _parser() -> Parser:
     parser = Parser(prog="rh-lens", description="Find the retrieval heads of a language model.")
     parser.add_argument("--version", action="version", version=f"rh-lens {version('rh-lens')}")

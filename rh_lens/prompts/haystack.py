@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from rh_lens.checks import (
@@ -119,7 +119,17 @@ def synthetic_haystack(*, seed: int = 0, n_sentences: int = 10_000) -> Haystack:
     """
     require_seed("seed", seed)
     require_whole_number("n_sentences", n_sentences, at_least=1, at_most=MAX_SENTENCES)
+    write = _kept_prose if n_sentences <= _MOST_KEPT else _prose
+    return write(seed, n_sentences)
+
+
+def _prose(seed: int, n_sentences: int) -> Haystack:
     return text_haystack(write_prose(seed, n_sentences), name=f"synthetic-seed{seed}")
+
+
+# Writing the default text takes a third of a second, and a session asks for it again and again.
+_MOST_KEPT = 10_000
+_kept_prose = lru_cache(maxsize=8)(_prose)
 
 
 def pydoc_haystack() -> Haystack:

@@ -95,13 +95,13 @@ def try_all(room: str, entry: Entry, things: Any, folder: Path) -> list[Verdict]
     """Call with each bad value in turn, all other arguments good."""
     verdicts = []
     entry.good(things)
-    weights = things.weights()
+    things.weights_changed()
     for parameter, values in entry.bad.items():
         for bad in values:
             call = f"{entry.name}({parameter}={_short(bad, things)})"
             outcome, said = _try(entry, parameter, bad, things, folder)
             verdicts.append(Verdict(room, call, outcome, said))
-    if things.weights() != weights:
+    if things.weights_changed():
         verdicts.append(Verdict(room, entry.name, "too late", "the model's weights changed"))
     return verdicts
 

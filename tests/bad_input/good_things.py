@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from rh_lens import (
     analysis,
@@ -47,12 +48,17 @@ class Things:
         attention = self.model.original_model.config._attn_implementation
         return (n_hooks, attention, self.model.training, torch.is_grad_enabled())
 
+    @cached_property
     @torch.no_grad()
-    def weights(self) -> list[float]:
-        """Sums that tell whether a weight was changed."""
+    def _weights(self) -> list[Tensor]:
+        return [parameter.clone() for parameter in self.model.original_model.parameters()]
+
+    def weights_changed(self) -> bool:
+        """Whether a weight is another one than when this was first asked."""
         if "model" not in self.__dict__:
-            return []
-        return [float(p.double().square().sum()) for p in self.model.original_model.parameters()]
+            return False
+        now = self.model.original_model.parameters()
+        return not all(map(torch.equal, self._weights, now))
 
     @cached_property
     def haystack(self) -> Any:
