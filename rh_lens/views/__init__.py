@@ -5,6 +5,7 @@ from rh_lens.views import (  # noqa: F401
     ablation_text,
     audit_text,
     comparison_text,
+    doubts_text,
     official_text,
     plan_text,
     run_text,

@@ -19,6 +19,7 @@ def summarise(result: Any, **options: Any) -> str:
     | `Audit` | repeated, empty and excessive samples, and what they change | |
     | `Sparsity` | shares of heads above, between, at and below zero | |
     | `LineageComparison` | do models share their heads, beside chance | |
+    | `Checklist` | each doubt: claim, what speaks against it, test, result, verdict | |
 
     With `heat_map=True` a run is drawn in characters too.
 

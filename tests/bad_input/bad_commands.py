@@ -241,6 +241,22 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--partial": FLAG,
         },
     ),
+    "doubt": (
+        ["--doubts=shuffled labels"],
+        {argument: FEW[argument] for argument in MODEL} | {
+            "RUN": SCORE_FILES[:6],
+            "--doubts": ["", "x", "dose-response,,random spans", "dose"],
+            "--minutes": ["0", "-1", "nan", "inf", "x", ""],
+            "--heads": [*NOT_WHOLE, "10000000000"],
+            "--threshold": NOT_SHARE,
+            "--length": [*NOT_WHOLE, "4", "1000000"],
+            "--depths": [*NOT_WHOLE, "1000000000"],
+            "--needles": PROMPTS["--needles"][:6],
+            "--seed": SEEDS,
+            "--out": OUT,
+            "--json": FLAG,
+        },
+    ),
     "show": (
         [],
         {
@@ -287,7 +303,7 @@ def command_line(name: str, argument: str, value: str, base: list[str], t: Any) 
         good = [fine_scores(t)] if name == "audit" else []
         good = [fine_scores(t), f"other={t.score_file}"] if name == "compare" else good
         good = [str(t.folder / "no-such-run")] if name == "merge" else good
-        good = [str(t.run)] if name == "show" else good
+        good = [str(t.run)] if name in ("show", "doubt") else good
         good = [fine_scores(t)] if name == "ablate" and argument in ("--top",) else good
         return [
             name,
