@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 
-from rh_lens.cli import ablate, audit, bench, compare, demo_page, detect, doubt, merge, show
+from rh_lens.cli import (
+    ablate,
+    audit,
+    bench,
+    compare,
+    compress,
+    demo_page,
+    detect,
+    doubt,
+    merge,
+    show,
+)
 from rh_lens.cli.arguments import Parser
 from rh_lens.cli.completion import complete
 from rh_lens.cli.failures import end_quietly, explain
@@ -53,6 +64,7 @@ def _parser() -> Parser:
     merge.add(commands.add_parser("merge", help="join the shards of a run"))
     ablate.add(commands.add_parser("ablate", help="answers without the top heads, and controls"))
     doubt.add(commands.add_parser("doubt", help="would these heads have come out anyway"))
+    compress.add(commands.add_parser("compress", help="recall against the size of the KV cache"))
     show.add(commands.add_parser("show", help="a run as one page that opens in a browser"))
     demo_page.add(commands.add_parser("demo-page", help="that page for the bundled model"))
     audit.add(commands.add_parser("audit", help="what the published protocol did to scores"))

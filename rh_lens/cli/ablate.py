@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rh_lens.cli import options, output
 from rh_lens.cli.ablate_arguments import add_arguments
-from rh_lens.cli.ablate_saving import draw, keeping, say_what_is_there, saying_where_to_go_on
+from rh_lens.cli.ablate_saving import keeping, say_what_is_there, saying_where_to_go_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +86,7 @@ def _ablate(
     from rh_lens.prompts import load_haystack
     from rh_lens.runs import AblationFolder
     from rh_lens.runtime import stop_for_needles
+    from rh_lens.views import plot_curve
 
     ranking, retrieval = scores.ranking(), scores.heads(args.threshold)
     ks = args.top or default_ks(len(ranking), len(retrieval))
@@ -123,7 +124,7 @@ def _ablate(
         tables = ablation_tables(curve, fluency, margin=args.margin)
         _print(scores, retrieval, args, tables)
         folder.finish(tables)
-    draw(out, tables)
+    output.save_picture(out / "curve.png", lambda: plot_curve(tables))
     output.say(args, f"Saved in {out}")
 
 

@@ -3,11 +3,9 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from rh_lens.evaluation import AblationTables
     from rh_lens.runs import AblationFolder
 
 Keep: TypeAlias = Callable[[Any], None]
@@ -49,17 +47,3 @@ def saying_where_to_go_on(folder: "AblationFolder") -> Iterator[None]:
                 file=sys.stderr,
             )
         raise
-
-
-def draw(out: Path, tables: "AblationTables") -> None:
-    """Save the curve as a picture, where matplotlib is there."""
-    from rh_lens.files import replacing
-    from rh_lens.views import plot_curve
-
-    try:
-        figure = plot_curve(tables)
-    except ImportError as error:
-        print(f"rh-lens: no curve.png: {error}", file=sys.stderr)
-        return
-    with replacing(out / "curve.png") as temporary:
-        figure.savefig(temporary, dpi=150, format="png")

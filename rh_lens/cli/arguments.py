@@ -49,6 +49,11 @@ def thresholds(text: str) -> list[float]:
     return _entries(text, number(at_least=0, at_most=1), "thresholds such as 0.1,0.5")
 
 
+def shares(text: str) -> list[float]:
+    """Shares from "0,0.25,1"."""
+    return _entries(text, number(at_least=0, at_most=1), "shares such as 0.25,0.5,1")
+
+
 def numbers(text: str) -> list[int]:
     """Numbers of heads from "0,1,2"."""
     return _entries(text, whole(0, MAX_LENGTH), "numbers such as 0,1,5")

@@ -3,10 +3,13 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +47,19 @@ def print_record(args: argparse.Namespace, **record: Any) -> None:
     if args.json:
         plain = _plain(record)
         print(json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def save_picture(path: Path, draw: "Callable[[], Figure]") -> None:
+    """Draw and save a picture, where matplotlib is there."""
+    from rh_lens.files import replacing
+
+    try:
+        figure = draw()
+    except ImportError as error:
+        print(f"rh-lens: no {path.name}: {error}", file=sys.stderr)
+        return
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
 
 
 def rows_of(table: "pd.DataFrame") -> list[dict[str, Any]]:

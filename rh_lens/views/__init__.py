@@ -14,6 +14,7 @@ from rh_lens.views.ablation_plot import plot_curve
 from rh_lens.views.answer_map_plot import plot_answer_map
 from rh_lens.views.attention_views import view_patterns, view_sources
 from rh_lens.views.claims_text import claims_text
+from rh_lens.views.compression_plot import plot_compression
 from rh_lens.views.head_cells import HeadCells, head_cells
 from rh_lens.views.heat_map import explore_heat_map, plot_heat_map
 from rh_lens.views.lineage_plot import plot_score_pair, plot_similarities
@@ -31,6 +32,7 @@ __all__ = [
     "explore_heat_map",
     "head_cells",
     "plot_answer_map",
+    "plot_compression",
     "plot_curve",
     "plot_heat_map",
     "plot_needle_grid",

@@ -17,6 +17,7 @@ def summarise(result: Any, **options: Any) -> str:
     | `AblationPlan` | what will be silenced, and what the tests can show | |
     | `AblationCurve`, `AblationTables`, `StoredAblation` | recall by K, controls, failures | |
     | `Audit` | repeated, empty and excessive samples, and what they change | |
+    | `CompressionCurve` | recall and perplexity by size of the cache | |
     | `Sparsity` | shares of heads above, between, at and below zero | |
     | `LineageComparison` | do models share their heads, beside chance | |
     | `Checklist` | each doubt: claim, what speaks against it, test, result, verdict | |

@@ -208,6 +208,21 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--quiet": FLAG,
         },
     ),
+    "compress": (
+        ["--quiet", "--lengths=256", "--depths=1"],
+        FEW | {
+            "SCORES": SCORE_FILES[:6],
+            "--keep": [*NOT_SHARE, "0.1,,0.2", "0.1,x"],
+            "--sink": ["-1", "x", "1.5", "", "10000000000"],
+            "--recent": NOT_WHOLE,
+            "--draws": NOT_WHOLE,
+            "--draw-seed": SEEDS,
+            "--chunk": NOT_WHOLE,
+            "--out": OUT,
+            "--json": FLAG,
+            "--quiet": FLAG,
+        },
+    ),
     "audit": (
         [],
         {
@@ -300,7 +315,7 @@ MAIN = [
 def command_line(name: str, argument: str, value: str, base: list[str], t: Any) -> list[str]:
     """Words of a command with one bad value, all others good."""
     if argument.startswith("--"):
-        good = [fine_scores(t)] if name == "audit" else []
+        good = [fine_scores(t)] if name in ("audit", "compress") else []
         good = [fine_scores(t), f"other={t.score_file}"] if name == "compare" else good
         good = [str(t.folder / "no-such-run")] if name == "merge" else good
         good = [str(t.run)] if name in ("show", "doubt") else good

@@ -19,6 +19,7 @@ ROOMS = {
     "prompts": "bad_prompts.PROMPTS",
     "demo": "bad_prompts.DEMO",
     "circuits": "bad_circuits.CIRCUITS bad_survey.SURVEY",
+    "uses": "bad_uses.USES",
     "detection": "bad_detection.DETECTION",
     "evaluation": "bad_evaluation.EVALUATION",
     "runs": "bad_runs.RUNS",

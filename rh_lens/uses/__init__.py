@@ -1,0 +1,30 @@
+"""What retrieval heads are good for, on a bridge or on a plain Hugging Face model."""
+
+from rh_lens.uses.compression import CompressionCurve, compression_curve
+from rh_lens.uses.context_need import context_need
+from rh_lens.uses.headwise_attention import headwise_attention
+from rh_lens.uses.headwise_cache import HeadwiseCache, cache_bytes
+from rh_lens.uses.model_shape import AttentionShape, attention_shape
+from rh_lens.uses.windows import (
+    group_scores,
+    windows_above,
+    windows_by_share,
+    windows_in_proportion,
+    windows_within,
+)
+
+__all__ = [
+    "AttentionShape",
+    "CompressionCurve",
+    "HeadwiseCache",
+    "attention_shape",
+    "cache_bytes",
+    "compression_curve",
+    "context_need",
+    "group_scores",
+    "headwise_attention",
+    "windows_above",
+    "windows_by_share",
+    "windows_in_proportion",
+    "windows_within",
+]

@@ -1,0 +1,128 @@
+"""Bad values for the room `uses`."""
+
+import numpy as np
+import torch
+from bad_calls import entry
+from bad_values import (
+    FLAG,
+    INSIDE_UNIT,
+    PROMPTS,
+    SEED,
+    SHARE,
+    TENSOR,
+    Bad,
+    bad,
+    instance,
+    number,
+    whole,
+    wrong,
+)
+from transformers import DynamicCache
+
+from rh_lens import uses as u
+
+HF_MODEL = wrong(None, "demo", 3, torch.nn.Linear(2, 2), piece="model")
+SCORES = TENSOR + bad(torch.zeros(3), torch.zeros(0, 2), torch.zeros(2, 2, 2))
+WINDOWS = SCORES + bad(
+    torch.full((2, 2), 8.0),
+    torch.full((4, 4), 0.0),
+    torch.full((4, 4), torch.nan),
+    torch.full((4, 4), 1.5),
+)
+HEAD_SCORES = TENSOR + bad(torch.zeros(3), torch.zeros(4, 7), piece="")
+SHARES = wrong(None, 3, "x", [None], ["x"]) + bad([], [-0.1], [1.5], [float("nan")], piece="share")
+STOP = instance("\n", none=True)
+TOKENIZER = (Bad(3, TypeError), Bad("gpt2", TypeError), Bad(object(), TypeError))
+N_NEW = whole(1, none=True, huge=False)
+SMALL = whole(1, huge=False)
+
+
+def shape(t):
+    return u.attention_shape(t.model.original_model)
+
+
+def groups(t):
+    return {"scores": torch.rand(4, 4)}
+
+
+def asking(t):
+    return {"model": t.model, "prompts": t.prompts[:1], "progress": False}
+
+
+ASKING = {
+    "model": HF_MODEL,
+    "prompts": PROMPTS,
+    "sink": whole(0, huge=False),
+    "recent": SMALL,
+    "tokenizer": TOKENIZER,
+    "stop": STOP,
+    "max_new_tokens": N_NEW,
+    "chunk": SMALL,
+    "progress": FLAG,
+}
+USES = [
+    entry(u.attention_shape, lambda t: {"model": t.model.original_model}, model=HF_MODEL),
+    entry(
+        u.AttentionShape.cache_bytes,
+        lambda t: {"self": shape(t), "windows": torch.full((4, 4), 8.0), "sink": 4, "n_tokens": 9},
+        windows=WINDOWS,
+        sink=whole(0, huge=False),
+        n_tokens=SMALL,
+    ),
+    entry(
+        u.CompressionCurve.summary,
+        lambda t: {"self": u.CompressionCurve(None, None, 4, 64)},
+        level=INSIDE_UNIT,
+    ),
+    entry(u.cache_bytes, lambda t: {"cache": DynamicCache()}, cache=instance([1])),
+    entry(
+        u.group_scores,
+        lambda t: {"scores": torch.rand(4, 8), "n_kv_heads": 4},
+        scores=TENSOR + bad(torch.zeros(3)),
+        n_kv_heads=whole(1, huge=False) + bad(3),
+    ),
+    entry(
+        u.windows_by_share, lambda t: groups(t) | {"share": 0.5},
+        scores=SCORES, share=SHARE, recent=SMALL,
+    ),
+    entry(
+        u.windows_above, lambda t: groups(t) | {"threshold": 0.5},
+        scores=SCORES, threshold=number(), recent=SMALL,
+    ),
+    entry(
+        u.windows_within,
+        lambda t: groups(t) | {"n_bytes": 10**6, "shape": shape(t), "n_tokens": 100},
+        scores=SCORES,
+        n_bytes=whole(0, huge=False) + bad(10),
+        shape=instance((4, 4)),
+        n_tokens=SMALL,
+        sink=whole(0, huge=False),
+        recent=SMALL,
+    ),
+    entry(
+        u.windows_in_proportion,
+        lambda t: groups(t) | {"n_positions": 1000},
+        scores=SCORES + bad(torch.zeros(4, 4), -torch.ones(4, 4)),
+        n_positions=whole(256, huge=False),
+        recent=SMALL,
+    ),
+    entry(
+        u.headwise_attention,
+        lambda t: {"model": t.model, "windows": torch.full((4, 4), 8.0)},
+        lazy=True,
+        model=HF_MODEL,
+        windows=WINDOWS,
+        sink=whole(0, huge=False),
+    ),
+    entry(
+        u.compression_curve,
+        lambda t: asking(t) | {"scores": torch.rand(4, 8), "shares": [0.5], "n_random": 1},
+        **ASKING,
+        scores=HEAD_SCORES,
+        shares=SHARES,
+        n_random=SMALL,
+        seed=SEED,
+        text=wrong("x", 3, [1, 2], np.zeros(3)) + bad(torch.zeros(3), torch.zeros(2, 2).long()),
+    ),
+    entry(u.context_need, asking, **ASKING),
+]  # fmt: skip
