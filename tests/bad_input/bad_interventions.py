@@ -220,6 +220,7 @@ VIEWS = [
         trial=whole(0, huge=False) + bad(999), heads=DRAWN, condition=text(none=True),
         around=whole(0, none=True, huge=False),
     ),
+    entry(v.plot_compression, curve=instance(pd.DataFrame({"a": [1]}))),
     entry(
         v.plot_curve,
         lambda t: {"result": t.curve},
