@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
@@ -16,7 +16,8 @@ from rh_lens.checks import (
     shown,
 )
 
-Verdict = Literal["holds", "does not hold", "undecided"]
+Verdict: TypeAlias = Literal["holds", "does not hold", "undecided"]
+"""What an interval or a p-value says about a claim."""
 
 UNDECIDED: Verdict = "undecided"
 
