@@ -12,7 +12,15 @@ from rh_lens.evaluation.tasks.extraction import (
     stated_answer,
     whole_text,
 )
+from rh_lens.evaluation.tasks.gsm8k import load_gsm8k
+from rh_lens.evaluation.tasks.hotpotqa import load_hotpotqa
 from rh_lens.evaluation.tasks.item import LETTERS, TaskItem
+from rh_lens.evaluation.tasks.load import TASKS, load_task
+from rh_lens.evaluation.tasks.loading import with_chain
+from rh_lens.evaluation.tasks.long_context import load_longbench, load_ruler
+from rh_lens.evaluation.tasks.mmlu import load_mmlu
+from rh_lens.evaluation.tasks.musique import load_musique
+from rh_lens.evaluation.tasks.own import load_own
 from rh_lens.evaluation.tasks.prompts import examples_from, keep_fitting, task_prompts
 from rh_lens.evaluation.tasks.result import TaskResult
 from rh_lens.evaluation.tasks.scoring import (
@@ -26,11 +34,13 @@ from rh_lens.evaluation.tasks.scoring import (
     same_number,
     token_f1,
 )
+from rh_lens.evaluation.tasks.squad import load_squad
 from rh_lens.evaluation.tasks.task import Answering, Task
 from rh_lens.evaluation.tasks.template import (
     ANSWER_ONLY,
     CHAIN,
     CHOICES,
+    CHOICES_CHAIN,
     READING,
     READING_CHAIN,
     READING_OR_NOT,
@@ -42,10 +52,12 @@ __all__ = [
     "ANSWER_ONLY",
     "CHAIN",
     "CHOICES",
+    "CHOICES_CHAIN",
     "LETTERS",
     "READING",
     "READING_CHAIN",
     "READING_OR_NOT",
+    "TASKS",
     "WHOLE",
     "Answering",
     "Extraction",
@@ -67,6 +79,15 @@ __all__ = [
     "hotpot_f1",
     "keep_fitting",
     "last_number",
+    "load_gsm8k",
+    "load_hotpotqa",
+    "load_longbench",
+    "load_mmlu",
+    "load_musique",
+    "load_own",
+    "load_ruler",
+    "load_squad",
+    "load_task",
     "normalise_answer",
     "same_letter",
     "same_number",
@@ -75,4 +96,5 @@ __all__ = [
     "task_prompts",
     "token_f1",
     "whole_text",
+    "with_chain",
 ]

@@ -151,5 +151,12 @@ READING_CHAIN = TaskTemplate(
 CHOICES = TaskTemplate("choices", "{question}\n{choices}\nAnswer:", answer=" {answer}")
 """A question with lettered choices, as MMLU's published prompts ask it."""
 
+CHOICES_CHAIN = TaskTemplate(
+    "choices-chain",
+    "{question}\n{choices}\nAnswer: Let's think step by step.",
+    answer=" {chain} The answer is ({answer}).",
+)
+"""A question with lettered choices, and a way to its answer written before it."""
+
 WHOLE = TaskTemplate("whole", "{context}{question}")
 """A text that asks by itself."""
