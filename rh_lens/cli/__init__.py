@@ -13,6 +13,7 @@ from rh_lens.cli import (
     compare,
     compress,
     demo_page,
+    describe,
     detect,
     doubt,
     merge,
@@ -65,6 +66,8 @@ def _parser() -> Parser:
     ablate.add(commands.add_parser("ablate", help="answers without the top heads, and controls"))
     doubt.add(commands.add_parser("doubt", help="would these heads have come out anyway"))
     compress.add(commands.add_parser("compress", help="recall against the size of the KV cache"))
+    described = "what else a run's heads do: induction, copying, ..."
+    describe.add(commands.add_parser("describe", help=described))
     show.add(commands.add_parser("show", help="a run as one page that opens in a browser"))
     demo_page.add(commands.add_parser("demo-page", help="that page for the bundled model"))
     audit.add(commands.add_parser("audit", help="what the published protocol did to scores"))

@@ -22,6 +22,7 @@ from rh_lens.runs.run_folder import RunFolder
 from rh_lens.runs.run_key import require_same_weights, run_key
 from rh_lens.runs.save import load_result, save_result
 from rh_lens.runs.shards import Shard, deal_prompts
+from rh_lens.runs.survey_files import StoredSurvey, load_survey, save_survey
 from rh_lens.runs.trial_records import trial_record
 from rh_lens.runs.trial_store import TrialStore
 from rh_lens.runs.weights import weights_sha256
@@ -35,6 +36,7 @@ __all__ = [
     "Shard",
     "StoredAblation",
     "StoredRun",
+    "StoredSurvey",
     "TrialStore",
     "config_sha256",
     "deal_prompts",
@@ -46,6 +48,7 @@ __all__ = [
     "load_claims",
     "load_result",
     "load_run",
+    "load_survey",
     "merge_runs",
     "package_versions",
     "prompts_sha256",
@@ -57,6 +60,7 @@ __all__ = [
     "run_key",
     "save_claims",
     "save_result",
+    "save_survey",
     "tokenizer_sha256",
     "trial_record",
     "weights_sha256",

@@ -9,6 +9,7 @@ from rh_lens.views import (  # noqa: F401
     official_text,
     plan_text,
     run_text,
+    survey_text,
 )
 from rh_lens.views.ablation_plot import plot_curve
 from rh_lens.views.answer_map_plot import plot_answer_map

@@ -272,9 +272,20 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--json": FLAG,
         },
     ),
+    "describe": (
+        ["--quiet", "--lengths=96"],
+        FEW | {
+            "RUN": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x")],
+            "--out": OUT,
+            "--json": FLAG,
+            "--quiet": FLAG,
+        },
+    ),
     "show": (
         [],
         {
+            "--survey": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x"),
+                         folder("odd-survey", survey__json="[]")],
             "RUN": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x"),
                     folder("odd-run", run__json="[]"), folder("deep-run", run__json=DEEP)],
             "--ablation": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x")],
@@ -318,7 +329,7 @@ def command_line(name: str, argument: str, value: str, base: list[str], t: Any) 
         good = [fine_scores(t)] if name in ("audit", "compress") else []
         good = [fine_scores(t), f"other={t.score_file}"] if name == "compare" else good
         good = [str(t.folder / "no-such-run")] if name == "merge" else good
-        good = [str(t.run)] if name in ("show", "doubt") else good
+        good = [str(t.run)] if name in ("show", "doubt", "describe") else good
         good = [fine_scores(t)] if name == "ablate" and argument in ("--top",) else good
         return [
             name,

@@ -1,5 +1,7 @@
 """Bad values for the rooms `runs` and `formats`."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import torch
@@ -22,7 +24,7 @@ from bad_values import (
     wrong,
 )
 
-from rh_lens import detection, formats, runs
+from rh_lens import circuits, detection, formats, runs
 
 LONG = (Bad("x" * 5000, OSError, "xxx"),)
 NO_FOLDER = (Bad("no/such/file", OSError, "no/such"),)
@@ -119,6 +121,13 @@ def silenced(t):
 DESCRIPTION = wrong(3, "x", [1], {"a": object()})
 SCORE = tuple(Bad(one.value, one.error, "score") for one in choice(nearly="positon"))
 SHARD = instance((1, 2), none=True)
+
+
+@cache
+def surveyed(t):
+    survey = circuits.describe_heads(t.model, list(t.prompts[:2]), only=["sink", "local"])
+    return survey, circuits.compare_kinds(survey.scores, n_permutations=10, n_resamples=2)
+
 
 RUNS = [
     entry(runs.Shard, lambda t: {"number": 1, "of": 2}, number=whole(1, 2),
@@ -228,6 +237,17 @@ RUNS = [
     ),
     entry(runs.prompts_sha256, prompts=entries(empty=False, single=lambda t: t.prompt)),
     entry(runs.trial_record, trial=instance()),
+    entry(
+        runs.save_survey,
+        lambda t: {"survey": surveyed(t)[0], "overlap": surveyed(t)[1], "folder": "survey"},
+        survey=instance(), overlap=instance(), folder=NEW,
+        description=tuple(value for value in JSON if value.value is not None),
+    ),
+    entry(
+        runs.load_survey,
+        lambda t: {"folder": runs.save_survey(*surveyed(t), t.folder / "survey")},
+        folder=STORED,
+    ),
     entry(runs.save_claims, lambda t: {"claims": [], "path": "claims.json"},
           claims=wrong(None, 3, "x", [1]), path=WRITTEN),
     entry(runs.load_claims,

@@ -74,6 +74,7 @@ Sparsity
 SplitHalf
 StoredAblation
 StoredRun
+StoredSurvey
 ThresholdSensitivity
 VarianceComponents
 """.split()

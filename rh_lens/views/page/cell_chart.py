@@ -11,8 +11,8 @@ from jaxtyping import Float
 from rh_lens.representation import short_repr
 from rh_lens.views.page.markup import Html, element, join
 
-# Columns up to which a cell has room for its number on a phone.
-_MAX_NUMBERED = 12
+# Columns up to which a cell has room for its number, and on a phone.
+_MAX_NUMBERED, _MAX_NUMBERED_ON_PHONE = 12, 7
 _MAX_HEIGHT, _CELL = 560, (5, 30)
 _LABELS = 24
 # Rows and columns up to which lines between cells leave room for the cells.
@@ -73,7 +73,7 @@ class CellChart:
             "svg",
             self._cells(),
             element("rect", class_="cursor"),
-            class_="dense" if max(self.values.shape) > _MAX_ROOMY else None,
+            class_=self._density,
             width="100%",
             height=height,
             aria_hidden="true",
@@ -82,6 +82,13 @@ class CellChart:
         axes = (_row_labels(self.rows, height), _column_labels(self.columns))
         plot = plot_frame(self.name, self.label, picture)
         return chart_frame(self, plot, axes, self.readouts[self.start])
+
+    @property
+    def _density(self) -> str | None:
+        """How much room a cell has."""
+        if max(self.values.shape) > _MAX_ROOMY:
+            return "dense"
+        return "many" if self.values.shape[1] > _MAX_NUMBERED_ON_PHONE else None
 
     def _cells(self) -> Html:
         n_rows, n_columns = self.values.shape

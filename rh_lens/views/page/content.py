@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -28,7 +28,7 @@ from rh_lens.evaluation import (
 from rh_lens.heads import Head
 from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.representation import short_repr
-from rh_lens.runs import StoredAblation, StoredRun
+from rh_lens.runs import StoredAblation, StoredRun, StoredSurvey
 from rh_lens.views.page.words import shortened
 
 # Numbers in a table of scores up to which intervals are computed: beyond, they take gigabytes.
@@ -54,6 +54,7 @@ class PageContent:
         chosen: Indices of the trials that are shown token by token; None leaves the choice to the
             page.
         claims: Claims that were looked into beside those of the run and the ablation.
+        survey: Kinds of heads, or None.
     """
 
     title: str
@@ -69,6 +70,7 @@ class PageContent:
     tokenizer: Any
     chosen: tuple[int, ...] | None
     claims: tuple[Claim, ...] = ()
+    survey: StoredSurvey | None = None
 
     __repr__ = short_repr
 
@@ -135,6 +137,7 @@ def page_content(
     trials: Sequence[int] | None = None,
     title: str | None = None,
     claims: Sequence[Claim] = (),
+    survey: object = None,
 ) -> PageContent:
     """The content of a page; arguments as in `save_page`."""
     require_type("run", run, (StoredRun, RetrievalResult), remedy="Take it from load_run.")
@@ -147,6 +150,8 @@ def page_content(
     if tokenizer is not None:
         require_tokenizer(tokenizer)
         require_own_tokenizer(tokenizer, found["events"])
+    if survey is not None:
+        require_type("survey", survey, StoredSurvey, remedy="Take it from load_survey.")
     tables, ablation_description = _ablation_of(ablation)
     description = run.description if isinstance(run, StoredRun) else {}
     named = description.get("model", {}).get("name", "a model")
@@ -159,6 +164,7 @@ def page_content(
         tokenizer=tokenizer,
         chosen=chosen,
         claims=require_list("claims", claims, Claim),
+        survey=cast("StoredSurvey | None", survey),
         **found,
     )
 

@@ -13,11 +13,13 @@ from rh_lens.files import replacing, usable_path
 from rh_lens.views.page.claims import claims
 from rh_lens.views.page.content import PageContent, page_content
 from rh_lens.views.page.heads import heads
+from rh_lens.views.page.kinds import kinds
 from rh_lens.views.page.making import making
 from rh_lens.views.page.markup import Html, element, join
 from rh_lens.views.page.needle_grid import needle_grid
 from rh_lens.views.page.section import Section
 from rh_lens.views.page.silencing import silencing
+from rh_lens.views.page.steadiness import steadiness
 from rh_lens.views.page.summary import summary
 from rh_lens.views.page.trials import trials
 
@@ -26,7 +28,9 @@ SECTIONS: tuple[Callable[[PageContent], Section | None], ...] = (
     summary,
     heads,
     needle_grid,
+    steadiness,
     silencing,
+    kinds,
     trials,
     making,
 )
@@ -48,6 +52,7 @@ def save_page(
     trials: Sequence[int] | None = None,
     title: str | None = None,
     claims: Sequence[Claim] = (),
+    survey: object = None,
 ) -> Path:
     """Write one HTML file that tells of a run; it opens anywhere, without network.
 
@@ -67,6 +72,7 @@ def save_page(
         title: Stands in the heading; None takes the model's name.
         claims: More claims, such as `load_claims` gives, beside those that the run and the
             ablation tell of; one of the same name takes the place of theirs.
+        survey: From `load_survey`.
 
     Returns:
         The path.
@@ -84,7 +90,13 @@ def save_page(
     """
     found = usable_path("path", path)
     content = page_content(
-        run, ablation=ablation, tokenizer=tokenizer, trials=trials, title=title, claims=claims
+        run,
+        ablation=ablation,
+        tokenizer=tokenizer,
+        trials=trials,
+        title=title,
+        claims=claims,
+        survey=survey,
     )
     page = page_html(content).encode()
     if len(page) > MAX_BYTES:
