@@ -20,6 +20,12 @@ DOUBTS = (
     "shuffled labels",
     "random weights",
     "dose-response",
+    "alternatives",
+    "operators",
+    "sufficiency",
+    "backup",
+    "shapley",
+    "plain text",
 )
 # The lengths that the arguments of prompts have room for, with one value for all doubts.
 _LENGTH, _DEPTHS, _N_HEADS = 256, 2, 8

@@ -1,11 +1,20 @@
 """The sceptic's alternatives: would these heads and scores have come out anyway?"""
 
+from rh_lens.doubts.alternatives import Alternatives, silence_instead
 from rh_lens.doubts.case import DoubtCase, doubt_case
 from rh_lens.doubts.checklist import DOUBTS, DoubtTest, run_doubts
 from rh_lens.doubts.dose_response import DoseResponse, dose_response
 from rh_lens.doubts.fed_answers import Conditions, FedAnswers, fed_answers
 from rh_lens.doubts.head_null import HeadNull, with_nulls
+from rh_lens.doubts.joint_effects import JointEffects, ShapleyValues, joint_effects, shapley_values
 from rh_lens.doubts.log import DoubtLog
+from rh_lens.doubts.matched_heads import (
+    MatchedHeads,
+    MatchingTraits,
+    matched_heads,
+    matching_traits,
+)
+from rh_lens.doubts.needle_stream import needle_stream_lost
 from rh_lens.doubts.nulls import (
     permuted_answers,
     random_spans,
@@ -13,6 +22,8 @@ from rh_lens.doubts.nulls import (
     shuffled_steps,
     with_other_needles,
 )
+from rh_lens.doubts.operator_agreement import OperatorAgreement, operator_agreement
+from rh_lens.doubts.plain_text import PlainText, plain_text_losses
 from rh_lens.doubts.random_models import random_models
 from rh_lens.doubts.recording import AnswerRows, record_answers, record_trials
 from rh_lens.doubts.verdicts import (
@@ -27,6 +38,7 @@ from rh_lens.doubts.verdicts import (
 
 __all__ = [
     "DOUBTS",
+    "Alternatives",
     "AnswerRows",
     "Checklist",
     "Conditions",
@@ -38,18 +50,32 @@ __all__ = [
     "DoubtVerdict",
     "FedAnswers",
     "HeadNull",
+    "JointEffects",
+    "MatchedHeads",
+    "MatchingTraits",
+    "OperatorAgreement",
+    "PlainText",
+    "ShapleyValues",
     "all_of",
     "dose_response",
     "doubt_case",
     "fed_answers",
+    "joint_effects",
+    "matched_heads",
+    "matching_traits",
+    "needle_stream_lost",
+    "operator_agreement",
     "permuted_answers",
+    "plain_text_losses",
     "random_models",
     "random_spans",
     "record_answers",
     "record_trials",
     "run_doubts",
+    "shapley_values",
     "shuffled_labels",
     "shuffled_steps",
+    "silence_instead",
     "verdict_above",
     "verdict_pvalue",
     "verdict_within",

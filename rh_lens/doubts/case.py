@@ -6,7 +6,7 @@ from functools import cached_property
 
 from rh_lens.checks import require_seed, require_type
 from rh_lens.detection import RetrievalResult, detect_retrieval_heads, room_for_answers
-from rh_lens.doubts.heads_given import require_heads_of
+from rh_lens.doubts.heads_given import heads_in_question
 from rh_lens.doubts.nulls import with_other_needles
 from rh_lens.doubts.recording import AnswerRows, record_trials
 from rh_lens.heads import Head, HeadsLike
@@ -17,6 +17,7 @@ from rh_lens.prompts import (
     NeedlePrompt,
     Template,
     build_grid,
+    default_needles,
     evaluation_needles,
     synthetic_haystack,
 )
@@ -72,6 +73,21 @@ class DoubtCase:
         return detect_retrieval_heads(self.model, self.prompts, progress=False)
 
     @cached_property
+    def reference(self) -> list[NeedlePrompt]:
+        """Prompts of needles that are not asked about, for means and donors."""
+        needles = [one for one in default_needles() if one not in self.needles][:6]
+        length = min(one.context_length for one in self.prompts)
+        return build_grid(
+            self.model.tokenizer,
+            self.haystack,
+            needles,
+            context_lengths=length,
+            depths=1,
+            template=self.template,
+            n_distractors=0,
+        )
+
+    @cached_property
     def rows(self) -> list[AnswerRows]:
         """Where every head looked while the accepted answers were said."""
         return record_trials(self.model, self.result.accepted)
@@ -107,7 +123,7 @@ def doubt_case(
         ValueError: There are no heads, they are not the model's, or no prompt can be built.
     """
     require_seed("seed", seed)
-    chosen, _ = require_heads_of(model, heads)
+    chosen = heads_in_question(model, heads)
     given = tuple(evaluation_needles() if needles is None else needles)
     hay = synthetic_haystack(seed=seed) if haystack is None else haystack
     text = synthetic_haystack(seed=seed + 2) if prose is None else prose

@@ -13,7 +13,15 @@ from rh_lens.checks import (
     require_type,
 )
 from rh_lens.doubts.case import DoubtCase, require_case
-from rh_lens.doubts.cause_doubts import doubt_dose_response
+from rh_lens.doubts.cause_doubts import (
+    doubt_alternatives,
+    doubt_backup,
+    doubt_dose_response,
+    doubt_operators,
+    doubt_plain_text,
+    doubt_shapley,
+    doubt_sufficiency,
+)
 from rh_lens.doubts.null_doubts import (
     doubt_permuted_answers,
     doubt_random_spans,
@@ -33,6 +41,12 @@ DOUBTS: Mapping[str, DoubtTest] = {
     "shuffled labels": doubt_shuffled_labels,
     "random weights": doubt_random_weights,
     "dose-response": doubt_dose_response,
+    "alternatives": doubt_alternatives,
+    "operators": doubt_operators,
+    "sufficiency": doubt_sufficiency,
+    "backup": doubt_backup,
+    "shapley": doubt_shapley,
+    "plain text": doubt_plain_text,
 }
 """Every doubt by its name, in the order in which they are settled: cheap ones first."""
 

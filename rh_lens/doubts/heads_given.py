@@ -19,11 +19,8 @@ def require_heads_of(
         TypeError: An argument is of another type.
         ValueError: There is no head or none beside it, one is not the model's, or one is both.
     """
-    counts = head_counts(model)
-    chosen, given = tuple(dict.fromkeys(as_heads(heads))), tuple(dict.fromkeys(as_heads(others)))
-    require_heads([*chosen, *given], counts)
-    if not chosen:
-        raise ValueError("Expected one head or more; found none. Name the heads in question.")
+    chosen, given = heads_in_question(model, heads), tuple(dict.fromkeys(as_heads(others)))
+    require_heads(given, head_counts(model))
     if both := [head.label for head in given if head in chosen]:
         raise ValueError(
             f"Expected controls other than the heads; found {both[:5]} among both. Leave them out."
@@ -35,6 +32,20 @@ def require_heads_of(
             "Name heads of other layers as controls."
         )
     return chosen, beside
+
+
+def heads_in_question(model: Bridge, heads: HeadsLike) -> tuple[Head, ...]:
+    """The heads in question, each once.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: There is no head, or one is not the model's.
+    """
+    chosen = tuple(dict.fromkeys(as_heads(heads)))
+    require_heads(chosen, head_counts(model))
+    if not chosen:
+        raise ValueError("Expected one head or more; found none. Name the heads in question.")
+    return chosen
 
 
 def others_of_layers(model: Bridge, heads: tuple[Head, ...]) -> list[Head]:
