@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rh_lens.cli import official, options, output
+from rh_lens.cli import detect_grid, official, options, output
 from rh_lens.cli.arguments import number, path
 
 if TYPE_CHECKING:
     from rh_lens.detection import RetrievalResult
-    from rh_lens.prompts import Needle, NeedlePrompt, Template
+    from rh_lens.evaluation import GridChoice
+    from rh_lens.prompts import Needle, Template
     from rh_lens.runs import RunFolder, Shard
     from rh_lens.runtime import Bridge
 
@@ -42,6 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run)
     options.add_model(parser)
     options.add_prompts(parser)
+    detect_grid.add(parser)
     add = parser.add_argument
     add("--closed-book", action="store_true",
         help="leave out needles that the model answers without the haystack")  # fmt: skip
@@ -73,6 +75,7 @@ def _run(args: argparse.Namespace) -> int:
     if shard is None and is_launched_alone():
         print(ONE_PROCESS, file=sys.stderr)
     args.score = args.compat or args.score
+    detect_grid.require_grid(args)
     with _reserved(args) as out:
         # Before the model, which may take long to load: a mistake in these shows at once.
         haystack = load_haystack(args.haystack, seed=args.seed)
@@ -83,8 +86,8 @@ def _run(args: argparse.Namespace) -> int:
         template = load_template(args.template, model.tokenizer)
         if args.closed_book:
             needles = _unknown(model, needles, template, to_stderr=args.json)
-        prompts = options.build_prompts(args, model, haystack, needles, template)
-        return _detect(args, model, prompts, out / shard.folder if shard else out, shard)
+        grid = detect_grid.choose(args, model, haystack, needles, template)
+        return _detect(args, model, grid, out / shard.folder if shard else out, shard)
 
 
 @contextmanager
@@ -100,7 +103,7 @@ def _reserved(args: argparse.Namespace) -> Iterator[Path]:
 def _detect(
     args: argparse.Namespace,
     model: "Bridge",
-    prompts: "Sequence[NeedlePrompt]",
+    grid: "GridChoice",
     out: Path,
     shard: "Shard | None",
 ) -> int:
@@ -112,13 +115,16 @@ def _detect(
     folder = RunFolder(
         out,
         model,
-        prompts,
+        grid.prompts,
         score=args.score,
         threshold=args.threshold,
         max_new_tokens=args.max_new_tokens,
         stop=options.stop_rule(args, model),
         name=args.model,
-        description=describe_command("detect", options.values(args), prompts),
+        description={
+            **describe_command("detect", options.values(args), grid.prompts),
+            "grid": grid.record(),
+        },
         shard=shard,
         save_prompts=args.save_prompts,
     )

@@ -23,6 +23,17 @@ DTYPES = ("float32", "bfloat16", "float16")
 NO_STOP = "none"
 
 
+class _Lengths(list[int]):
+    """Lengths that help shows as they are typed."""
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+DEFAULT_LENGTHS = _Lengths([128, 256, 512])
+"""Taken where no lengths are given: this very object, by which that can be told."""
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Which model, and how to run it."""
     add = parser.add_argument
@@ -50,7 +61,7 @@ def device(text: str) -> str:
 def add_prompts(parser: argparse.ArgumentParser) -> None:
     """Which needle prompts."""
     add = parser.add_argument
-    add("--lengths", type=lengths, default="128,256,512", help="prompt lengths in tokens")
+    add("--lengths", type=lengths, default=DEFAULT_LENGTHS, help="prompt lengths in tokens")
     add(
         "--depths",
         type=whole(1, MAX_ENTRIES),

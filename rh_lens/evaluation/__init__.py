@@ -14,6 +14,7 @@ from rh_lens.evaluation.error_intervals import error_intervals
 from rh_lens.evaluation.error_rules import ERROR_TYPES, ErrorRules
 from rh_lens.evaluation.errors import ERROR_COLUMNS, classify_errors, error_shares
 from rh_lens.evaluation.failing_steps import first_failing_step
+from rh_lens.evaluation.grid_choice import GridChoice, Packed, choose_grid
 from rh_lens.evaluation.intervals import (
     Estimate,
     difference_interval,
@@ -21,6 +22,7 @@ from rh_lens.evaluation.intervals import (
     unbounded_interval,
 )
 from rh_lens.evaluation.kept_answers import KeptAnswer, KeptAnswers
+from rh_lens.evaluation.packing import PackingCheck, check_packing
 from rh_lens.evaluation.permutation import (
     permutation_pvalue,
     sequential_pvalue,
@@ -44,10 +46,13 @@ __all__ = [
     "Claim",
     "ErrorRules",
     "Estimate",
+    "GridChoice",
     "HeadLooks",
     "HeadSet",
     "KeptAnswer",
     "KeptAnswers",
+    "Packed",
+    "PackingCheck",
     "RecallResult",
     "SetAnswers",
     "SetLosses",
@@ -55,6 +60,8 @@ __all__ = [
     "ablation_curve",
     "ablation_tables",
     "answer_plan",
+    "check_packing",
+    "choose_grid",
     "claims_of_ablation",
     "claims_table",
     "classify_errors",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rh_lens.checks import require_text, require_whole_number, shown
 from rh_lens.prompts import NeedlePrompt, require_prompts
-from rh_lens.runtime import plan, plan_prompts
+from rh_lens.runtime import context_ends, plan, plan_prompts
 
 FOLDERS = "shard-*-of-*"
 """Names of the run folders of shards, as a pattern."""
@@ -126,7 +126,8 @@ def deal_prompts(prompts: Sequence[NeedlePrompt], n_shards: int) -> tuple[tuple[
             "there are processes."
         )
     unit = unit_for(len(prompts), n_shards)
-    order = plan_prompts([prompt.tokens for prompt in prompts], unit=unit)
+    tokens = [prompt.tokens for prompt in prompts]
+    order = plan_prompts(tokens, unit=unit, contexts=context_ends(prompts))
     costs = {step.prompt: len(prompts[step.prompt].tokens) - step.n_shared for step in order.steps}
     units = [(sum(costs[index] for index in one), one) for one in order.units]
     loads = [0] * n_shards

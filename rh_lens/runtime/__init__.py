@@ -41,7 +41,7 @@ from rh_lens.runtime.hooks import (
 )
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.load import load_model, without_progress_bars
-from rh_lens.runtime.plan import Plan, Step, plan_prompts
+from rh_lens.runtime.plan import Plan, Step, context_ends, plan_prompts
 from rh_lens.runtime.sdpa import sdpa_attention
 from rh_lens.runtime.self_check import open_context, require_decoder
 from rh_lens.runtime.side_by_side import side_by_side
@@ -88,6 +88,7 @@ __all__ = [
     "attention_layers",
     "conditions_must_fire",
     "configured_strategy",
+    "context_ends",
     "decode_batch",
     "eos_token_ids",
     "exclusive_use",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from jaxtyping import Int
 from torch import Tensor
 
-from rh_lens.prompts import AnyPrompt, NeedlePrompt, PackedPrompt
+from rh_lens.prompts import AnyPrompt, NeedlePrompt
 from rh_lens.representation import short_repr
 from rh_lens.runtime.architecture import Bridge, FwdHooks
 from rh_lens.runtime.batch import decode_batch
@@ -18,7 +18,7 @@ from rh_lens.runtime.exclusive import exclusively
 from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution, require_answering
 from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
 from rh_lens.runtime.hooks import Condition, ConditionLike, as_conditions, conditions_must_fire
-from rh_lens.runtime.plan import Plan, plan_prompts
+from rh_lens.runtime.plan import Plan, context_ends, plan_prompts
 from rh_lens.runtime.row_answers import decode_rows
 from rh_lens.runtime.self_check import open_context
 from rh_lens.runtime.side_by_side import side_by_side
@@ -176,7 +176,7 @@ def _in_units(
     context = _open(model, prompts, request)
     share = execution.share_prefixes and context.strategy.truncates
     speculate = execution.speculate and context.strategy.truncates
-    plan = plan_prompts(tokens, share=share, unit=execution.unit, contexts=_contexts(prompts))
+    plan = plan_prompts(tokens, share=share, unit=execution.unit, contexts=context_ends(prompts))
     way = _Way.of(context, conditions, plan, tokens[0], share)
     for unit in plan.units_of_turns:
         if share:
@@ -200,11 +200,6 @@ def _in_units(
                     if index in wanted:
                         left = way.context if way.rows is None else None
                         yield {name: Answer(index, one, left) for name, one in said.items()}
-
-
-def _contexts(prompts: Sequence[AnyPrompt]) -> list[int]:
-    """Tokens before each prompt's question, of those that share theirs with others."""
-    return [p.n_context if isinstance(p, PackedPrompt) else 0 for p in prompts]
 
 
 def _asked(

@@ -7,6 +7,7 @@ from itertools import chain
 from jaxtyping import Int
 from torch import Tensor
 
+from rh_lens.prompts import AnyPrompt, PackedPrompt
 from rh_lens.representation import short_repr
 from rh_lens.runtime.context import shared_prefix
 
@@ -108,6 +109,11 @@ def plan_prompts(
             before = tokens[index][:-1]
     several = turns if len(turns) < len(steps) else ()
     return Plan(tuple(steps), sum(len(one) for one in tokens), unit, several)
+
+
+def context_ends(prompts: Iterable[AnyPrompt]) -> list[int]:
+    """Tokens before each prompt's question, where others may share them; 0 of other prompts."""
+    return [one.n_context if isinstance(one, PackedPrompt) else 0 for one in prompts]
 
 
 def _turns(

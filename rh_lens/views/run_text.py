@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rh_lens.checks import require_flag, require_whole_number
 from rh_lens.detection import RetrievalResult
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.prompts import NeedlePrompt, PackedPrompt
 from rh_lens.runs import StoredRun
 from rh_lens.views.summarise import text_of
 from rh_lens.views.terminal import block_map
@@ -39,6 +39,9 @@ def _trials(result: RetrievalResult) -> str:
         f"{len(rejected)} rejected"
     ]
     lines += _depths(prompts)
+    if n_packed := sum(isinstance(prompt, PackedPrompt) for prompt in prompts):
+        n_most = max(len(getattr(prompt, "companions", ())) for prompt in prompts)
+        lines.append(f"  {n_packed} packed: up to {n_most} other needles in the same haystack")
     if n_inexact := sum(not prompt.span_is_exact for prompt in prompts):
         lines.append(
             f"  {n_inexact} answer spans hold more than the answer: a token reaches beyond"

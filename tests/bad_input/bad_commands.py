@@ -177,6 +177,9 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
     "detect": (
         ["--quiet", "--lengths=96", "--depths=1"],
         MODEL | PROMPTS | {
+            "--packed": [("alwayss", "Did you mean 'always'?")],
+            "--needles-per-context": [*NOT_WHOLE, ("2", "--packed")],
+            "--grid": [*CHOICES, ("papre", "Did you mean 'paper'?")],
             "--closed-book": FLAG,
             "--score": [*CHOICES, ("positon", "Did you mean 'position'?")],
             "--threshold": NOT_SHARE,

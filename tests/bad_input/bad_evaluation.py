@@ -115,10 +115,45 @@ def unmeasured(t):
     return {name: found[name] for name in found if name not in ("value", "against")}
 
 
+def chosen(t):
+    return {
+        "model": t.model,
+        "haystack": t.haystack,
+        "needles": t.needles,
+        "context_lengths": 220,
+        "packed": "always",
+        "progress": False,
+    }
+
+
 WORDS = text()
 ENDS = wrong("x", None, [1], piece="value")
 
 EVALUATION = [
+    entry(
+        e.check_packing,
+        lambda t: {"model": t.model, "alone": t.prompts[:1], "packed": t.prompts[:1]},
+        model=MODEL,
+        alone=PROMPTS,
+        packed=PROMPTS,
+        margin=INSIDE_UNIT,
+        execution=instance(),
+        progress=FLAG,
+    ),
+    entry(
+        e.choose_grid,
+        chosen,
+        model=MODEL,
+        haystack=instance(),
+        needles=wrong(None, 3, "x", [3], [None]) + bad([], piece="needles"),
+        context_lengths=wrong(None, "96", 96.0, ["96"], piece="") + bad(0, -5, 5000, piece=""),
+        depths=whole(1, none=True, huge=False),
+        packed=choice(nearly="alway"),
+        needles_per_context=whole(1, none=True, huge=False),
+        detection=wrong(3, "x", [1]),
+        execution=instance(),
+        progress=FLAG,
+    ),
     entry(
         e.Claim, claimed, name=WORDS, statement=WORDS, paper=WORDS, place=WORDS, what=WORDS,
         command=WORDS, against=WORDS, unit=WORDS, value=ENDS, low=ENDS + bad(2.0, piece="value"),
