@@ -26,6 +26,7 @@ DOUBTS = (
     "backup",
     "shapley",
     "plain text",
+    "choices",
 )
 # The lengths that the arguments of prompts have room for, with one value for all doubts.
 _LENGTH, _DEPTHS, _N_HEADS = 256, 2, 8

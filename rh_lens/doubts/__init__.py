@@ -3,6 +3,7 @@
 from rh_lens.doubts.alternatives import Alternatives, silence_instead
 from rh_lens.doubts.case import DoubtCase, doubt_case
 from rh_lens.doubts.checklist import DOUBTS, DoubtTest, run_doubts
+from rh_lens.doubts.choices import Choices, Option, score_choices
 from rh_lens.doubts.dose_response import DoseResponse, dose_response
 from rh_lens.doubts.fed_answers import Conditions, FedAnswers, fed_answers
 from rh_lens.doubts.head_null import HeadNull, with_nulls
@@ -41,6 +42,7 @@ __all__ = [
     "Alternatives",
     "AnswerRows",
     "Checklist",
+    "Choices",
     "Conditions",
     "DoseResponse",
     "Doubt",
@@ -54,6 +56,7 @@ __all__ = [
     "MatchedHeads",
     "MatchingTraits",
     "OperatorAgreement",
+    "Option",
     "PlainText",
     "ShapleyValues",
     "all_of",
@@ -72,6 +75,7 @@ __all__ = [
     "record_answers",
     "record_trials",
     "run_doubts",
+    "score_choices",
     "shapley_values",
     "shuffled_labels",
     "shuffled_steps",

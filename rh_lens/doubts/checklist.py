@@ -22,6 +22,7 @@ from rh_lens.doubts.cause_doubts import (
     doubt_shapley,
     doubt_sufficiency,
 )
+from rh_lens.doubts.choice_doubts import doubt_choices
 from rh_lens.doubts.null_doubts import (
     doubt_permuted_answers,
     doubt_random_spans,
@@ -47,6 +48,7 @@ DOUBTS: Mapping[str, DoubtTest] = {
     "backup": doubt_backup,
     "shapley": doubt_shapley,
     "plain text": doubt_plain_text,
+    "choices": doubt_choices,
 }
 """Every doubt by its name, in the order in which they are settled: cheap ones first."""
 

@@ -101,8 +101,8 @@ def random_spans(rows: Sequence[AnswerRows], *, n_draws: int = _N_DRAWS, seed: i
         n_starts = len(one.prompt.tokens) - (stop - start)
         starts = torch.randint(0, n_starts, (n_draws,), generator=generator)
         hits = _hits(one, stop - start, n_starts)
-        own.append(_placed(one, hits[start]))
-        drawn.append(_placed(one, hits[starts]))
+        own.append(one.placed(hits[start]))
+        drawn.append(one.placed(hits[starts]))
     observed = _by_needle(torch.stack(own), needles).nanmean(dim=0)
     draws = _by_needle(torch.stack(drawn), needles).nanmean(dim=0)
     return HeadNull("random spans", observed, draws, draws.mean(dim=0))
@@ -184,21 +184,11 @@ def _require_draws(n_draws: int, seed: int) -> None:
     require_seed("seed", seed)
 
 
-def _placed(
-    row: AnswerRows, values: Float[Tensor, "*draw layer head"]
-) -> Float[Tensor, "*draw model_layer head"]:
-    """A statistic at its layers' places in the model, NaN where the head can't see the answer."""
-    sources = row.sources
-    placed = values.new_full((*values.shape[:-2], sources.n_layers, values.shape[-1]), torch.nan)
-    placed[..., list(sources.layers), :] = values
-    return placed.where(sources.visible(row.prompt.answer_span), torch.nan)
-
-
 def _looks(row: AnswerRows, spans: Sequence[Span]) -> Float[Tensor, "model_layer head"]:
     """Share of steps whose most-attended position is in a span; mean over the spans."""
     source = row.sources.source
     shares = [((source >= a) & (source < b)).double().mean(dim=0) for a, b in spans]
-    return _placed(row, torch.stack(shares).mean(dim=0))
+    return row.placed(torch.stack(shares).mean(dim=0))
 
 
 def _hits(row: AnswerRows, length: int, n_starts: int) -> Float[Tensor, "start layer head"]:
@@ -224,7 +214,7 @@ def _copied(
     offset = (source - start).clamp(0, stop - start - 1)
     seen = torch.zeros(n_draws, stop - start, *heads)
     seen.scatter_reduce_(1, offset, mask.view(source.shape).float(), reduce="amax")
-    return _placed(row, seen.double().mean(dim=1))
+    return row.placed(seen.double().mean(dim=1))
 
 
 def _by_needle(

@@ -51,6 +51,22 @@ class AnswerRows:
         """Name of the needle: the unit that trials are counted by."""
         return self.prompt.needle.name
 
+    def placed(
+        self, values: Float[Tensor, "*draw layer head"]
+    ) -> Float[Tensor, "*draw model_layer head"]:
+        """Values of heads at their layers' places in the model.
+
+        NaN in layers without attention, and for heads that could see no part of the answer.
+
+        Args:
+            values: Of the layers with attention.
+        """
+        sources = self.sources
+        shape = (*values.shape[:-2], sources.n_layers, values.shape[-1])
+        placed = values.new_full(shape, torch.nan)
+        placed[..., list(sources.layers), :] = values
+        return placed.where(sources.visible(self.prompt.answer_span), torch.nan)
+
 
 def record_answers(
     model: Bridge,

@@ -14,6 +14,7 @@ from rh_lens.views import (  # noqa: F401
 from rh_lens.views.ablation_plot import plot_curve
 from rh_lens.views.answer_map_plot import plot_answer_map
 from rh_lens.views.attention_views import view_patterns, view_sources
+from rh_lens.views.choices_plot import plot_choices
 from rh_lens.views.claims_text import claims_text
 from rh_lens.views.compression_plot import plot_compression
 from rh_lens.views.head_cells import HeadCells, head_cells
@@ -33,6 +34,7 @@ __all__ = [
     "explore_heat_map",
     "head_cells",
     "plot_answer_map",
+    "plot_choices",
     "plot_compression",
     "plot_curve",
     "plot_heat_map",
