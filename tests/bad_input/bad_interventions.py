@@ -221,6 +221,7 @@ VIEWS = [
         around=whole(0, none=True, huge=False),
     ),
     entry(v.plot_compression, curve=instance(pd.DataFrame({"a": [1]}))),
+    entry(v.plot_choices, lambda t: {"choices": t.choices}, choices=instance()),
     entry(
         v.plot_curve,
         lambda t: {"result": t.curve},

@@ -15,6 +15,7 @@ from rh_lens import (
     circuits,
     demo,
     detection,
+    doubts,
     evaluation,
     formats,
     interventions,
@@ -85,6 +86,14 @@ class Things:
     @property
     def scores(self) -> Any:
         return self.result.scores
+
+    @cached_property
+    def rows(self) -> Any:
+        return doubts.record_trials(self.model, self.result.accepted[:4])
+
+    @cached_property
+    def choices(self) -> Any:
+        return doubts.score_choices(self.rows, [1.0] * len(self.rows))
 
     @cached_property
     def trials(self) -> pd.DataFrame:
