@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -104,6 +105,40 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+@contextmanager
+def new_folder(name: str, path: str | Path) -> Iterator[Path]:
+    """Context that gives a temporary folder, which gets its name when all has been written.
+
+    Args:
+        name: What the caller knows the path as.
+        path: Where nothing may be yet.
+
+    Raises:
+        FileExistsError: There is something.
+        OSError: No folder can be made there.
+        TypeError: The path is none.
+        ValueError: The path is empty or holds a zero byte.
+    """
+    path = usable_path(name, path)
+    if path.exists() or path.is_symlink():
+        raise FileExistsError(
+            f"Expected {name} to be one that does not exist yet; found {shown(str(path), 300)}. "
+            "Name another one: nothing is written over."
+        )
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(16)}.new")
+    try:
+        temporary.mkdir()
+    except OSError as error:
+        raise _told(error, f"{name} to be a folder that can be made", path) from error
+    try:
+        yield temporary
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_folder(path.parent)
 

@@ -1,5 +1,6 @@
 """What retrieval heads are good for, on a bridge or on a plain Hugging Face model."""
 
+from rh_lens.uses.checkpoints import save_ablated
 from rh_lens.uses.compression import CompressionCurve, compression_curve
 from rh_lens.uses.context_need import context_need
 from rh_lens.uses.headwise_attention import headwise_attention
@@ -23,6 +24,7 @@ __all__ = [
     "context_need",
     "group_scores",
     "headwise_attention",
+    "save_ablated",
     "windows_above",
     "windows_by_share",
     "windows_in_proportion",

@@ -30,6 +30,7 @@ LONG = (Bad("x" * 5000, OSError, "xxx"),)
 NO_FOLDER = (Bad("no/such/file", OSError, "no/such"),)
 NEW = PATH + LONG
 WRITTEN = NEW + NO_FOLDER + made(lambda t: t.folder, error=OSError, piece="directory")
+NEW_FOLDER = NEW + NO_FOLDER + made(lambda t: t.folder, error=FileExistsError, piece="folder")
 SCORES = instance(torch.zeros(2, 3, 4), np.zeros((2, 3, 4)))
 JSON = wrong(None, 3, "x", [1], {"a": object()}, {"a": {1, 2}}) + bad({"a": (loop := [])})
 loop.append(loop)
@@ -290,6 +291,11 @@ FORMATS = [
           scores=SCORES, path=WRITTEN),
     entry(formats.write_duo_attention, lambda t: {"scores": t.scores, "path": "g.tsv"},
           scores=SCORES, path=WRITTEN, n_kv_heads=N_LAYERS + bad(3, 999)),
+    entry(formats.export_heads, lambda t: {"scores": t.scores, "folder": "pattern"},
+          scores=SCORES, folder=NEW_FOLDER, n_kv_heads=N_LAYERS + bad(3, 999),
+          sink=whole(0, huge=False), recent=whole(1, huge=False)),
+    entry(formats.read_attention_pattern,
+          lambda t: {"folder": t.folder}, folder=missing_file(OSError)),
     entry(formats.write_qrhead, lambda t: {"heads": t.heads, "path": "h.yaml"},
           heads=entries() + made(lambda t: t.heads * 2, lambda t: t.heads * 10**5),
           path=WRITTEN),

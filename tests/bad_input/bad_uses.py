@@ -6,6 +6,7 @@ from bad_calls import entry
 from bad_values import (
     FLAG,
     INSIDE_UNIT,
+    PATH,
     PROMPTS,
     SEED,
     SHARE,
@@ -13,6 +14,7 @@ from bad_values import (
     Bad,
     bad,
     instance,
+    made,
     number,
     whole,
     wrong,
@@ -20,6 +22,7 @@ from bad_values import (
 from transformers import DynamicCache
 
 from rh_lens import uses as u
+from rh_lens.heads import Head
 
 HF_MODEL = wrong(None, "demo", 3, torch.nn.Linear(2, 2), piece="model")
 SCORES = TENSOR + bad(torch.zeros(3), torch.zeros(0, 2), torch.zeros(2, 2, 2))
@@ -35,6 +38,15 @@ STOP = instance("\n", none=True)
 TOKENIZER = (Bad(3, TypeError), Bad("gpt2", TypeError), Bad(object(), TypeError))
 N_NEW = whole(1, none=True, huge=False)
 SMALL = whole(1, huge=False)
+NEW_FOLDER = (
+    *PATH,
+    Bad("no/such/folder", OSError, "no/such"),
+    Bad("x" * 5000, OSError, "xxx"),
+    *made(lambda t: t.folder, error=FileExistsError, piece="folder"),
+)
+
+
+HEADS = wrong(3, object(), [None], piece="heads") + bad([Head(99, 0)], [Head(0, 99)], piece="heads")
 
 
 def shape(t):
@@ -123,6 +135,14 @@ USES = [
         n_random=SMALL,
         seed=SEED,
         text=wrong("x", 3, [1, 2], np.zeros(3)) + bad(torch.zeros(3), torch.zeros(2, 2).long()),
+    ),
+    entry(
+        u.save_ablated,
+        lambda t: {"model": t.model, "heads": t.heads, "folder": "silent"},
+        model=HF_MODEL,
+        heads=HEADS,
+        folder=NEW_FOLDER,
+        tokenizer=TOKENIZER,
     ),
     entry(u.context_need, asking, **ASKING),
 ]  # fmt: skip

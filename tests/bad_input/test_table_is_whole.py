@@ -15,6 +15,7 @@ AblationPlan
 AblationTables
 AnswerMap
 AttentionRows
+AttentionPattern
 AttentionShape
 Audit
 Bench
