@@ -4,6 +4,7 @@
 # make test-all   run all tests
 # make lint       ruff and mypy
 # make calibrate  simulate every p-value and interval and print their rates (some minutes on two cores)
+# make docs       build the documentation, site/index.html, and look through it
 # make bench      time detection against plain generation (about half an hour on two cores)
 # Each target creates .venv when it is missing or older than the pinned versions.
 
@@ -13,6 +14,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint constraints.txt
+DOCS_READY := $(VENV)/.docs-ready
 # As many test processes as there are cores, but no more than memory holds (about 1 GB each).
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
@@ -21,7 +23,7 @@ export HF_HUB_OFFLINE = 1
 # Modules that were checked and compiled once are kept: 8 seconds less for each test process.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-all calibrate lint bench clean
+.PHONY: demo test test-slow test-all calibrate lint docs bench clean
 
 demo: $(READY)
 	$(BIN)/rh-lens demo-page
@@ -45,11 +47,16 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(DOCS_READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python tests/site_check.py site
+	@echo "Next: open site/index.html; for its search: $(BIN)/python -m http.server --directory site"
+
 bench: $(READY)
 	$(BIN)/rh-lens bench
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site
 
 # torch goes first and alone: the pinned version, never a newer one that another package asks for.
 $(READY): pyproject.toml constraints.txt
@@ -59,4 +66,9 @@ $(READY): pyproject.toml constraints.txt
 	@$(PIP_INSTALL) torch
 	@echo "Installing rh_lens and what it needs (a minute or more)"
 	@$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(DOCS_READY): $(READY)
+	@echo "Installing what the documentation needs"
+	@$(PIP_INSTALL) --editable '.[docs]'
 	@touch $@

@@ -8,12 +8,15 @@ import importlib
 import inspect
 import io
 import re
+import shlex
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import api_page
+
+from rh_lens.cli import main
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -54,14 +57,39 @@ def fenced(text: str) -> list[tuple[str, str]]:
 
 
 def run_page(text: str, names: dict[str, Any]) -> list[str]:
-    """Run a page's Python blocks one after the other; what differs from the `text` block behind."""
+    """Run a page's code from top to bottom; what differs from the `text` blocks, and what fails.
+
+    Of commands, those about the bundled model are run.
+    """
     wrong, printed = [], ""
     for language, content in fenced(text):
         if language == "python":
             printed = run(content, names)
+        elif language == "sh":
+            ours = [line for line in commands(content) if is_for_bundled_model(line)]
+            wrong += [f"fails: {line}" for line in ours if call(line) != 0]
         elif language == "text" and not same_output(printed, content):
             wrong.append(f"expected\n{content}found\n{printed}")
     return wrong
+
+
+def commands(content: str) -> list[list[str]]:
+    """Arguments of each call of the command in a block."""
+    lines = (
+        re.split(r"(?:-m rh_lens|rh-lens) ", line, maxsplit=1) for line in content.splitlines()
+    )
+    return [shlex.split(line[1]) for line in lines if len(line) == 2]
+
+
+def is_for_bundled_model(arguments: list[str]) -> bool:
+    """Whether a command needs no other model, no other processes, and no long time."""
+    return "mistral" not in " ".join(arguments) and arguments[0] != "bench"
+
+
+def call(arguments: list[str]) -> int:
+    """Exit code of a command, run in this process."""
+    with redirect_stdout(io.StringIO()):
+        return main(arguments)
 
 
 def run(code: str, names: dict[str, Any]) -> str:

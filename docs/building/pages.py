@@ -1,0 +1,93 @@
+"""MkDocs hooks: pages that are made from files elsewhere, so that each text stands once.
+
+The home page is README.md; the API has a page a room, named in rh_lens/README.md, and that page
+itself, each name linked.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+sys.path.append(str(Path(__file__).parent))
+
+from formulas import Formulas
+
+ROOT = Path(__file__).parent.parent.parent
+REPEATED = {
+    "index.md": "README.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+    "model_card.md": "rh_lens/demo/weights/README.md",
+}
+# Where a link from one of these files leads on the site.
+LINKS = {
+    "docs/": "",
+    "rh_lens/README.md": "api/names.md",
+    **{source: page for page, source in REPEATED.items()},
+}
+NAMES = "rh_lens/README.md"
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Formulas in all pages and docstrings; the rooms' pages in the navigation."""
+    config.markdown_extensions.append(Formulas())
+    for section in config.nav or []:
+        if "API by room" in section:
+            section["API by room"] += [{room: f"api/{room}.md"} for room in rooms()]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made here."""
+    texts = {page: linked(read(source)) for page, source in REPEATED.items()}
+    texts["api/names.md"] = names_page(read(NAMES))
+    texts |= {f"api/{room}.md": room_page(room, names) for room, names in rooms().items()}
+    texts["CITATION.cff"] = read("CITATION.cff")
+    for page, text in texts.items():
+        files.append(File.generated(config, page, content=text))
+    return files
+
+
+def read(source: str) -> str:
+    """Text of a file, named from the project's folder."""
+    return (ROOT / source).read_text(encoding="utf-8")
+
+
+def linked(text: str) -> str:
+    """The text with its links into the repository as links into the site."""
+    for there, here in LINKS.items():
+        text = text.replace(f"]({there}", f"]({here}")
+    return text
+
+
+def rooms() -> dict[str, list[str]]:
+    """Public names of each room, from top to bottom."""
+    parts = re.split(r"^## `rh_lens\.(\w+)`$", read(NAMES), flags=re.MULTILINE)[1:]
+    found = (re.findall(r"^\| \**`(\w+)`", part, flags=re.MULTILINE) for part in parts[1::2])
+    return dict(zip(parts[::2], found, strict=True))
+
+
+def room_page(room: str, names: list[str]) -> str:
+    """A room's functions, with examples, and then its types and constants."""
+    kinds = {"Functions": [], "Types and constants": []}
+    for name in names:
+        kinds["Functions" if name[0].islower() else "Types and constants"].append(name)
+    parts = [f"# `rh_lens.{room}`\n"]
+    for title, members in kinds.items():
+        if members:
+            options = f"    options:\n      members: [{', '.join(members)}]\n"
+            parts.append(f"## {title}\n\n::: rh_lens.{room}\n{options}")
+    return "\n".join(parts)
+
+
+def names_page(text: str) -> str:
+    """The page of names, each linked to where it is described."""
+    room, lines = "", []
+    for line in text.splitlines():
+        if found := re.match(r"## `rh_lens\.(\w+)`", line):
+            room = found[1]
+        lines.append(re.sub(r"^\| (\**)(`(\w+)`)\1 \|", rf"| \1[\2][rh_lens.{room}.\3]\1 |", line))
+    return "\n".join(lines)
