@@ -18,6 +18,7 @@ from rh_lens.cli import (
     doubt,
     merge,
     show,
+    study,
 )
 from rh_lens.cli.arguments import Parser
 from rh_lens.cli.completion import complete
@@ -68,6 +69,7 @@ def _parser() -> Parser:
     compress.add(commands.add_parser("compress", help="recall against the size of the KV cache"))
     described = "what else a run's heads do: induction, copying, ..."
     describe.add(commands.add_parser("describe", help=described))
+    study.add(commands.add_parser("study", help="all of it in one folder and on one page"))
     show.add(commands.add_parser("show", help="a run as one page that opens in a browser"))
     demo_page.add(commands.add_parser("demo-page", help="that page for the bundled model"))
     audit.add(commands.add_parser("audit", help="what the published protocol did to scores"))

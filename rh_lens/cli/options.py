@@ -43,6 +43,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         default=DEMO,
         help="demo (bundled), a hub name or a folder",
     )
+    add_loading(parser)
+
+
+def add_loading(parser: argparse.ArgumentParser) -> None:
+    """How to load a model."""
+    add = parser.add_argument
     add("--revision", type=words, help="commit, tag or branch of a hub model; default: its newest")
     add("--device", type=device, help="cpu, cuda, ...; default: an accelerator if there is one")
     add("--dtype", choices=DTYPES, default="float32", help="precision of the weights")

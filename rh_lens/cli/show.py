@@ -26,6 +26,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     add("folder", type=path, metavar="RUN", help="folder of rh-lens detect")
     add("--ablation", type=path, metavar="FOLDER", help="folder of rh-lens ablate")
     add("--survey", type=path, metavar="FOLDER", help="folder of rh-lens describe")
+    add("--doubts", type=path, metavar="FOLDER", help="folder of rh-lens doubt")
+    add("--note", type=words, action="append", help="a sentence to show below the claims; may be "
+        "repeated")  # fmt: skip
     add("--claims", type=path, action="append", metavar="FILE",
         help="claims.json of another command; may be repeated")  # fmt: skip
     add("--out", type=path, default=Path("report.html"), metavar="FILE",
@@ -36,6 +39,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from rh_lens.doubts import load_checklist
     from rh_lens.runs import load_ablation, load_claims, load_run, load_survey
     from rh_lens.views.page import save_page
 
@@ -43,6 +47,7 @@ def _run(args: argparse.Namespace) -> int:
     require_not_an_input(args.out, [one for one in (args.folder, args.ablation, *files) if one])
     claims = [claim for file in files for claim in load_claims(file)]
     survey = load_survey(args.survey) if args.survey else None
+    doubts = load_checklist(args.doubts) if args.doubts else None
     run = load_run(args.folder)
     is_demo = run.description.get("model", {}).get("name") == DEMO
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +59,8 @@ def _run(args: argparse.Namespace) -> int:
         trials=args.trials,
         claims=claims,
         survey=survey,
+        doubts=doubts,
+        notes=args.note or [],
         title=args.title or (_DEMO_TITLE if is_demo else None),
     )
     print(f"Saved in {args.out}: open it in a browser.")

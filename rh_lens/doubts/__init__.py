@@ -8,7 +8,7 @@ from rh_lens.doubts.dose_response import DoseResponse, dose_response
 from rh_lens.doubts.fed_answers import Conditions, FedAnswers, fed_answers
 from rh_lens.doubts.head_null import HeadNull, with_nulls
 from rh_lens.doubts.joint_effects import JointEffects, ShapleyValues, joint_effects, shapley_values
-from rh_lens.doubts.log import DoubtLog
+from rh_lens.doubts.log import DoubtLog, load_checklist
 from rh_lens.doubts.matched_heads import (
     MatchedHeads,
     MatchingTraits,
@@ -64,6 +64,7 @@ __all__ = [
     "doubt_case",
     "fed_answers",
     "joint_effects",
+    "load_checklist",
     "matched_heads",
     "matching_traits",
     "needle_stream_lost",

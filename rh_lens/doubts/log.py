@@ -11,7 +11,7 @@ import pandas as pd
 
 from rh_lens.checks import require_type
 from rh_lens.doubts.verdicts import Checklist, Doubt
-from rh_lens.files import replacing, usable_path, write_json
+from rh_lens.files import read_bytes, replacing, usable_path, write_json
 
 DOUBTS_FILE = "doubts.json"
 """Name of the file: the case's key, and the doubts that are settled."""
@@ -85,6 +85,28 @@ class DoubtLog:
                 f"{', '.join(other) or 'key'}. Name another folder with --out."
             )
         return doubts
+
+
+def load_checklist(folder: str | Path) -> Checklist:
+    """The doubts that are settled in a folder.
+
+    Args:
+        folder: Where `DoubtLog`, or `rh-lens doubt`, has written.
+
+    Raises:
+        OSError: There is none, or it can't be read.
+        TypeError: It is no path.
+        ValueError: The file is no such one.
+    """
+    path = usable_path("folder", folder) / DOUBTS_FILE
+    try:
+        rows = json.loads(read_bytes(path))["doubts"]
+        return Checklist(tuple(_doubt(row) for row in rows))
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"Expected folder to hold doubts as rh-lens doubt writes them; found {path}, which "
+            f"can't be read as such ({type(error).__name__}: {str(error)[:100]}). Settle them anew."
+        ) from error
 
 
 def _as_json(table: pd.DataFrame) -> str:

@@ -284,9 +284,23 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--quiet": FLAG,
         },
     ),
+    "study": (
+        ["--quick"],
+        {argument: FEW[argument] for argument in (*MODEL, "--lengths", "--needles", "--haystack",
+                                                  "--allow-repeat", "--template", "--seed")
+         if argument != "--model"} | {
+            "MODEL": FEW["--model"],
+            "--quick": FLAG,
+            "--minutes": ["0", "-1", "nan", "inf", "x", ""],
+            "--out": OUT,
+        },
+    ),
     "show": (
         [],
         {
+            "--doubts": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x"),
+                         folder("odd-doubts", doubts__json="[]")],
+            "--note": [""],
             "--survey": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x"),
                          folder("odd-survey", survey__json="[]")],
             "RUN": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x"),

@@ -20,8 +20,9 @@ _ABOUT = (
 def claims(content: PageContent) -> Section | None:
     """A row for each claim; what speaks against it and the command are folded below."""
     found = content.all_claims
+    notes = [element("p", shortened(note), class_="note") for note in content.notes]
     if not found:
-        return None
+        return Section("claims", "What was left out", join(notes)) if notes else None
     head = element(
         "div",
         *(element("span", name, role="columnheader") for name in _COLUMNS),
@@ -37,7 +38,7 @@ def claims(content: PageContent) -> Section | None:
         class_="claims",
         aria_label="Claims of the paper",
     )
-    parts = [element("p", _ABOUT), element("p", f"{tally(found)}.", class_="tally"), table]
+    parts = [element("p", _ABOUT), element("p", f"{tally(found)}.", class_="tally"), table, *notes]
     return Section("claims", "What the paper claims", join(parts))
 
 

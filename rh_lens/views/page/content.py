@@ -17,6 +17,7 @@ from rh_lens.detection import (
     Trial,
     trial_table,
 )
+from rh_lens.doubts import Checklist
 from rh_lens.evaluation import (
     AblationCurve,
     AblationTables,
@@ -55,6 +56,8 @@ class PageContent:
             page.
         claims: Claims that were looked into beside those of the run and the ablation.
         survey: Kinds of heads, or None.
+        doubts: Doubts that were tested, or None.
+        notes: Sentences on what was left out.
     """
 
     title: str
@@ -71,6 +74,8 @@ class PageContent:
     chosen: tuple[int, ...] | None
     claims: tuple[Claim, ...] = ()
     survey: StoredSurvey | None = None
+    doubts: Checklist | None = None
+    notes: tuple[str, ...] = ()
 
     __repr__ = short_repr
 
@@ -138,6 +143,8 @@ def page_content(
     title: str | None = None,
     claims: Sequence[Claim] = (),
     survey: object = None,
+    doubts: object = None,
+    notes: Sequence[str] = (),
 ) -> PageContent:
     """The content of a page; arguments as in `save_page`."""
     require_type("run", run, (StoredRun, RetrievalResult), remedy="Take it from load_run.")
@@ -152,6 +159,8 @@ def page_content(
         require_own_tokenizer(tokenizer, found["events"])
     if survey is not None:
         require_type("survey", survey, StoredSurvey, remedy="Take it from load_survey.")
+    if doubts is not None:
+        require_type("doubts", doubts, Checklist, remedy="Take it from run_doubts.")
     tables, ablation_description = _ablation_of(ablation)
     description = run.description if isinstance(run, StoredRun) else {}
     named = description.get("model", {}).get("name", "a model")
@@ -165,6 +174,8 @@ def page_content(
         chosen=chosen,
         claims=require_list("claims", claims, Claim),
         survey=cast("StoredSurvey | None", survey),
+        doubts=cast("Checklist | None", doubts),
+        notes=require_list("notes", notes, str),
         **found,
     )
 

@@ -12,6 +12,7 @@ from rh_lens.evaluation import Claim
 from rh_lens.files import replacing, usable_path
 from rh_lens.views.page.claims import claims
 from rh_lens.views.page.content import PageContent, page_content
+from rh_lens.views.page.doubts import doubts
 from rh_lens.views.page.heads import heads
 from rh_lens.views.page.kinds import kinds
 from rh_lens.views.page.making import making
@@ -31,6 +32,7 @@ SECTIONS: tuple[Callable[[PageContent], Section | None], ...] = (
     steadiness,
     silencing,
     kinds,
+    doubts,
     trials,
     making,
 )
@@ -53,6 +55,8 @@ def save_page(
     title: str | None = None,
     claims: Sequence[Claim] = (),
     survey: object = None,
+    doubts: object = None,
+    notes: Sequence[str] = (),
 ) -> Path:
     """Write one HTML file that tells of a run; it opens anywhere, without network.
 
@@ -73,6 +77,8 @@ def save_page(
         claims: More claims, such as `load_claims` gives, beside those that the run and the
             ablation tell of; one of the same name takes the place of theirs.
         survey: From `load_survey`.
+        doubts: From `run_doubts` or `load_checklist`.
+        notes: Sentences to show below the claims, such as what was left out.
 
     Returns:
         The path.
@@ -97,6 +103,8 @@ def save_page(
         title=title,
         claims=claims,
         survey=survey,
+        doubts=doubts,
+        notes=notes,
     )
     page = page_html(content).encode()
     if len(page) > MAX_BYTES:
