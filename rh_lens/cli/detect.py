@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rh_lens.checks import shown
 from rh_lens.cli import detect_grid, official, options, output
-from rh_lens.cli.arguments import number, path
+from rh_lens.cli.arguments import number, path, whole
 
 if TYPE_CHECKING:
-    from rh_lens.detection import RetrievalResult
+    from rh_lens.detection import RetrievalResult, Until
     from rh_lens.evaluation import GridChoice
     from rh_lens.prompts import Needle, Template
     from rh_lens.runs import RunFolder, Shard
@@ -54,6 +55,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         default=0.1,
         help="retrieval heads score this much or more",
     )
+    add("--until", type=goal, metavar="GOAL", help="stop when it is known, at a level of 0.95, "
+        "which heads have the threshold or more (stable), which are the K best (top:K), or every "
+        "score to +-E (scores:E); default: all prompts are answered")  # fmt: skip
     add("--out", type=path, metavar="DIR", help="run folder; default: a new one in rh_lens_runs. "
         "A run that was stopped there goes on")  # fmt: skip
     add("--shard", metavar="I/N", help="answer part I of N, in DIR/shard-I-of-N; rh-lens merge "
@@ -65,6 +69,34 @@ def add(parser: argparse.ArgumentParser) -> None:
         "the same as --score official")  # fmt: skip
     output.add_quiet(parser)
     output.add_json(parser)
+
+
+def goal(text: str) -> str:
+    """What is to be known, as it was typed; refused before anything else happens."""
+    kind, _, value = text.partition(":")
+    if kind == "stable" and not value:
+        return text
+    if kind == "top":
+        whole(1, 10**9)(value)
+    elif kind == "scores":
+        number(at_least=0.01, below=0.5)(value)
+    else:
+        raise argparse.ArgumentTypeError(
+            f"expected stable, top:K or scores:E, such as top:20; found {shown(text)}"
+        )
+    return text
+
+
+def _until(args: argparse.Namespace) -> "Until | None":
+    """What is to be known before the run stops."""
+    from rh_lens.detection import Until
+
+    kind, _, value = (args.until or "").partition(":")
+    if kind == "top":
+        return Until("top", k=int(value))
+    if kind == "scores":
+        return Until("scores", within=float(value))
+    return Until() if kind else None
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -133,7 +165,7 @@ def _detect(
             _say_what_is_there(run)
             with _saying_where_to_go_on(run):
                 is_first = shard is None or shard.number == 1
-                run.detect(progress=is_first and output.shows_progress(args))
+                run.detect(progress=is_first and output.shows_progress(args), until=_until(args))
                 if shard:
                     _say_what_a_shard_did(args, shard, len(run.done), out)
                     return 0

@@ -10,6 +10,7 @@ from rh_lens.detection.capture import (
     span_mass,
 )
 from rh_lens.detection.closed_book import ClosedBookVerdict, closed_book_check
+from rh_lens.detection.confidence import ConfidenceBounds, ConfidenceSequence
 from rh_lens.detection.detect import detect_retrieval_heads
 from rh_lens.detection.detect_official import OfficialResult, detect_official, official_result
 from rh_lens.detection.detection_options import (
@@ -42,6 +43,7 @@ from rh_lens.detection.scores import (
     token_set_scores,
 )
 from rh_lens.detection.sources import AttentionSources
+from rh_lens.detection.statement import Until, UntilStatement
 from rh_lens.detection.teacher_forced import (
     aligned_share,
     copied_share,
@@ -59,6 +61,8 @@ __all__ = [
     "AnswerPatterns",
     "AttentionSources",
     "ClosedBookVerdict",
+    "ConfidenceBounds",
+    "ConfidenceSequence",
     "CopyEvents",
     "DetectionChoices",
     "DetectionOptions",
@@ -75,6 +79,8 @@ __all__ = [
     "Trial",
     "TrialLog",
     "TrialWithEvents",
+    "Until",
+    "UntilStatement",
     "acceptance",
     "activation_frequency",
     "aligned_share",

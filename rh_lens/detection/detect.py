@@ -1,7 +1,8 @@
 """Finding the retrieval heads of a model: the composition of the other files."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Unpack
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Unpack
 
 from tqdm.auto import tqdm
 
@@ -16,8 +17,10 @@ from rh_lens.detection.events import CopyEvents, find_copy_events
 from rh_lens.detection.result import RetrievalResult, score_trials
 from rh_lens.detection.score_table import SCORES
 from rh_lens.detection.sources import AttentionSources
+from rh_lens.detection.statement import Until
 from rh_lens.detection.trial import judge_trial
 from rh_lens.detection.trial_log import MemoryLog, TrialLog, TrialWithEvents
+from rh_lens.detection.until import Stopping, as_until
 from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.runtime import (
     DEFAULT_EXECUTION,
@@ -38,6 +41,7 @@ def detect_retrieval_heads(
     execution: Execution = DEFAULT_EXECUTION,
     log: TrialLog | None = None,
     progress: bool = True,
+    until: Until | Literal["stable"] | None = None,
     **choices: Unpack[DetectionChoices],
 ) -> RetrievalResult:
     """Retrieval heads of a model: those that look at the needle's token the model says next.
@@ -60,6 +64,9 @@ def detect_retrieval_heads(
             are part of the result. Only the prompts that it misses are answered: their numbers are
             those that they have among all prompts, to the last bit. None: all, kept in memory.
         progress: Whether to show a progress bar.
+        until: What is to be known before the detection stops: an `Until`, or "stable", for which
+            heads have the threshold or more. Prompts then come in random order, seeded, needles
+            before cells, and the result's `statement` says what is known. None: all prompts.
         choices: What is asked, the fields of `DetectionOptions` by name: `score`, `threshold`,
             `min_recall`, `max_new_tokens` and `stop`.
 
@@ -73,7 +80,8 @@ def detect_retrieval_heads(
         RuntimeError: The chosen way of reading disagrees with the plain bridge.
         TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
         ValueError: There is no prompt, a choice is out of range, the model has no attention or no
-            KV cache, a prompt does not fit its context window, or the log is of other prompts.
+            KV cache, a prompt does not fit its context window, the log is of other prompts, or a
+            score that may exceed 1 is to stop early.
 
     Examples:
         >>> found = detect_retrieval_heads(model, prompts[:2], progress=False)
@@ -88,6 +96,8 @@ def detect_retrieval_heads(
     require_type("log", log, TrialLog, remedy="Pass a RunFolder or a MemoryLog.")
     ended = _require_same_prompts(log.done, prompts)
     missing = _require_indices(log.missing, prompts)
+    stopping = _stopping(model, prompts, options, until)
+    run = _Run(model, prompts, options, log, execution)
     with tqdm(
         initial=len(ended),
         total=len(ended) + len(missing),
@@ -95,45 +105,85 @@ def detect_retrieval_heads(
         unit="prompt",
         disable=not progress,
     ) as bar:
-        for answer, sources in _recorded_answers(model, prompts, missing, options, log, execution):
-            trial, events = _trial_of_answer(model, prompts[answer.index], answer, sources, options)
-            ended[answer.index] = trial, events
-            accepted = sum(trial.accepted for trial, _ in ended.values())
-            bar.set_postfix(accepted=accepted, refresh=False)
-            bar.update()
-            log.add(trial, events)
-    return _result(model, options, ended)
+        for unit in [None] if stopping is None else stopping.units:
+            for trial, events in run.answer(missing, unit):
+                ended[trial.index] = trial, events
+                accepted = sum(trial.accepted for trial, _ in ended.values())
+                bar.set_postfix(accepted=accepted, refresh=False)
+                bar.update()
+                log.add(trial, events)
+            if stopping and stopping.add({index: ended[index] for index in unit or ()}):
+                break
+    result = _result(model, options, ended)
+    return replace(result, statement=stopping.statement) if stopping else result
 
 
-def _recorded_answers(
+def _stopping(
     model: Bridge,
     prompts: Sequence[NeedlePrompt],
-    wanted: Collection[int],
     options: DetectionOptions,
-    log: TrialLog,
-    execution: Execution,
-) -> Iterator[tuple[Answer, AttentionSources]]:
-    """Each prompt's answer, and the rows that predicted all it said, what ended it included."""
-    recorders: dict[int, SourceRecorder] = {}
+    until: Any,
+) -> Stopping | None:
+    """The prompts in units, and what is known after each; None where all are to be answered."""
+    wanted = as_until(until)
+    if wanted is None:
+        return None
+    shape = int(model.cfg.n_layers), int(model.cfg.n_heads)
+    return Stopping(wanted, prompts, options.score, options.threshold, shape)
 
-    def listen(name: str, index: int) -> FwdHooks:
-        log.start(index)
-        recorders[index] = answer_recorder(model, prompts[index])
-        return recorders[index].fwd_hooks()
 
-    for together in answer_prompts(
-        model,
-        prompts,
-        max_new_tokens=options.max_new_tokens,
-        stop=options.stop,
-        listen=listen,
-        done={("plain", index) for index in range(len(prompts)) if index not in wanted},
-        execution=execution,
-    ):
-        for answer in together.values():
-            rows = recorders.pop(answer.index).result()
-            n_prompt, n_said = len(prompts[answer.index].tokens), len(answer.generation.said)
-            yield answer, rows.answer_rows(n_prompt, n_said)
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A detection: what is asked, of whom, and where its trials are kept."""
+
+    model: Bridge
+    prompts: Sequence[NeedlePrompt]
+    options: DetectionOptions
+    log: TrialLog
+    execution: Execution
+
+    def answer(
+        self, missing: Collection[int], unit: Sequence[int] | None
+    ) -> Iterator[TrialWithEvents]:
+        """The trials that are missing: all, or those of a unit, which is answered by itself."""
+        places = range(len(self.prompts)) if unit is None else unit
+        wanted = {at for at, index in enumerate(places) if index in missing}
+        prompts = [self.prompts[index] for index in places]
+        if not wanted:
+            return
+        for answer, sources in self._recorded_answers(prompts, places, wanted):
+            yield _trial_of_answer(
+                self.model,
+                prompts[answer.index],
+                replace(answer, index=places[answer.index]),
+                sources,
+                self.options,
+            )
+
+    def _recorded_answers(
+        self, prompts: Sequence[NeedlePrompt], places: Sequence[int], wanted: Collection[int]
+    ) -> Iterator[tuple[Answer, AttentionSources]]:
+        """Each prompt's answer, and the rows that predicted all it said, its end included."""
+        recorders: dict[int, SourceRecorder] = {}
+
+        def listen(name: str, at: int) -> FwdHooks:
+            self.log.start(places[at])
+            recorders[at] = answer_recorder(self.model, prompts[at])
+            return recorders[at].fwd_hooks()
+
+        for together in answer_prompts(
+            self.model,
+            prompts,
+            max_new_tokens=self.options.max_new_tokens,
+            stop=self.options.stop,
+            listen=listen,
+            done={("plain", at) for at in range(len(prompts)) if at not in wanted},
+            execution=self.execution,
+        ):
+            for answer in together.values():
+                rows = recorders.pop(answer.index).result()
+                n_prompt, n_said = len(prompts[answer.index].tokens), len(answer.generation.said)
+                yield answer, rows.answer_rows(n_prompt, n_said)
 
 
 def _trial_of_answer(

@@ -10,6 +10,7 @@ from rh_lens.detection.events import CopyEvents
 from rh_lens.detection.retrieval_scores import RetrievalScores
 from rh_lens.detection.score_table import SCORES, require_score_name
 from rh_lens.detection.scores import ScoreName, activation_frequency
+from rh_lens.detection.statement import UntilStatement
 from rh_lens.detection.trial import Trial
 from rh_lens.heads import Head
 from rh_lens.representation import heat_map_svg, html_table
@@ -56,6 +57,7 @@ class RetrievalResult:
         threshold: Score from which on a head counts as a retrieval head.
         n_heads: Query heads in a layer.
         n_kv_heads: Key-value heads in a layer.
+        statement: What is known, where the detection was to stop early; None where it was not.
     """
 
     scores: RetrievalScores
@@ -64,6 +66,7 @@ class RetrievalResult:
     threshold: float
     n_heads: int
     n_kv_heads: int
+    statement: UntilStatement | None = None
 
     def __repr__(self) -> str:
         return f"RetrievalResult({self._counts()}; {self.scores!r})"

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from rh_lens.checks import require_text
 from rh_lens.detection import (
     DetectionChoices,
     NoAcceptedTrialsError,
+    Until,
     detect_retrieval_heads,
     detection_options,
 )
@@ -92,31 +93,47 @@ class RunFolder(TrialStore):
         whole = {**(description or {}), "model": described}
         super().__init__(path, prompts, key, whole, shard=shard, save_prompts=save_prompts)
 
-    def detect(self, *, execution: Execution = DEFAULT_EXECUTION, progress: bool = True) -> None:
+    def detect(
+        self,
+        *,
+        execution: Execution = DEFAULT_EXECUTION,
+        progress: bool = True,
+        until: Until | Literal["stable"] | None = None,
+    ) -> None:
         """Answer the prompts that are missing, each kept as its answer ends; then `finish`.
 
         Args:
             execution: How prompts are read and answers decoded.
             progress: Whether to show a progress bar.
+            until: What is to be known before it stops, as in `detect_retrieval_heads`; `finish`
+                then takes the prompts that were answered. Not in a shard.
 
         Raises:
             TypeError: An argument is of another type.
-            ValueError: Hooks are open that the folder has no name for, or the other way round.
+            ValueError: Hooks are open that the folder has no name for, or the other way round; or
+                a shard is to stop early.
         """
+        if until is not None and self._shard is not None:
+            raise ValueError(
+                f"Expected a whole run to stop early; found shard {self._shard}. Leave until out, "
+                "or run it in one process."
+            )
         if not self.missing:
             return
         self._require_named_hooks()
         if self._shard is not None and execution.unit is None:
             execution = replace(execution, unit=unit_for(len(self._prompts), self._shard.of))
         with suppress(NoAcceptedTrialsError):  # `finish` says so, when all parts are there
-            detect_retrieval_heads(
+            result = detect_retrieval_heads(
                 self._model,
                 self._prompts,
                 execution=execution,
                 log=self,
                 progress=progress,
+                until=until,
                 **self._options.arguments(),
             )
+            self.statement = result.statement
 
     def _require_named_hooks(self) -> None:
         """Refuse to answer under hooks that the key does not know of."""

@@ -1,6 +1,7 @@
 """The trials of a run on disk: each as it ended, whatever ends the run, and where to go on."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from rh_lens.checks import require_flag, require_table, require_type, require_whole_number
-from rh_lens.detection import EVENT_COLUMNS, RetrievalResult, Trial
+from rh_lens.detection import EVENT_COLUMNS, RetrievalResult, Trial, UntilStatement
 from rh_lens.files import usable_path
 from rh_lens.prompts import NeedlePrompt, require_prompts
 from rh_lens.runs.description import FoundRun
@@ -40,6 +41,8 @@ class TrialStore(RunStore):
 
     done: dict[int, tuple[Trial, pd.DataFrame]]
     """Trials that have ended, with their events, by index; read when the folder is opened."""
+    statement: UntilStatement | None
+    """What is known, where `detect` was to stop early."""
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class TrialStore(RunStore):
                 f"Expected a folder for shard {shard} at {str(folder)!r}; found a link. Remove it, "
                 "or name the folder that it leads to."
             )
-        self.done = {}
+        self.done, self.statement = {}, None
         self._prompts, self._shard, self._save_prompts = prompts, shard, save_prompts
         self._indices = tuple(range(len(prompts))) if shard is None else shard.prompts(prompts)
         self._under_way: set[int] = set()
@@ -125,7 +128,8 @@ class TrialStore(RunStore):
             NoAcceptedTrialsError: There is no score to write; the run is finished none the less.
             ValueError: Prompts are missing, or this is a shard.
         """
-        if self._shard is not None or self.missing:
+        stopped = self.statement is not None and self.done
+        if self._shard is not None or (self.missing and not stopped):
             part = f"shard {self._shard}" if self._shard else "a run"
             raise ValueError(
                 f"Expected a whole run; found {part} with {len(self.missing)} of its prompts "
@@ -134,12 +138,14 @@ class TrialStore(RunStore):
         run = load_run(self.path, prompts=self._prompts)
         if not self.was_finished:
             write_outputs(run)
-            self.end()
-        return run.result()
+            stopped_early = None if self.statement is None else self.statement.record()
+            self.end(stopped_early=stopped_early)
+        return replace(run.result(), statement=self.statement)
 
     def _restore(self, found: FoundRun) -> bool:
         self.done = trials_of(self.path, found.log, self._prompts)
-        return found.description.get("status") == "finished"
+        # One that stopped early has more to answer, if that is asked for.
+        return found.description.get("status") == "finished" and not self.missing
 
     def _progress(self, failure: dict[str, Any] | None) -> dict[str, Any]:
         if failure is not None:

@@ -46,6 +46,8 @@ def _trials(result: RetrievalResult) -> str:
         lines.append(
             f"  {n_inexact} answer spans hold more than the answer: a token reaches beyond"
         )
+    if result.statement is not None:
+        lines.append(f"  {result.statement.text}")
     for trial in rejected[:_SHOWN_REJECTIONS]:
         prompt = trial.prompt
         place = f"trial {trial.index}, {prompt.context_length} tokens, depth {prompt.depth:.2f}"

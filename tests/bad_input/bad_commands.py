@@ -177,6 +177,7 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
     "detect": (
         ["--quiet", "--lengths=96", "--depths=1"],
         MODEL | PROMPTS | {
+            "--until": ["", "x", "stabel", "top:0", "top:x", "scores:0.9", "scores:x"],
             "--packed": [("alwayss", "Did you mean 'always'?")],
             "--needles-per-context": [*NOT_WHOLE, ("2", "--packed")],
             "--grid": [*CHOICES, ("papre", "Did you mean 'paper'?")],

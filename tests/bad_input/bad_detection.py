@@ -8,6 +8,7 @@ from bad_values import (
     FLAG,
     MODEL,
     PROMPTS,
+    SEED,
     SHARE,
     TENSOR,
     TOKENIZER,
@@ -29,6 +30,14 @@ STOP = tuple(one for one in instance() if one.value is not None)
 HEADS = wrong(3, object(), [None], piece="head") + bad([Head(99, 0)], [Head(0, 99)], piece="head")
 
 
+LEVEL = number(above=0, below=1)
+UNTIL = wrong(3, ["stable"], {"k": 3}) + bad("stabel", "")
+
+
+def sequence(t):
+    return {"n_heads": 3, "n_most": 2, "n_units": 5, "threshold": 0.1, "level": 0.95}
+
+
 def asked(t):
     return {"model": t.model, "prompts": t.prompts[:1], "progress": False}
 
@@ -43,7 +52,16 @@ def options(t):
 DETECTION = [
     entry(
         d.detect_retrieval_heads, asked, model=MODEL, prompts=PROMPTS, execution=instance(),
-        log=STOP, progress=FLAG, choices=bad(3, piece="choice"),
+        log=STOP, progress=FLAG, choices=bad(3, piece="choice"), until=UNTIL,
+    ),
+    entry(
+        d.Until, lambda t: {}, goal=choice(nearly="head"), k=whole(1),
+        within=number(least=0.01, below=0.5), level=LEVEL, seed=SEED,
+    ),
+    entry(
+        d.ConfidenceSequence, sequence, n_heads=whole(1, huge=False),
+        n_most=whole(1, huge=False), n_units=whole(1, none=True, huge=False), threshold=SHARE,
+        level=LEVEL,
     ),
     entry(
         d.detect_official, asked, model=MODEL, prompts=PROMPTS, options=bad(3, piece="choice")

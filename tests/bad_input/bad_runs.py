@@ -207,7 +207,7 @@ RUNS = [
     entry(
         runs.RunFolder.detect,
         lambda t: {"self": runs.RunFolder(t.folder / "new", t.model, t.prompts)},
-        execution=instance(), progress=FLAG,
+        execution=instance(), progress=FLAG, until=wrong(3, ["stable"]) + bad("stabel", ""),
     ),
     entry(
         runs.run_key,

@@ -25,6 +25,7 @@ Component
 Composition
 CompressionCurve
 ConditionsRow
+ConfidenceBounds
 ControlDraws
 CopyingScores
 Detector
@@ -79,6 +80,7 @@ StoredAblation
 StoredRun
 StoredSurvey
 ThresholdSensitivity
+UntilStatement
 VarianceComponents
 """.split()
 # Left out, and why.
@@ -129,6 +131,7 @@ INNER = {
         "teacher_forced_scores token_recall token_set_scores trial_table whole_multiples "
         "Acceptance AnswerPatterns AttentionSources AttentionSources.answer_rows "
         "AttentionSources.visible AttentionSources.by_model_layer ClosedBookVerdict CopyEvents "
+        "ConfidenceSequence.add Until.wanted "
         "CopyEvents.join CopyEvents.of_trials DetectionChoices MemoryLog MemoryLog.start "
         "MemoryLog.add OfficialResult RetrievalResult RetrievalScores Score Score.<lambda> "
         "ScoreOrigin Trial TrialLog TrialLog.start TrialLog.add"
