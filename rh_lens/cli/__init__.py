@@ -16,6 +16,7 @@ from rh_lens.cli import (
     describe,
     detect,
     doubt,
+    evaluate,
     merge,
     show,
     study,
@@ -65,6 +66,7 @@ def _parser() -> Parser:
     detect.add(commands.add_parser("detect", help="score every head of a model"))
     merge.add(commands.add_parser("merge", help="join the shards of a run"))
     ablate.add(commands.add_parser("ablate", help="answers without the top heads, and controls"))
+    evaluate.add(commands.add_parser("evaluate", help="tasks without the top heads, and controls"))
     doubt.add(commands.add_parser("doubt", help="would these heads have come out anyway"))
     compress.add(commands.add_parser("compress", help="recall against the size of the KV cache"))
     described = "what else a run's heads do: induction, copying, ..."

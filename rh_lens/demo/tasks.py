@@ -7,13 +7,68 @@ a model that can do more.
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
-from rh_lens.checks import require_seed, require_whole_number
+from rh_lens.checks import require_choice, require_seed, require_whole_number
 from rh_lens.demo.training.corpus import FactWriter
-from rh_lens.evaluation.tasks import LETTERS, TaskItem
+from rh_lens.evaluation.tasks import LETTERS, READING, TASKS, Task, TaskItem, load_task
 from rh_lens.prompts.words import invented_name
 
 _MOST = 100_000
+
+
+def example_task(name: str, n: int = 24, *, chain: bool | None = None, seed: int = 0) -> Task:
+    """A small task of any name that `load_task` knows, from the bundled model's own grammar.
+
+    The same items come in the form of the task's published file, and through its loader.
+
+    Args:
+        name: One of `TASKS`.
+        n: Items; of those that read, two are about each document.
+        chain: As in `load_task`.
+        seed: Seed of the draws.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: There is no such task, or a number is out of range.
+    """
+    require_choice("name", name, TASKS)
+    require_whole_number("n", n, at_least=1, at_most=_MOST)
+    return load_task(name, _rows(name, n, seed), chain=chain, limit=n)
+
+
+def _rows(name: str, n: int, seed: int) -> list[dict[str, Any]]:
+    """Items as records of the task's published file."""
+    if name == "gsm8k":
+        items = sum_items(n, seed=seed)
+        return [
+            {"question": one.question, "answer": f"{one.chain}\n#### {one.answers[0]}"}
+            for one in items
+        ]
+    if name == "mmlu":
+        items = choice_items(n, seed=seed)
+        return [
+            {"question": one.question, "choices": list(one.choices), "answer": one.answers[0]}
+            for one in items
+        ]
+    hops = name in ("musique", "hotpotqa")
+    items = chain_items(n, seed=seed) if hops else reading_items(-(-n // 2), n_facts=2, seed=seed)
+    return [_record(name, item) for item in items]
+
+
+def _record(name: str, item: TaskItem) -> dict[str, Any]:
+    """An item about a document as a record of the task's published file."""
+    common = {"id": item.id, "question": item.question, "answers": list(item.answers)}
+    one = item.answers[0]
+    records: dict[str, dict[str, Any]] = {
+        "qa": common | {"context": item.context},
+        "own": common | {"context": item.context, "chain": item.chain},
+        "musique": common | {"paragraphs": [{"paragraph_text": item.context}], "answer": one},
+        "hotpotqa": common | {"context": [["", [item.context]]], "answer": one},
+        "longbench": common | {"input": item.question, "context": item.context},
+        "ruler": {"index": item.id, "input": READING.filled(item), "outputs": list(item.answers)},
+    }
+    return records[name]
 
 
 def reading_items(

@@ -19,7 +19,13 @@ from rh_lens.detection.detection_options import (
     detection_options,
     room_for_answers,
 )
-from rh_lens.detection.events import EVENT_COLUMNS, CopyEvents, copy_mask, find_copy_events
+from rh_lens.detection.events import (
+    EVENT_COLUMNS,
+    CopyEvents,
+    copies_from_spans,
+    copy_mask,
+    find_copy_events,
+)
 from rh_lens.detection.exact_mean import exact_mean, whole_multiples
 from rh_lens.detection.official import official_score, official_span
 from rh_lens.detection.result import NoAcceptedTrialsError, RetrievalResult, score_trials
@@ -90,6 +96,7 @@ __all__ = [
     "attention_mass_scores",
     "closed_book_check",
     "copied_share",
+    "copies_from_spans",
     "copy_mask",
     "detect_official",
     "detect_retrieval_heads",

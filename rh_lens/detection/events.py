@@ -1,15 +1,16 @@
 """Copy-paste events: a head looks at the needle's token that the model says next."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 from rh_lens.detection.sources import AttentionSources
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.prompts import AnyPrompt, NeedlePrompt
 from rh_lens.representation import html_table
 
 _DTYPES = {
@@ -31,7 +32,8 @@ EVENT_COLUMNS = tuple(_DTYPES)
 """Columns of an event table.
 
 `trial` index of the trial; `step` index of the generated token; `layer` and `head` in the model;
-`source` absolute position looked at; `answer_offset` the same, counted from the answer's start;
+`source` absolute position looked at; `answer_offset` the same, counted from the start of the
+needle's answer, or of the document;
 `token_id` and `token` what was copied; `weight` attention on the source; `margin` how much
 less the second most-attended position gets, 0 in a tie; `needle_mass` attention on
 the whole answer span; `sink_mass` attention on the first token of the context.
@@ -111,14 +113,36 @@ def copy_mask(
     return inside & (attended == generated_tokens[:, None, None])
 
 
+def copies_from_spans(
+    source: Int[Tensor, "step layer head"],
+    prompt_tokens: Int[Tensor, " pos"],
+    generated_tokens: Int[Tensor, " step"],
+    spans: Iterable[tuple[int, int]],
+) -> Bool[Tensor, "step layer head"]:
+    """Which rows copy from any of several stretches of the prompt: `copy_mask` of one or another.
+
+    Args:
+        source: Most-attended absolute positions.
+        prompt_tokens: Token ids x.
+        generated_tokens: Token ids w.
+        spans: Half-open spans of positions in the prompt.
+    """
+    found = torch.zeros_like(source, dtype=torch.bool)
+    for span in spans:
+        found |= copy_mask(source, prompt_tokens, generated_tokens, span)
+    return found
+
+
 def find_copy_events(
     trial: int,
-    prompt: NeedlePrompt,
+    prompt: AnyPrompt,
     generated_tokens: Int[Tensor, " step"],
     sources: AttentionSources,
     tokenizer: Any,
+    *,
+    spans: Sequence[tuple[int, int]] | None = None,
 ) -> pd.DataFrame:
-    """Copy-paste events of one answered prompt, one row an event.
+    """Copy-paste events of one answered prompt, one row an event, at every step of the answer.
 
     Args:
         trial: Index that names the trial.
@@ -126,6 +150,8 @@ def find_copy_events(
         generated_tokens: The answer.
         sources: The rows that predicted it, recorded with the prompt's answer span as needle span.
         tokenizer: Turns token ids into the text of the `token` column.
+        spans: Half-open positions that may be copied from, such as `[(0, len(prompt.tokens))]`, the
+            whole prompt. None: a needle's answer; of a prompt about a document, all of it.
 
     Returns:
         Columns and dtypes of `EVENT_COLUMNS`.
@@ -152,7 +178,9 @@ def find_copy_events(
             f"found {sources.n_steps}. Select them: sources.answer_rows(prompt_length, n_steps)."
         )
     needle_mass = sources.require_needle_mass()
-    mask = copy_mask(sources.source, prompt.tokens, generated_tokens, prompt.answer_span)
+    own = prompt.answer_span if isinstance(prompt, NeedlePrompt) else prompt.source_span
+    chosen = [own] if spans is None else list(spans)
+    mask = copies_from_spans(sources.source, prompt.tokens, generated_tokens, chosen)
     step, layer, head = mask.nonzero(as_tuple=True)
     tokens = generated_tokens[step].tolist()
     text = {token: tokenizer.decode([token]) for token in set(tokens)}
@@ -163,7 +191,7 @@ def find_copy_events(
             "layer": [sources.layers[index] for index in layer.tolist()],
             "head": head.numpy(),
             "source": sources.source[mask].numpy(),
-            "answer_offset": (sources.source[mask] - prompt.answer_span[0]).numpy(),
+            "answer_offset": (sources.source[mask] - own[0]).numpy(),
             "token_id": tokens,
             "token": [text[token] for token in tokens],
             "weight": sources.weight[mask].numpy(),

@@ -72,13 +72,20 @@ AnyPrompt: TypeAlias = NeedlePrompt | DocumentPrompt
 """What can be answered: a prompt about a needle, or about a document."""
 
 
-def require_any_prompts(prompts: object, name: str = "prompts") -> tuple[AnyPrompt, ...]:
-    """The prompts of a list, one or more, about needles or documents.
+def require_any_prompts(
+    prompts: object, name: str = "prompts", *, at_least: int = 1
+) -> tuple[AnyPrompt, ...]:
+    """The prompts of a list, about needles or documents.
+
+    Args:
+        prompts: What was given.
+        name: What the caller knows it as.
+        at_least: Fewest prompts.
 
     Raises:
         TypeError: It is no list of prompts, such as a single one.
-        ValueError: There is none.
+        ValueError: There are too few.
     """
     remedy = "Make a list with build_grid, [build_prompt(...)] or task_prompts."
     kinds = (NeedlePrompt, DocumentPrompt)
-    return require_list(name, prompts, kinds, at_least=1, remedy=remedy)
+    return require_list(name, prompts, kinds, at_least=at_least, remedy=remedy)

@@ -23,6 +23,7 @@ from rh_lens.runs.run_key import require_same_weights, run_key
 from rh_lens.runs.save import load_result, save_result
 from rh_lens.runs.shards import Shard, deal_prompts
 from rh_lens.runs.survey_files import StoredSurvey, load_survey, save_survey
+from rh_lens.runs.task_folder import StoredEvaluation, TaskFolder, load_evaluation
 from rh_lens.runs.trial_records import trial_record
 from rh_lens.runs.trial_store import TrialStore
 from rh_lens.runs.weights import weights_sha256
@@ -35,8 +36,10 @@ __all__ = [
     "RunFolder",
     "Shard",
     "StoredAblation",
+    "StoredEvaluation",
     "StoredRun",
     "StoredSurvey",
+    "TaskFolder",
     "TrialStore",
     "config_sha256",
     "deal_prompts",
@@ -46,6 +49,7 @@ __all__ = [
     "holds_one_run",
     "load_ablation",
     "load_claims",
+    "load_evaluation",
     "load_result",
     "load_run",
     "load_survey",

@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import pandas as pd
 from torch import Tensor
 
 from rh_lens.checks import require_type
 from rh_lens.evaluation import AblationTables, KeptAnswer, SetAnswers, SetLosses
 from rh_lens.files import replacing, usable_path
 from rh_lens.heads import Head
-from rh_lens.prompts import NeedlePrompt
+from rh_lens.prompts import AnyPrompt
 from rh_lens.runs.answer_records import (
     answers_record,
     looks_tensors,
@@ -19,7 +20,7 @@ from rh_lens.runs.answer_records import (
     read_answers,
     read_losses,
 )
-from rh_lens.runs.description import FoundRun
+from rh_lens.runs.description import FoundRun, Kind
 from rh_lens.runs.run_key import question_key, require_description
 from rh_lens.runs.store import RunStore
 
@@ -60,6 +61,8 @@ class AblationFolder(RunStore):
         ValueError: There is no prompt, the path is empty, or `model` lacks a field.
     """
 
+    _what: ClassVar[Kind] = "answers"
+
     done: dict[tuple[tuple[Head, ...], int], KeptAnswer]
     """Answers by the heads that were silenced, and the index of the prompt."""
     losses: dict[tuple[tuple[Head, ...], int], float]
@@ -71,7 +74,7 @@ class AblationFolder(RunStore):
         self,
         path: str | Path,
         model: Mapping[str, Any],
-        prompts: Sequence[NeedlePrompt],
+        prompts: Sequence[AnyPrompt],
         options: Mapping[str, Any],
         description: Mapping[str, Any] | None = None,
     ) -> None:
@@ -82,7 +85,7 @@ class AblationFolder(RunStore):
         self._waiting: list[tuple[dict[str, Any], dict[str, Tensor], int]] = []
         key = question_key(model, prompts, options)
         whole = {**(description or {}), "model": dict(model)}
-        super().__init__(usable_path("path", path), "answers", key, whole)
+        super().__init__(usable_path("path", path), self._what, key, whole)
 
     def add(self, answers: SetAnswers) -> None:
         """Keep answers; fits `answer_plan(on_answers=...)`. What is there already is left out.
@@ -117,9 +120,12 @@ class AblationFolder(RunStore):
             TypeError: It is something else.
         """
         require_type("tables", tables, AblationTables, remedy="Take it from ablation_tables.")
+        self._write_tables(tables.by_name())
+
+    def _write_tables(self, named: Mapping[str, pd.DataFrame]) -> None:
+        """Write what waits and the tables, and mark the run as finished."""
         self._write_waiting()
         (self.path / TABLES).mkdir(exist_ok=True)
-        named = tables.by_name()
         for name, table in named.items():
             with replacing(self.path / f"{name}.csv") as temporary:
                 table.to_csv(temporary, index=False)

@@ -17,9 +17,13 @@ RUN_FILES = (RUN, *OUTPUTS)
 """Names of a run folder's files, beside its log."""
 FORMAT = 3
 """Of run folders. The log of 1 and 2 was in `trials.jsonl` and `heads.jsonl`."""
-Kind: TypeAlias = Literal["trials", "answers"]
-"""What a run's log holds: trials of a detection, or answers of an ablation."""
-COMMANDS: dict[Kind, str] = {"trials": "rh-lens detect", "answers": "rh-lens ablate"}
+Kind: TypeAlias = Literal["trials", "answers", "task answers"]
+"""What a run's log holds: trials of a detection, answers of an ablation or to a task's items."""
+COMMANDS: dict[Kind, str] = {
+    "trials": "rh-lens detect",
+    "answers": "rh-lens ablate",
+    "task answers": "rh-lens evaluate",
+}
 Status: TypeAlias = Literal["running", "stopped", "failed", "partial", "finished"]
 _PROGRESS = (
     *("status", "n_entries", "files", "sessions", "error"),

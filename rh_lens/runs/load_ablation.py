@@ -12,7 +12,7 @@ from rh_lens.evaluation import AblationTables
 from rh_lens.files import read_plain_file, usable_path
 from rh_lens.heads import Head
 from rh_lens.runs.ablation_folder import TABLES
-from rh_lens.runs.description import read_run_folder
+from rh_lens.runs.description import Kind, read_run_folder
 
 _MAX_BYTES = 1 << 32
 
@@ -73,27 +73,38 @@ def load_ablation(folder: str | Path) -> StoredAblation:
         1  4  0.030556
     """
     folder = usable_path("folder", folder)
-    description = read_run_folder(folder, "answers").description
-    if (status := description.get("status")) != "finished":
-        raise ValueError(
-            f"Expected a finished ablation in {str(folder)!r}; found one that is "
-            f"{shown(status)}, with {description.get('n_answers', 0)} answers. Go on "
-            "with the command that began it."
-        )
+    description = finished_run(folder, "answers", "ablation")
     written = description.get("tables", {})
     names = [field.name for field in fields(AblationTables) if field.name in written]
-    tables = {name: _table(folder, name) for name in names}
+    tables = {name: stored_table(folder, name) for name in names}
     return StoredAblation(folder, description, AblationTables(**tables))
 
 
-def _table(folder: Path, name: str) -> pd.DataFrame:
+def finished_run(folder: Path, kind: Kind, name: str) -> dict[str, Any]:
+    """What `run.json` says of a run of answers that is over.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is of another kind, or not finished.
+    """
+    description = read_run_folder(folder, kind).description
+    if (status := description.get("status")) != "finished":
+        raise ValueError(
+            f"Expected a finished {name} in {str(folder)!r}; found one that is "
+            f"{shown(status)}, with {description.get('n_answers', 0)} answers. Go on "
+            "with the command that began it."
+        )
+    return description
+
+
+def stored_table(folder: Path, name: str) -> pd.DataFrame:
     """A table with the types that its columns had."""
     path = folder / TABLES / f"{name}.parquet"
     try:
         return pd.read_parquet(BytesIO(read_plain_file(path, at_most=_MAX_BYTES)))
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"Expected the table {name} of an ablation; found no file at "
+            f"Expected the table {name} of this run; found no file at "
             f"{shown(str(path), 300)}. Repeat the command: it goes on from the answers."
         ) from error
     except (OSError, ValueError) as error:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from rh_lens.checks import require_text, require_type
-from rh_lens.prompts import NeedlePrompt, require_prompts
+from rh_lens.prompts import AnyPrompt, NeedlePrompt, require_any_prompts
 from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.runs.weights import weights_sha256
 from rh_lens.runtime import Bridge, require_bridge
@@ -91,7 +91,7 @@ def _without_names(config: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def prompts_sha256(prompts: Iterable[NeedlePrompt]) -> str:
+def prompts_sha256(prompts: Iterable[AnyPrompt]) -> str:
     """SHA-256 over the hashes of prompts (`NeedlePrompt.sha256`), in order.
 
     Raises:
@@ -101,7 +101,7 @@ def prompts_sha256(prompts: Iterable[NeedlePrompt]) -> str:
         >>> len(prompts_sha256(prompts))
         64
     """
-    listed = require_prompts(prompts, at_least=0)
+    listed = require_any_prompts(prompts, at_least=0)
     return hashlib.sha256("".join(prompt.sha256 for prompt in listed).encode()).hexdigest()
 
 
@@ -145,7 +145,7 @@ def describe_model(model: Bridge, name: str) -> dict[str, Any]:
 
 
 def describe_command(
-    command: str, arguments: Mapping[str, Any], prompts: Sequence[NeedlePrompt]
+    command: str, arguments: Mapping[str, Any], prompts: Sequence[AnyPrompt]
 ) -> dict[str, Any]:
     """What goes into `run.json` beside the model: enough to repeat a command.
 
@@ -165,7 +165,8 @@ def describe_command(
     """
     require_text("command", command)
     require_type("arguments", arguments, Mapping)
-    prompts = require_prompts(prompts)
+    prompts = require_any_prompts(prompts)
+    first = prompts[0]
     return {
         "command": command,
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -175,7 +176,7 @@ def describe_command(
         },
         "n_prompts": len(prompts),
         "prompts_sha256": prompts_sha256(prompts),
-        "haystack_sha256": prompts[0].haystack_sha256,
+        "haystack_sha256": first.haystack_sha256 if isinstance(first, NeedlePrompt) else None,
         "versions": package_versions(),
         "machine": describe_machine(),
     }

@@ -9,7 +9,7 @@ from typing import Any
 from rh_lens.checks import require_text, require_type
 from rh_lens.detection import DetectionOptions
 from rh_lens.files import usable_path
-from rh_lens.prompts import NeedlePrompt, require_prompts
+from rh_lens.prompts import AnyPrompt, NeedlePrompt, require_any_prompts
 from rh_lens.runs.provenance import package_versions, prompts_sha256
 
 _WEIGHT_FIELDS = ("architecture", "n_layers", "n_heads", "dtype", "config_sha256", "weights_sha256")
@@ -58,7 +58,7 @@ def run_key(
 
 
 def question_key(
-    model: Mapping[str, Any], prompts: Sequence[NeedlePrompt], options: Mapping[str, Any]
+    model: Mapping[str, Any], prompts: Sequence[AnyPrompt], options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Everything that can move an answer: the model, the prompts, the versions and these options.
 
@@ -72,7 +72,7 @@ def question_key(
         ValueError: The model lacks a field, or there is no prompt.
     """
     require_description("model", model, _MODEL_FIELDS)
-    prompts = require_prompts(prompts)
+    prompts = require_any_prompts(prompts)
     require_description("options", options)
     versions = package_versions()
     key = {
@@ -169,7 +169,7 @@ def require_same_weights(folder: Path, there: Mapping[str, Any], here: Mapping[s
         )
 
 
-def _parts(prompts: Sequence[NeedlePrompt]) -> dict[str, str]:
+def _parts(prompts: Sequence[AnyPrompt]) -> dict[str, str]:
     """A hash of each field of the prompts, over all of them."""
     contents = [prompt.content for prompt in prompts]
     names = {name: None for content in contents for name in content}

@@ -10,6 +10,7 @@ from rh_lens.views import (  # noqa: F401
     plan_text,
     run_text,
     survey_text,
+    task_text,
 )
 from rh_lens.views.ablation_plot import plot_curve
 from rh_lens.views.answer_map_plot import plot_answer_map
@@ -26,6 +27,7 @@ from rh_lens.views.page import save_page
 from rh_lens.views.score_profile_plot import plot_score_profile
 from rh_lens.views.sorted_scores import plot_sorted_scores
 from rh_lens.views.summarise import summarise
+from rh_lens.views.task_plot import plot_tasks
 
 __all__ = [
     "HeadCells",
@@ -43,6 +45,7 @@ __all__ = [
     "plot_score_profile",
     "plot_similarities",
     "plot_sorted_scores",
+    "plot_tasks",
     "save_page",
     "summarise",
     "view_patterns",

@@ -46,20 +46,13 @@ def plot_curve(result: AblationCurve | AblationTables | StoredAblation) -> "Figu
     figure = new_figure(5.0, 4.0)
     axes = figure.subplots()
     places = {k: place for place, k in enumerate(curve["k"])}
-    at = list(places.values())
-    axes.fill_between(at, curve["top_low"], curve["top_high"], color=_TOP, alpha=0.2, lw=0)
     percent, n_needles = f"{100 * curve['level'].iloc[0]:g} %", curve["n_needles"].iloc[0]
     told = f"top K by score (band: {percent} interval over {n_needles} needles)"
-    axes.plot(at, curve["top"], "o-", color=_TOP, lw=2, label=told, zorder=4)
+    draw_top(axes, curve, places, told)
     if controls is not None:
         untouched = float(curve.loc[curve["k"] == 0, "top"].iloc[0])
         for index, match in enumerate(controls["match"].unique()):
-            _draw_controls(axes, controls[controls["match"] == match], places, untouched, index)
-    axes.set_xticks(at, [str(k) for k in curve["k"]])
-    axes.set_xlim(-0.3, len(at) - 0.7)
-    axes.set_ylim(-0.03, 1.03)
-    axes.grid(axis="y", color="#e0e0e0", lw=0.6)
-    axes.set_xlabel("silenced heads, K")
+            draw_controls(axes, controls[controls["match"] == match], places, untouched, index)
     axes.set_ylabel(f"needle {curve['metric'].iloc[0]}")
     figure.legend(loc="outside upper left", frameon=False, fontsize=8.5)
     return figure
@@ -80,7 +73,26 @@ def _tables(result: object) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     )
 
 
-def _draw_controls(
+def draw_top(axes: "Axes", curve: pd.DataFrame, places: dict[int, int], told: str) -> None:
+    """The top K with their interval, and the axes of a curve.
+
+    Args:
+        axes: Where to draw.
+        curve: A row a K.
+        places: Place of each K.
+        told: What the legend says.
+    """
+    at = list(places.values())
+    axes.fill_between(at, curve["top_low"], curve["top_high"], color=_TOP, alpha=0.2, lw=0)
+    axes.plot(at, curve["top"], "o-", color=_TOP, lw=2, label=told, zorder=4)
+    axes.set_xticks(at, [str(k) for k in curve["k"]])
+    axes.set_xlim(-0.3, len(at) - 0.7)
+    axes.set_ylim(-0.03, 1.03)
+    axes.grid(axis="y", color="#e0e0e0", lw=0.6)
+    axes.set_xlabel("silenced heads, K")
+
+
+def draw_controls(
     axes: "Axes", controls: pd.DataFrame, places: dict[int, int], untouched: float, index: int
 ) -> None:
     """Mean over draws, from the untouched model on, and how far the draws lie apart."""

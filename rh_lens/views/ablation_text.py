@@ -77,23 +77,24 @@ def match_name(match: str) -> str:
 def _top(row: Mapping[Any, Any]) -> dict[str, str]:
     return {
         "K": str(row["k"]),
-        "top K": _band(row, "top"),
-        "change": _band(row, "change"),
-        "p needles": _p(row["p_untouched"]),
-        "p heads": _p(row["p_heads"]),
-        "sets": _count(row["n_sets"]),
+        "top K": band(row, "top"),
+        "change": band(row, "change"),
+        "p needles": p_text(row["p_untouched"]),
+        "p heads": p_text(row["p_heads"]),
+        "sets": count_text(row["n_sets"]),
     }
 
 
 def _tests(first: Mapping[Any, Any]) -> list[str]:
     if not first["n_rankings"]:
         return ["No rankings were drawn: whether other heads would do as much harm is not tested."]
-    drawn = f"{first['n_rankings']} of {_count(first['n_other_rankings'])} other rankings"
+    drawn = f"{first['n_rankings']} of {count_text(first['n_other_rankings'])} other rankings"
     found = (
         f"p heads: heads drawn in their place do as much harm (corrected over the Ks); sets: how "
-        f"many sets of K heads could be drawn. {drawn}: {_p(first['p_smallest'])} at the smallest."
+        f"many sets of K heads could be drawn. {drawn}: {p_text(first['p_smallest'])} at the "
+        "smallest."
     )
-    curve = f"The whole curve against these rankings: p = {_p(first['p_curve'])}."
+    curve = f"The whole curve against these rankings: p = {p_text(first['p_curve'])}."
     if first["p_smallest"] > 1 / 20:
         curve += " Too few rankings to test the heads at 0.05."
     return [found, curve]
@@ -121,21 +122,22 @@ def _controls(controls: pd.DataFrame) -> str:
 
 
 def _control(row: Mapping[Any, Any]) -> dict[str, str]:
-    n_possible = "" if pd.isna(row["n_possible"]) else f" of {_count(int(row['n_possible']))}"
+    n_possible = "" if pd.isna(row["n_possible"]) else f" of {count_text(int(row['n_possible']))}"
     return {
         "K": str(row["k"]),
         "controls": match_name(row["match"]),
         "draws": f"{row['n_draws']}{n_possible}",
-        "recall": f"{_band(row, 'control')} ({row['control_lowest']:.2f} to "
+        "recall": f"{band(row, 'control')} ({row['control_lowest']:.2f} to "
         f"{row['control_highest']:.2f})",
-        "top - controls": _band(row, "difference"),
-        "p same": _p(row["p_equivalent"]),
+        "top - controls": band(row, "difference"),
+        "p same": p_text(row["p_equivalent"]),
         "norm": _pair(row, "norm"),
         "entropy": _pair(row, "entropy"),
     }
 
 
-def _band(row: Mapping[Any, Any], name: str) -> str:
+def band(row: Mapping[Any, Any], name: str) -> str:
+    """A mean and its interval; a dash where there is none."""
     if pd.isna(row[name]):
         return "-"
     return f"{row[name]:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]"
@@ -147,11 +149,12 @@ def _pair(row: Mapping[Any, Any], trait: str) -> str:
     return f"{row[trait]:.1f} / {row[f'control_{trait}']:.1f}"
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """A p-value; a dash where there is none."""
     return "-" if pd.isna(value) else f"{value:.2g}"
 
 
-def _count(value: int) -> str:
+def count_text(value: int) -> str:
     """A number of sets: exact while it is short."""
     return f"{value:,}" if value < 1_000_000 else f"{value:.0e}"
 

@@ -16,6 +16,7 @@ def summarise(result: Any, **options: Any) -> str:
     | `RetrievalScores` by name | shape and retrieval heads, a line each | `threshold` (0.1) |
     | `AblationPlan` | what will be silenced, and what the tests can show | |
     | `AblationCurve`, `AblationTables`, `StoredAblation` | recall by K, controls, failures | |
+    | `TaskCurve`, `TaskTables`, `StoredEvaluation` | a task's score by K, controls, two ways | |
     | `Audit` | repeated, empty and excessive samples, and what they change | |
     | `CompressionCurve` | recall and perplexity by size of the cache | |
     | `Sparsity` | shares of heads above, between, at and below zero | |

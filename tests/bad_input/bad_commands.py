@@ -212,6 +212,41 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--quiet": FLAG,
         },
     ),
+    "evaluate": (
+        ["--quiet", "--limit=1"],
+        {argument: FEW[argument] for argument in MODEL} | {
+            "RUN": SCORE_FILES[:6],
+            "--task": ["", ("qaa", "Did you mean 'qa'?")],
+            "--data": [
+                "", "no-such-file", "hf:x", "hf:a/b:test", "hf:a/b:test@main",
+                file("empty-data.jsonl", ""),
+                (file("page.jsonl", "<html>"), "a web page"),
+                (file("half.jsonl", '{"question": '), "line 1"),
+                (file("no-answers.jsonl", '{"question": "x", "context": "y"}'), "line 1"),
+            ],
+            "--asked": ["", ("chian", "Did you mean 'chain'?")],
+            "--limit": NOT_WHOLE,
+            "--shots": ["-1", "x", "1.5", ""],
+            "--chat": FLAG,
+            "--max-new-tokens": [*NOT_WHOLE, "100000"],
+            "--closed-book": FLAG,
+            "--seed": SEEDS,
+            "--top": ["-1", "x", "", "1,,2", "1.5", "99999"],
+            "--threshold": NOT_SHARE,
+            "--controls": ["-1", "x", "1.5", "", "10000000000"],
+            "--match": ["", "depth"],
+            "--rankings": ["-1", "x", "1.5", "", "10000000000"],
+            "--family": ["", ("layrr", "Did you mean 'layer'?")],
+            "--margin": ["0", "nan", "-1", "1", "x", ""],
+            "--control-seed": SEEDS,
+            "--operator": ["", "mask"],
+            "--factor": ["nan", "inf", "x", ""],
+            "--scope": ["", ("decoding", "Did you mean 'decode'?")],
+            "--out": OUT,
+            "--json": FLAG,
+            "--quiet": FLAG,
+        },
+    ),
     "compress": (
         ["--quiet", "--lengths=256", "--depths=1"],
         FEW | {
@@ -348,7 +383,7 @@ def command_line(name: str, argument: str, value: str, base: list[str], t: Any) 
         good = [fine_scores(t), f"other={t.score_file}"] if name == "compare" else good
         good = [str(t.folder / "no-such-run")] if name == "merge" else good
         good = [str(t.run)] if name in ("show", "doubt", "describe") else good
-        good = [fine_scores(t)] if name == "ablate" and argument in ("--top",) else good
+        good = [fine_scores(t)] if name in ("ablate", "evaluate") and argument == "--top" else good
         return [
             name,
             *good,

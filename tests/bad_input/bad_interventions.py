@@ -3,6 +3,7 @@
 import pandas as pd
 import torch
 from bad_calls import entry
+from bad_tasks import curve as task_curve_of
 from bad_values import (
     FLAG,
     MODEL,
@@ -226,6 +227,11 @@ VIEWS = [
     entry(
         v.plot_curve,
         lambda t: {"result": t.curve},
+        result=wrong(None, 3, "x", [1], pd.DataFrame({"k": [0]})),
+    ),
+    entry(
+        v.plot_tasks,
+        lambda t: {"result": task_curve_of(t)},
         result=wrong(None, 3, "x", [1], pd.DataFrame({"k": [0]})),
     ),
     entry(

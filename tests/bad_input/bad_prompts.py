@@ -331,6 +331,20 @@ def half_weights(t):
 
 DEMO = [
     entry(
+        demo.example_task,
+        lambda t: {"name": "qa", "n": 2},
+        name=choice(nearly="qaa"),
+        n=whole(1),
+        chain=tuple(value for value in FLAG if value.value is not None),
+        seed=SEED,
+    ),
+    entry(
+        demo.reading_items, n_documents=whole(1), n_facts=whole(1), n_sentences=whole(0), seed=SEED
+    ),
+    entry(demo.chain_items, n_documents=whole(1), n_sentences=whole(0), seed=SEED),
+    entry(demo.sum_items, n=whole(1), seed=SEED),
+    entry(demo.choice_items, n=whole(1), seed=SEED),
+    entry(
         demo.load_demo_model,
         folder=PATH
         + made(lambda t: "/no/such/folder", error=OSError, piece="no such folder")

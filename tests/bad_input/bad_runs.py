@@ -185,6 +185,26 @@ RUNS = [
     entry(runs.AblationFolder.finish, lambda t: {"self": runs.AblationFolder(**silenced(t))},
           tables=wrong(None, 3, "x", [1], {"curve": pd.DataFrame()})),
     entry(
+        runs.TaskFolder, silenced, path=NEW, prompts=PROMPTS, options=JSON,
+        model=JSON + bad({}, {"name": "demo"}), description=DESCRIPTION,
+    ),
+    entry(
+        runs.TaskFolder.answers_from,
+        lambda t: {"self": runs.TaskFolder(**silenced(t)), "first": 0, "n": 1},
+        first=whole(0, huge=False), n=whole(0, huge=False),
+    ),
+    entry(
+        runs.TaskFolder.add_from,
+        lambda t: {"self": runs.TaskFolder(**silenced(t)), "first": 0, "answers": {}},
+        first=whole(0, huge=False), answers=wrong(None, 3, "x", [1]),
+    ),
+    entry(runs.TaskFolder.finish, lambda t: {"self": runs.TaskFolder(**silenced(t))},
+          tables=wrong(None, 3, "x", [1], {"curve": pd.DataFrame()})),
+    entry(
+        runs.load_evaluation,
+        folder=STORED + made(ablation("{"), ablation("[1]"), lambda t: t.run, piece=""),
+    ),
+    entry(
         runs.TrialStore, store, path=NEW, prompts=PROMPTS, key=JSON + bad({}, {"model": {}}),
         description=DESCRIPTION, shard=SHARD, save_prompts=FLAG,
     ),

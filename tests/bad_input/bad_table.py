@@ -22,6 +22,7 @@ ROOMS = {
     "uses": "bad_uses.USES",
     "detection": "bad_detection.DETECTION",
     "evaluation": "bad_evaluation.EVALUATION",
+    "evaluation.tasks": "bad_tasks.TASKS",
     "runs": "bad_runs.RUNS",
     "formats": "bad_runs.FORMATS",
 }

@@ -20,6 +20,7 @@ AttentionShape
 Audit
 Bench
 BenchModel
+ClosedBookSplit
 Collision
 Component
 Composition
@@ -77,8 +78,12 @@ SourceContributions
 Sparsity
 SplitHalf
 StoredAblation
+StoredEvaluation
 StoredRun
 StoredSurvey
+TaskCurve
+TaskResult
+TaskTables
 ThresholdSensitivity
 UntilStatement
 VarianceComponents
@@ -102,6 +107,7 @@ LEFT_OUT = {
     ("require_prompts", "name"),
     ("require_prompts", "at_least"),
     ("require_any_prompts", "name"),
+    ("require_any_prompts", "at_least"),
     # Between the library's own files.
     *{("AblationPlan.of", name) for name in ("k", "kind", "match")},
     ("AblationPlan.heads_of", "kinds"),
@@ -123,7 +129,8 @@ INNER = {
     f"detection.{name}"
     for name in (
         "acceptance activation_frequency aligned_share always_active_heads answer_recorder "
-        "attention_mass_scores copied_share copy_mask event_scores exact_mean fed_attention "
+        "attention_mass_scores copied_share copies_from_spans "
+        "copy_mask event_scores exact_mean fed_attention "
         "fed_attention_scores find_copy_events forced_shares judge_trial most_attended "
         "official_score official_scores official_span position_scores require_scores "
         "require_scores_of room_for_answers score_trials source_margin span_mass "

@@ -1,5 +1,7 @@
 """What models do with retrieval: reading, reasoning and knowing, asked under conditions."""
 
+from rh_lens.evaluation.tasks.chain_steps import chain_breaks, chain_steps
+from rh_lens.evaluation.tasks.closed_book import ClosedBookSplit, without_known_items
 from rh_lens.evaluation.tasks.comparison import difference_in_differences
 from rh_lens.evaluation.tasks.curve import TaskCurve, task_curve
 from rh_lens.evaluation.tasks.evaluate import evaluate_task
@@ -35,6 +37,7 @@ from rh_lens.evaluation.tasks.scoring import (
     token_f1,
 )
 from rh_lens.evaluation.tasks.squad import load_squad
+from rh_lens.evaluation.tasks.tables import TaskTables, task_tables
 from rh_lens.evaluation.tasks.task import Answering, Task
 from rh_lens.evaluation.tasks.template import (
     ANSWER_ONLY,
@@ -60,13 +63,17 @@ __all__ = [
     "TASKS",
     "WHOLE",
     "Answering",
+    "ClosedBookSplit",
     "Extraction",
     "Task",
     "TaskCurve",
     "TaskItem",
     "TaskResult",
     "TaskScore",
+    "TaskTables",
     "TaskTemplate",
+    "chain_breaks",
+    "chain_steps",
     "choice_letter",
     "contains_all",
     "contains_any",
@@ -94,7 +101,9 @@ __all__ = [
     "stated_answer",
     "task_curve",
     "task_prompts",
+    "task_tables",
     "token_f1",
     "whole_text",
     "with_chain",
+    "without_known_items",
 ]

@@ -137,6 +137,8 @@ def ask_items(
         disable=not progress,
     ) as bar:
         skip = left_out | kept.keys()
+        if wanted <= skip:
+            return kept
         for new in _answers(model, task, prompts, conditions, heads, skip, execution):
             if on_answers is not None:
                 on_answers(new)

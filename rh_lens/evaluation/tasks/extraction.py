@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import TypeAlias
 
-from rh_lens.evaluation.tasks.item import LETTERS, TaskItem
+from rh_lens.evaluation.tasks.item import LETTERS, TaskItem, with_checks
 
 Extraction: TypeAlias = Callable[[str, TaskItem], str]
 """The answer in a generated text, blank where there is none."""
@@ -29,31 +29,49 @@ _UNSTATED = re.compile(
 )
 
 
+@with_checks("text")
 def first_line(text: str, item: TaskItem) -> str:
-    """The first line that is not blank, without spaces around it: what extractive answers are."""
+    """The first line that is not blank, without spaces around it: what extractive answers are.
+
+    Raises:
+        TypeError: An argument is of another type.
+    """
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
+@with_checks("text")
 def whole_text(text: str, item: TaskItem) -> str:
-    """All that was said, without spaces around it."""
+    """All that was said, without spaces around it.
+
+    Raises:
+        TypeError: An argument is of another type.
+    """
     return text.strip()
 
 
+@with_checks("text")
 def stated_answer(text: str, item: TaskItem) -> str:
     """The first line; blank where it says that the document does not state the answer.
 
     "Unanswerable.", "No answer", "not stated in the text", "N/A" and their like at its beginning
     are an answer of their own, which SQuAD 2.0 writes as the empty text.
+
+    Raises:
+        TypeError: An argument is of another type.
     """
     line = first_line(text, item)
     return "" if _UNSTATED.match(line) else line
 
 
+@with_checks("text")
 def final_answer(text: str, item: TaskItem) -> str:
     """What follows the last "answer is", "answer:" or "####", to the end of its sentence.
 
     Without such a word: the last line that is not blank. A full stop ends a sentence where a space,
     a quotation mark or nothing follows it, so that "3.5" and "U.S.A" are whole.
+
+    Raises:
+        TypeError: An argument is of another type.
     """
     text = unicodedata.normalize("NFKC", text)
     marks = list(_IS.finditer(text))
@@ -65,6 +83,7 @@ def final_answer(text: str, item: TaskItem) -> str:
     return re.split(r"(?<=\w\w)\.(?=[\s\"'”)]|$)|(?<=\d)\.(?=\s|$)", rest)[0].strip(" *\"'“”.")
 
 
+@with_checks("text")
 def last_number(text: str, item: TaskItem) -> str:
     r"""The first number after the last "answer is" or "####"; without one, the last number said.
 
@@ -81,6 +100,9 @@ def last_number(text: str, item: TaskItem) -> str:
 
     Returns:
         Its digits, without thousands commas, currency and unit; blank where there is none.
+
+    Raises:
+        TypeError: An argument is of another type.
     """
     text = unicodedata.normalize("NFKC", text).replace("−", "-").replace("–", "-")
     marks = list(_IS.finditer(text))
@@ -96,6 +118,7 @@ def _digits(match: "re.Match[str]") -> str:
     return sign + match["digits"].replace(",", "") + below
 
 
+@with_checks("text")
 def choice_letter(text: str, item: TaskItem) -> str:
     """The letter that was chosen, by the first of these rules that finds one; blank where none.
 
@@ -107,6 +130,9 @@ def choice_letter(text: str, item: TaskItem) -> str:
     4. One choice, and no other, stands in the text, letter for letter but for case.
     5. One capital letter, and no other, stands alone, and is no "A" or "I" before a word in small
        letters.
+
+    Raises:
+        TypeError: An argument is of another type.
     """
     letters = LETTERS[: len(item.choices)] or LETTERS[:4]
     text = unicodedata.normalize("NFKC", text).strip()

@@ -1,11 +1,15 @@
 """What is asked: one question, its right answers, and what it is asked about."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar, cast
 
-from rh_lens.checks import require_list, require_text, shown
+from rh_lens.checks import require_list, require_text, require_type, shown
 from rh_lens.prompts.text_file import require_characters
 from rh_lens.representation import short_repr
+
+_Rule = TypeVar("_Rule", bound=Callable[..., Any])
 
 LETTERS = "ABCDEFGHIJ"
 """Letters of the choices of a multiple-choice question, in order."""
@@ -96,3 +100,27 @@ def repeated(names: Iterable[str]) -> list[str]:
             again.append(name)
         seen.add(name)
     return again
+
+
+def with_checks(name: str) -> Callable[[_Rule], _Rule]:
+    """A decorator: the rule refuses what is no text, under this name, or no item.
+
+    Args:
+        name: What the rule calls its text.
+    """
+
+    def decorate(rule: _Rule) -> _Rule:
+        @wraps(rule)
+        def checked(text: str, item: TaskItem) -> Any:
+            require_text(name, text, blank=True)
+            require_type("item", item, TaskItem, remedy="Make one with TaskItem.")
+            return rule(text, item)
+
+        # Both arguments may be given by name.
+        @wraps(rule)
+        def called(*values: Any, **named: Any) -> Any:
+            return checked(*values, **{"text" if k == name else k: v for k, v in named.items()})
+
+        return cast(_Rule, called)
+
+    return decorate

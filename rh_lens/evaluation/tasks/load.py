@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from rh_lens.checks import require_choice
+from rh_lens.checks import require_choice, require_flag
 from rh_lens.evaluation.tasks.gsm8k import load_gsm8k
 from rh_lens.evaluation.tasks.hotpotqa import load_hotpotqa
 from rh_lens.evaluation.tasks.loading import with_chain
@@ -49,6 +49,8 @@ def load_task(
             line.
     """
     require_choice("name", name, TASKS)
+    if chain is not None:
+        require_flag("chain", chain)
     options: dict[str, Any] = {}
     if name == "gsm8k":
         options["chain"] = chain is not False

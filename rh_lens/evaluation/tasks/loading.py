@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from rh_lens.checks import require_flag, require_whole_number, shown
+from rh_lens.checks import require_flag, require_type, require_whole_number, shown
 from rh_lens.evaluation.tasks.extraction import (
     Extraction,
     choice_letter,
@@ -87,6 +87,7 @@ def with_chain(task: Task, *, chain: bool = True) -> Task:
         TypeError: An argument is of another type.
         ValueError: The task chooses by log-probability.
     """
+    require_type("task", task, Task, remedy="Make one with Task, or load_task.")
     require_flag("chain", chain)
     reads = any(item.context for item in task.items)
     if not chain:

@@ -9,7 +9,8 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TypeAlias
 
-from rh_lens.evaluation.tasks.item import LETTERS, TaskItem
+from rh_lens.checks import require_text
+from rh_lens.evaluation.tasks.item import LETTERS, TaskItem, with_checks
 
 TaskScore: TypeAlias = Callable[[str, TaskItem], float]
 """A number in [0, 1] for an extracted answer."""
@@ -27,32 +28,48 @@ def normalise_answer(text: str) -> str:
 
     In this order: small letters, ASCII punctuation out, the words a, an, the out, single spaces.
     "The U.S.A." is "usa"; "in-depth" is "indepth"; quotation marks beyond ASCII stay.
+
+    Raises:
+        TypeError: It is no text.
     """
+    require_text("text", text, blank=True)
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
+@with_checks("answer")
 def exact_match(answer: str, item: TaskItem) -> float:
     """1 where the answer is one of the right ones after `normalise_answer`; else 0.
 
     Without right answers (SQuAD 2.0's unanswerable questions) the blank answer is the right one.
+
+    Raises:
+        TypeError: An argument is of another type.
     """
     said = normalise_answer(answer)
     return float(said in [normalise_answer(right) for right in item.answers or ("",)])
 
 
+@with_checks("answer")
 def token_f1(answer: str, item: TaskItem) -> float:
     r"""Harmonic mean of precision and recall over normalised words, of the best right answer.
 
     $2 p r / (p + r)$ with words counted with repeats (SQuAD). Where answer or right answer has no
     word, it is 1 if neither has, else 0 (SQuAD 2.0).
+
+    Raises:
+        TypeError: An argument is of another type.
     """
     return max(_f1(answer, right) for right in item.answers or ("",))
 
 
+@with_checks("answer")
 def hotpot_f1(answer: str, item: TaskItem) -> float:
     """`token_f1`, but 0 where one of both is "yes" or "no" and the other is something else.
 
     So HotpotQA's published evaluation has it (Yang et al. 2018, arXiv:1809.09600).
+
+    Raises:
+        TypeError: An argument is of another type.
     """
     said = normalise_answer(answer)
     rights = [normalise_answer(right) for right in item.answers or ("",)]
@@ -62,34 +79,58 @@ def hotpot_f1(answer: str, item: TaskItem) -> float:
     )
 
 
+@with_checks("answer")
 def same_number(answer: str, item: TaskItem) -> float:
-    """1 where the answer is a right one as a number, exactly: 18 is 18.00, and 3/4 is 0.75."""
+    """1 where the answer is a right one as a number, exactly: 18 is 18.00, and 3/4 is 0.75.
+
+    Raises:
+        TypeError: An argument is of another type.
+    """
     said = as_number(answer)
     return float(said is not None and said in [as_number(right) for right in item.answers])
 
 
+@with_checks("answer")
 def same_letter(answer: str, item: TaskItem) -> float:
-    """1 where the letter is a right one; right answers may be letters or the choices themselves."""
+    """1 where the letter is a right one; right answers may be letters or the choices themselves.
+
+    Raises:
+        TypeError: An argument is of another type.
+    """
     right = {letter_of(one, item) for one in item.answers}
     return float(bool(answer) and answer.upper() in right)
 
 
+@with_checks("answer")
 def letter_of(answer: str, item: TaskItem) -> str:
-    """The letter of a right answer: itself, or that of the choice it names."""
+    """The letter of a right answer: itself, or that of the choice it names.
+
+    Raises:
+        TypeError: An argument is of another type.
+    """
     if answer in item.choices:
         return LETTERS[item.choices.index(answer)]
     return answer.strip().upper()
 
 
+@with_checks("answer")
 def contains_any(answer: str, item: TaskItem) -> float:
-    """1 where a right answer stands in the text, letter for letter but for case and spaces."""
+    """1 where a right answer stands in the text, letter for letter but for case and spaces.
+
+    Raises:
+        TypeError: An argument is of another type.
+    """
     return float(any(_plain(right) in _plain(answer) for right in item.answers))
 
 
+@with_checks("answer")
 def contains_all(answer: str, item: TaskItem) -> float:
     """Share of the wanted answers that stand in the text: RULER's string match (arXiv:2404.06654).
 
     Without wanted answers it is 1 for a blank text, else 0.
+
+    Raises:
+        TypeError: An argument is of another type.
     """
     if not item.answers:
         return float(not answer.strip())

@@ -102,7 +102,13 @@ class Task:
         return tuple(dict.fromkeys(item.unit for item in self.items))
 
     def judge(self, text: str, item: TaskItem) -> dict[str, Any]:
-        """The answer in a text as `answer`, and each score of it by name."""
+        """The answer in a text as `answer`, and each score of it by name.
+
+        Raises:
+            TypeError: An argument is of another type.
+        """
+        require_text("text", text, blank=True)
+        require_type("item", item, TaskItem, remedy="Make one with TaskItem.")
         answer = self.extract(text, item)
         return {"answer": answer} | {
             name: float(score(answer, item)) for name, score in self.scores.items()

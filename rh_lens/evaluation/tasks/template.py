@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from rh_lens.checks import require_text, shown
+from rh_lens.checks import require_text, require_type, shown
 from rh_lens.evaluation.tasks.item import LETTERS, TaskItem
 from rh_lens.prompts.text_file import require_characters
 
@@ -60,13 +60,19 @@ class TaskTemplate:
             )
 
     def filled(self, item: TaskItem) -> str:
-        """The text of an item, up to where its answer begins."""
+        """The text of an item, up to where its answer begins.
+
+        Raises:
+            TypeError: It is no item.
+        """
+        _require_item(item)
         return fill(self.text, fields_of(item))
 
     def worked(self, item: TaskItem) -> str:
         """The text of an item with its first right answer, as an example shows it.
 
         Raises:
+            TypeError: It is no item.
             ValueError: The item has no answer, or no way where one is to be shown.
         """
         return self.filled(item) + self.said(item)
@@ -75,8 +81,10 @@ class TaskTemplate:
         """What an example answers.
 
         Raises:
+            TypeError: It is no item.
             ValueError: The item has no answer, or no way where one is to be shown.
         """
+        _require_item(item)
         if not item.answers:
             raise ValueError(
                 f"Expected an example with an answer; found none in item {shown(item.id)}. Show "
@@ -88,6 +96,10 @@ class TaskTemplate:
                 f"{shown(item.id)}. Give it a chain, or take a template that shows none."
             )
         return fill(self.answer, {"{answer}": item.answers[0], "{chain}": item.chain})
+
+
+def _require_item(item: object) -> None:
+    require_type("item", item, TaskItem, remedy="Make one with TaskItem.")
 
 
 def fields_of(item: TaskItem) -> dict[str, str]:
