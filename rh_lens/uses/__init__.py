@@ -6,6 +6,7 @@ from rh_lens.uses.context_need import context_need
 from rh_lens.uses.headwise_attention import headwise_attention
 from rh_lens.uses.headwise_cache import HeadwiseCache, cache_bytes
 from rh_lens.uses.model_shape import AttentionShape, attention_shape
+from rh_lens.uses.training import TrainableHeads, trainable_heads
 from rh_lens.uses.windows import (
     group_scores,
     windows_above,
@@ -18,6 +19,7 @@ __all__ = [
     "AttentionShape",
     "CompressionCurve",
     "HeadwiseCache",
+    "TrainableHeads",
     "attention_shape",
     "cache_bytes",
     "compression_curve",
@@ -25,6 +27,7 @@ __all__ = [
     "group_scores",
     "headwise_attention",
     "save_ablated",
+    "trainable_heads",
     "windows_above",
     "windows_by_share",
     "windows_in_proportion",

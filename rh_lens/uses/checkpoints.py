@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from rh_lens.files import new_folder
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.prompts.pieces import require_tokenizer
-from rh_lens.runtime import Bridge
+from rh_lens.runtime import Bridge, without_progress_bars
 from rh_lens.uses.head_weights import head_weights
 from rh_lens.uses.plain_model import plain_model
 
@@ -58,7 +58,7 @@ def save_ablated(
         require_tokenizer(tokenizer)
     plain = plain_model(model)
     _silence(plain, heads)
-    with new_folder("folder", folder) as temporary:
+    with new_folder("folder", folder) as temporary, without_progress_bars():
         plain.save_pretrained(temporary)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)

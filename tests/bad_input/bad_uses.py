@@ -144,5 +144,14 @@ USES = [
         folder=NEW_FOLDER,
         tokenizer=TOKENIZER,
     ),
+    entry(
+        u.trainable_heads,
+        lambda t: {"model": t.model, "heads": t.heads},
+        lazy=True,
+        model=HF_MODEL,
+        heads=HEADS + bad([]),
+        parts=wrong(None, 3, "qk", [1], [None], piece="part") + bad([], ["x"], ["queries"], piece="part"),
+        shared=FLAG,
+    ),
     entry(u.context_need, asking, **ASKING),
 ]  # fmt: skip

@@ -86,6 +86,7 @@ TaskResult
 TaskTables
 ThresholdSensitivity
 UntilStatement
+TrainableHeads
 VarianceComponents
 """.split()
 # Left out, and why.
