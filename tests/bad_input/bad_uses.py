@@ -33,6 +33,7 @@ WINDOWS = SCORES + bad(
     torch.full((4, 4), 1.5),
 )
 HEAD_SCORES = TENSOR + bad(torch.zeros(3), torch.zeros(4, 7), piece="")
+PARTS = wrong(None, 3, "qk", [1], piece="part") + bad([], ["x"], ["queries"], piece="part")
 SHARES = wrong(None, 3, "x", [None], ["x"]) + bad([], [-0.1], [1.5], [float("nan")], piece="share")
 STOP = instance("\n", none=True)
 TOKENIZER = (Bad(3, TypeError), Bad("gpt2", TypeError), Bad(object(), TypeError))
@@ -150,7 +151,7 @@ USES = [
         lazy=True,
         model=HF_MODEL,
         heads=HEADS + bad([]),
-        parts=wrong(None, 3, "qk", [1], [None], piece="part") + bad([], ["x"], ["queries"], piece="part"),
+        parts=PARTS,
         shared=FLAG,
     ),
     entry(u.context_need, asking, **ASKING),
