@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from rh_lens.cli import (
     ablate,
+    ask,
     audit,
     bench,
     compare,
@@ -72,6 +73,7 @@ def _parser() -> Parser:
     described = "what else a run's heads do: induction, copying, ..."
     describe.add(commands.add_parser("describe", help=described))
     study.add(commands.add_parser("study", help="all of it in one folder and on one page"))
+    ask.add(commands.add_parser("ask", help="an answer about a document, with its sources"))
     show.add(commands.add_parser("show", help="a run as one page that opens in a browser"))
     demo_page.add(commands.add_parser("demo-page", help="that page for the bundled model"))
     audit.add(commands.add_parser("audit", help="what the published protocol did to scores"))

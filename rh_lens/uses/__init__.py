@@ -1,11 +1,16 @@
 """What retrieval heads are good for, on a bridge or on a plain Hugging Face model."""
 
+from rh_lens.uses.asked_document import AskedDocument, ask_document
 from rh_lens.uses.checkpoints import save_ablated
+from rh_lens.uses.citation_cases import CASE_KINDS, CitationCase, citation_cases
+from rh_lens.uses.citation_quality import CitationQuality, citation_quality
+from rh_lens.uses.cited_answer import CitedAnswer, SourceSpan
 from rh_lens.uses.compression import CompressionCurve, compression_curve
 from rh_lens.uses.context_need import context_need
 from rh_lens.uses.headwise_attention import headwise_attention
 from rh_lens.uses.headwise_cache import HeadwiseCache, cache_bytes
 from rh_lens.uses.model_shape import AttentionShape, attention_shape
+from rh_lens.uses.sources import cite
 from rh_lens.uses.training import TrainableHeads, trainable_heads
 from rh_lens.uses.windows import (
     group_scores,
@@ -16,12 +21,22 @@ from rh_lens.uses.windows import (
 )
 
 __all__ = [
+    "CASE_KINDS",
+    "AskedDocument",
     "AttentionShape",
+    "CitationCase",
+    "CitationQuality",
+    "CitedAnswer",
     "CompressionCurve",
     "HeadwiseCache",
+    "SourceSpan",
     "TrainableHeads",
+    "ask_document",
     "attention_shape",
     "cache_bytes",
+    "citation_cases",
+    "citation_quality",
+    "cite",
     "compression_curve",
     "context_need",
     "group_scores",

@@ -16,6 +16,8 @@ from rh_lens.views.ablation_plot import plot_curve
 from rh_lens.views.answer_map_plot import plot_answer_map
 from rh_lens.views.attention_views import view_patterns, view_sources
 from rh_lens.views.choices_plot import plot_choices
+from rh_lens.views.cited_page import save_cited_page
+from rh_lens.views.cited_text import cited_text
 from rh_lens.views.claims_text import claims_text
 from rh_lens.views.compression_plot import plot_compression
 from rh_lens.views.head_cells import HeadCells, head_cells
@@ -32,6 +34,7 @@ from rh_lens.views.task_plot import plot_tasks
 __all__ = [
     "HeadCells",
     "OfflineView",
+    "cited_text",
     "claims_text",
     "explore_heat_map",
     "head_cells",
@@ -46,6 +49,7 @@ __all__ = [
     "plot_similarities",
     "plot_sorted_scores",
     "plot_tasks",
+    "save_cited_page",
     "save_page",
     "summarise",
     "view_patterns",

@@ -18,6 +18,7 @@ def summarise(result: Any, **options: Any) -> str:
     | `AblationCurve`, `AblationTables`, `StoredAblation` | recall by K, controls, failures | |
     | `TaskCurve`, `TaskTables`, `StoredEvaluation` | a task's score by K, controls, two ways | |
     | `Audit` | repeated, empty and excessive samples, and what they change | |
+    | `CitedAnswer` | the answer, and its sources with the text around them | |
     | `CompressionCurve` | recall and perplexity by size of the cache | |
     | `Sparsity` | shares of heads above, between, at and below zero | |
     | `LineageComparison` | do models share their heads, beside chance | |

@@ -262,6 +262,22 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--quiet": FLAG,
         },
     ),
+    "ask": (
+        [],
+        {argument: FEW[argument] for argument in (*MODEL, "--template", "--stop")} | {
+            "SCORES": SCORE_FILES[:6],
+            "QUESTION": ["", " "],
+            "--document": [*FILES, "no-such-file", folder("a-folder"), file("empty.txt", ""),
+                           file("binary.txt", bytes(range(128, 256)) * 10),
+                           file("long.txt", "A fox ran over the hill. " * 2000)],
+            "--threshold": NOT_SHARE,
+            "--heads": NOT_WHOLE,
+            "--least-support": NOT_SHARE,
+            "--max-new-tokens": [*NOT_WHOLE, "100000"],
+            "--out": FILES,
+            "--json": FLAG,
+        },
+    ),
     "audit": (
         [],
         {
@@ -384,6 +400,7 @@ def command_line(name: str, argument: str, value: str, base: list[str], t: Any) 
         good = [str(t.folder / "no-such-run")] if name == "merge" else good
         good = [str(t.run)] if name in ("show", "doubt", "describe") else good
         good = [fine_scores(t)] if name in ("ablate", "evaluate") and argument == "--top" else good
+        good = asking(t)[: 2 if argument == "--document" else 3] if name == "ask" else good
         return [
             name,
             *good,
@@ -391,4 +408,13 @@ def command_line(name: str, argument: str, value: str, base: list[str], t: Any) 
             f"{argument}{value}" if value == "=1" else f"{argument}={value}",
         ]
     good = [f"other={t.score_file}"] if name == "compare" else []
+    if name == "ask":
+        scores, question, document = asking(t)
+        good = [question] if argument == "SCORES" else []
+        return [name, *([] if argument == "SCORES" else [scores]), value, *good, document]
     return [name, value, *good, *base]
+
+
+def asking(t: Any) -> list[str]:
+    """Good words of `rh-lens ask`."""
+    return [fine_scores(t), "Why?", f"--document={t.file('good.txt', 'It rained.')}"]

@@ -22,7 +22,7 @@ from bad_values import (
     wrong,
 )
 
-from rh_lens import analysis, detection
+from rh_lens import analysis, detection, uses
 from rh_lens import bench as b
 from rh_lens import interventions as i
 from rh_lens import views as v
@@ -40,6 +40,10 @@ DIRECTION = wrong(None, "x", 3, [1.0, 2.0]) + bad(
     torch.zeros(()), torch.ones(3, 32), torch.full((32,), torch.nan), torch.zeros(0)
 )
 LAYERS = wrong(3, "0", [1.5], ["0"]) + bad([], [99], [-1])
+
+
+def cited(t):
+    return uses.cite(t.model, "It rained.", "Why?", heads="L2H2", max_new_tokens=2)
 
 
 def on_model(t):
@@ -221,6 +225,13 @@ VIEWS = [
         v.view_sources, lambda t: {"result": t.result, "trial": 0, "heads": t.heads}, result=RUN,
         trial=whole(0, huge=False) + bad(999), heads=DRAWN, condition=text(none=True),
         around=whole(0, none=True, huge=False),
+    ),
+    entry(v.cited_text, lambda t: {"answer": cited(t)}, answer=instance(), colour=FLAG),
+    entry(
+        v.save_cited_page,
+        lambda t: {"answer": cited(t), "path": "a.html"},
+        answer=instance(),
+        path=PATH,
     ),
     entry(v.plot_compression, curve=instance(pd.DataFrame({"a": [1]}))),
     entry(v.plot_choices, lambda t: {"choices": t.choices}, choices=instance()),

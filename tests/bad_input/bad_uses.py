@@ -6,6 +6,8 @@ from bad_calls import entry
 from bad_values import (
     FLAG,
     INSIDE_UNIT,
+    MODEL,
+    NAN,
     PATH,
     PROMPTS,
     SEED,
@@ -13,12 +15,15 @@ from bad_values import (
     TENSOR,
     Bad,
     bad,
+    entries,
     instance,
     made,
     number,
+    text,
     whole,
     wrong,
 )
+from bad_values import TOKENIZER as TOKENIZER_ALONE
 from transformers import DynamicCache
 
 from rh_lens import uses as u
@@ -73,7 +78,67 @@ ASKING = {
     "chunk": SMALL,
     "progress": FLAG,
 }
+CITING_HEADS = wrong(None, 3, 2.4, [None], piece="heads") + bad("x", ["L9H0"], ["L0H99"], piece="")
+CITING = {
+    "model": MODEL,
+    "heads": CITING_HEADS + bad([], piece="heads"),
+    "weights": wrong("x", 3, [None], ["x"]) + bad([], [1.0, 1.0], [0.0], [-1.0], [NAN]),
+    "least_support": SHARE,
+    "template": instance("{context} {question}"),
+    "max_new_tokens": SMALL,
+}
+
+
+def cases(t):
+    return u.citation_cases(t.haystack, t.needles[:1], n_characters=100)
+
+
 USES = [
+    entry(
+        u.ask_document,
+        lambda t: {"tokenizer": t.tokenizer, "document": "It rained.", "question": "Why?"},
+        tokenizer=TOKENIZER_ALONE,
+        document=text(),
+        question=text(),
+        template=instance("{context} {question}"),
+    ),
+    entry(
+        u.AskedDocument.characters,
+        lambda t: {
+            "self": u.ask_document(t.tokenizer, "It rained.", "Why?"), "first": 1, "last": 1,
+        },
+        first=whole(1, huge=False) + bad(99),
+        last=whole(1, huge=False) + bad(99),
+    ),
+    entry(
+        u.citation_cases,
+        lambda t: {"haystack": t.haystack, "needles": t.needles, "n_characters": 100},
+        haystack=instance("text"),
+        needles=entries(),
+        n_characters=SMALL + bad(10**9, piece="characters"),
+        seed=SEED,
+    ),
+    entry(
+        u.citation_quality,
+        lambda t: {"model": t.model, "cases": cases(t)[:1], "heads": ["L2H2"], "progress": False},
+        **CITING,
+        cases=entries(),
+        progress=FLAG,
+    ),
+    entry(
+        u.CitationQuality.summary, lambda t: {"self": u.CitationQuality(None)}, level=INSIDE_UNIT
+    ),
+    entry(
+        u.cite,
+        lambda t: {
+            "model": t.model, "document": "It rained.", "question": "Why?", "heads": ["L2H2"],
+        },
+        **CITING,
+        document=text(),
+        question=text(),
+        stop=STOP,
+        execution=instance("sdpa"),
+    ),
     entry(u.attention_shape, lambda t: {"model": t.model.original_model}, model=HF_MODEL),
     entry(
         u.AttentionShape.cache_bytes,

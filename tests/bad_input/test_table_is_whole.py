@@ -14,6 +14,7 @@ AblationCurve
 AblationPlan
 AblationTables
 AnswerMap
+AskedDocument
 AttentionRows
 AttentionPattern
 AttentionShape
@@ -21,6 +22,9 @@ Audit
 Bench
 BenchModel
 ClosedBookSplit
+CitationCase
+CitationQuality
+CitedAnswer
 Collision
 Component
 Composition
@@ -75,6 +79,7 @@ ScoreProfile
 ScreenAgreement
 Similarity
 SourceContributions
+SourceSpan
 Sparsity
 SplitHalf
 StoredAblation
