@@ -6,14 +6,17 @@ from typing import Any
 from rh_lens.checks.messages import refusal, shown
 
 
-def require_tensor(name: str, value: Any, axes: Sequence[str], *, whole: bool = False) -> None:
-    """Refuse what is no tensor of numbers with these axes, none of them empty.
+def require_tensor(
+    name: str, value: Any, axes: Sequence[str], *, whole: bool = False, empty: bool = False
+) -> None:
+    """Refuse what is no tensor of numbers with these axes.
 
     Args:
         name: What the caller knows the value as.
         value: What was given.
         axes: Names of the axes; one that begins with "*" is any number of them.
         whole: Whether the numbers are whole ones, such as token ids.
+        empty: Whether an axis may be empty.
 
     Raises:
         TypeError: It is no tensor.
@@ -30,7 +33,7 @@ def require_tensor(name: str, value: Any, axes: Sequence[str], *, whole: bool = 
     fits_kind = (
         value.dtype != torch.bool and not value.dtype.is_complex and not (whole and is_float)
     )
-    if not fits_kind or not _has_axes(value.ndim, axes) or not value.numel():
+    if not fits_kind or not _has_axes(value.ndim, axes) or not (value.numel() or empty):
         found = f"{value.dtype} values of shape {list(value.shape)}"
         raise ValueError(f"Expected {name} to be {wanted}; found {found}. Bring it to this form.")
 

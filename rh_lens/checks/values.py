@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from rh_lens.checks.messages import did_you_mean, found_as, refusal
+from rh_lens.checks.messages import did_you_mean, found_as, refusal, shown
 
 MAX_REPEATS = 1_000_000
 """Most draws, permutations or resamples of one call: more would take hours and the memory."""
@@ -226,6 +226,32 @@ def require_list(
             f"{remedy or 'Pass more.'}"
         )
     return entries
+
+
+def require_span(
+    name: str, value: Any, *, most: int | None = None, remedy: str = ""
+) -> tuple[int, int]:
+    """The two ends of a half-open span of positions.
+
+    Args:
+        name: What the caller knows the span as.
+        value: What was given.
+        most: Largest end allowed.
+        remedy: A sentence that says what to do; one is made up if it is empty.
+
+    Raises:
+        TypeError: It is no pair of whole numbers.
+        ValueError: It is empty, negative or out of range.
+    """
+    remedy = remedy or "Positions count from the first token of the prompt."
+    pair = require_list(name, value, Integral, remedy=remedy)
+    if len(pair) != 2 or not 0 <= pair[0] < pair[1] or (most is not None and pair[1] > most):
+        end = "" if most is None else f" <= {most}"
+        raise ValueError(
+            f"Expected {name} as (start, stop) with 0 <= start < stop{end}; found {shown(value)}. "
+            f"{remedy}"
+        )
+    return int(pair[0]), int(pair[1])
 
 
 def _type_names(types: type | tuple[type, ...]) -> str:

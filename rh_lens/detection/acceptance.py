@@ -4,15 +4,25 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, TypeAlias
+from numbers import Integral
+from typing import Any, Literal, TypeAlias, get_args
 
-from rh_lens.checks import shown
+from rh_lens.checks import (
+    require_choice,
+    require_list,
+    require_number,
+    require_text,
+    require_type,
+    shown,
+)
 from rh_lens.prompts import Needle
+from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.runtime import StopReason
 
 RecallMeasure: TypeAlias = Literal["rouge1", "token-ids"]
 """What a recall is of: stemmed words (ROUGE-1), or token ids where ROUGE finds no word."""
 
+_REMEDY = "Pass token ids: [5, 17, ...]."
 _CUT = {
     "newline": ", stopped at a line break",
     "string": ", stopped at a stop string",
@@ -60,16 +70,31 @@ def acceptance(
         text: Generated text.
         tokens: Generated token ids.
         needle: The needle asked for.
-        tokenizer: Encodes answers for token-id recall where `answer_tokens` does not tell.
+        tokenizer: Encodes answers for token-id recall where `answer_tokens` does not tell; may be
+            None where it is not needed.
         threshold: Recall must be above it, strictly.
         answer_tokens: The ids of the needle's `answer` as they stand in the prompt, where known.
         stop_reason: What ended the text, where known, to say so in the reason.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The threshold is not between -1 and 1, or the stop reason unknown.
 
     Examples:
         >>> found = acceptance(" velvet comet", [5, 6], needle, tokenizer)
         >>> found.accepted, round(found.recall, 2), found.reason
         (True, 0.67, 'accepted')
     """
+    require_text("text", text, blank=True)
+    require_list("tokens", tokens, Integral, remedy=_REMEDY)
+    require_type("needle", needle, Needle, remedy="Take prompt.needle.")
+    if tokenizer is not None:
+        require_tokenizer(tokenizer)
+    require_number("threshold", threshold, at_least=-1, at_most=1)
+    if answer_tokens is not None:
+        require_list("answer_tokens", answer_tokens, Integral, at_least=1, remedy=_REMEDY)
+    if stop_reason is not None:
+        require_choice("stop_reason", stop_reason, get_args(StopReason))
     verdicts = []
     for answer in needle.answers:
         ids = answer_tokens if answer == needle.answer else None
@@ -87,10 +112,16 @@ def acceptance(
 def token_recall(tokens: Sequence[int], answer_tokens: Sequence[int]) -> float:
     """Share of the answer's token ids, counted with repeats, that were generated.
 
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The answer has no token.
+
     Examples:
         >>> token_recall([5, 6, 9], answer_tokens=[5, 6, 7, 8])
         0.5
     """
+    require_list("tokens", tokens, Integral, remedy=_REMEDY)
+    require_list("answer_tokens", answer_tokens, Integral, at_least=1, remedy=_REMEDY)
     overlap = Counter(answer_tokens) & Counter(tokens)
     return overlap.total() / len(answer_tokens)
 
@@ -106,6 +137,7 @@ def _recall(
     if _words(stemmed=True).tokenize(answer):
         return float(_rouge().score(answer, text)["rouge1"].recall), "rouge1"
     if answer_tokens is None:
+        require_tokenizer(tokenizer)
         answer_tokens = tokenizer.encode(answer, add_special_tokens=False)
     return token_recall(tokens, answer_tokens), "token-ids"
 

@@ -1,16 +1,21 @@
 """From attention patterns to sources, while the model runs."""
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.checks import require_flag, require_list, require_whole_number, shown
+from rh_lens.checks import (
+    require_flag,
+    require_span,
+    require_tensor,
+    require_type,
+    require_whole_number,
+)
 from rh_lens.detection.sources import AttentionSources
-from rh_lens.prompts import AnyPrompt, NeedlePrompt
+from rh_lens.prompts import AnyPrompt, DocumentPrompt, NeedlePrompt
 from rh_lens.runtime import Bridge, FwdHooks, architecture_of
 
 
@@ -19,10 +24,15 @@ def most_attended(
 ) -> tuple[Int[Tensor, "batch head query"], Float[Tensor, "batch head query"]]:
     """Most-attended key position of every query row, and its weight; the first one in a tie.
 
+    Raises:
+        TypeError: The pattern is no tensor.
+        ValueError: It has other axes, or no element.
+
     Examples:
         >>> most_attended(torch.tensor([[[[0.1, 0.7, 0.2]]]]))
         (tensor([[[1]]]), tensor([[[0.7000]]]))
     """
+    _require_pattern(pattern)
     weight, source = pattern.max(dim=-1)
     return source, weight
 
@@ -34,10 +44,15 @@ def source_margin(
 
     The weight itself where there is only one key.
 
+    Raises:
+        TypeError: The pattern is no tensor.
+        ValueError: It has other axes, or no element.
+
     Examples:
         >>> source_margin(torch.tensor([[[[0.1, 0.7, 0.2]]]]))
         tensor([[[0.5000]]])
     """
+    _require_pattern(pattern)
     if pattern.shape[-1] == 1:
         return pattern[..., 0].float()
     first, second = pattern.topk(2, dim=-1).values.float().unbind(dim=-1)
@@ -49,11 +64,22 @@ def span_mass(
 ) -> Float[Tensor, "batch head query"]:
     """Attention on key positions `start` to `stop - 1`, summed in fp32; 0 where out of range.
 
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The pattern has other axes, or no element.
+
     Examples:
         >>> span_mass(torch.tensor([[[[0.1, 0.7, 0.2]]]]), 1, 3)
         tensor([[[0.9000]]])
     """
+    _require_pattern(pattern)
+    require_whole_number("start", start)
+    require_whole_number("stop", stop)
     return pattern[..., max(start, 0) : max(stop, 0)].sum(dim=-1, dtype=torch.float32)
+
+
+def _require_pattern(pattern: object) -> None:
+    require_tensor("pattern", pattern, ("batch", "head", "query", "key"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +135,7 @@ class SourceRecorder:
         keeps_all_keys: bool = False,
     ) -> None:
         if needle_span is not None:
-            _require_span(needle_span)
+            require_span("needle_span", needle_span)
         require_flag("every_row", every_row)
         require_flag("keeps_all_keys", keeps_all_keys)
         if n_cached is not None:
@@ -261,21 +287,14 @@ class SourceRecorder:
         return torch.stack([row.T for row in rows], dim=1)
 
 
-def _require_span(span: tuple[int, int]) -> None:
-    """Refuse what is no half-open span of positions."""
-    remedy = "Positions count from the first token of the prompt."
-    pair = require_list("needle_span", span, Integral, remedy=remedy)
-    if len(pair) != 2 or not 0 <= pair[0] < pair[1]:
-        raise ValueError(
-            f"Expected needle_span as (start, stop) with 0 <= start < stop; found {shown(span)}. "
-            f"{remedy}"
-        )
-
-
 def answer_recorder(model: Bridge, prompt: AnyPrompt) -> SourceRecorder:
     """Recorder for the passes after a prompt's prefill, however many rows each pass has.
 
     Attention is summed over a needle's answer, or over the whole document.
+
+    Raises:
+        TypeError: `model` is not a TransformerBridge, or the prompt is something else.
+        ValueError: The model has no attention.
 
     Examples:
         >>> recorder = answer_recorder(model, prompt)
@@ -284,6 +303,8 @@ def answer_recorder(model: Bridge, prompt: AnyPrompt) -> SourceRecorder:
         >>> recorder.result().source.shape
         torch.Size([128, 4, 8])
     """
+    kinds = (NeedlePrompt, DocumentPrompt)
+    require_type("prompt", prompt, kinds, remedy="Make one with build_prompt.")
     span = prompt.answer_span if isinstance(prompt, NeedlePrompt) else prompt.source_span
     return SourceRecorder(
         model,

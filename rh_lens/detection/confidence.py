@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rh_lens.checks import require_number, require_whole_number
+from rh_lens.checks import require_number, require_tensor, require_whole_number
 
 # Scores that are tried out, beside the threshold: bounds are as fine as this.
 N_GRID = 200
@@ -92,8 +92,16 @@ class ConfidenceSequence:
             counts: Trials of it that count.
 
         Raises:
-            ValueError: All units that there are have come.
+            TypeError: They are no tensors.
+            ValueError: There is not one for each head, or all units that there are have come.
         """
+        for name, value in (("totals", totals), ("counts", counts)):
+            require_tensor(name, value, ("head",))
+            if value.shape != self._mean.shape:
+                raise ValueError(
+                    f"Expected {name} of {len(self._mean)} heads; found {len(value)}. Pass a "
+                    "number for each."
+                )
         if self.n_units is not None and self.n_seen >= self.n_units:
             raise ValueError(
                 f"Expected no more than the {self.n_units} units that there are; found another. "

@@ -120,9 +120,13 @@ def detection_options(
 def room_for_answers(prompts: Sequence[NeedlePrompt]) -> int:
     """Tokens that an answer may have: 32, or one and a half of the longest needle answer.
 
+    Raises:
+        TypeError: It is no list of prompts.
+
     Examples:
         >>> room_for_answers(prompts)
         32
     """
+    prompts = require_prompts(prompts, at_least=0)
     longest = max((len(prompt.answer_tokens) for prompt in prompts), default=0)
     return max(32, longest + longest // 2)

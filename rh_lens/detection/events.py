@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import pandas as pd
@@ -9,10 +10,19 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from rh_lens.checks import (
+    require_list,
+    require_span,
+    require_tensor,
+    require_type,
+    require_whole_number,
+)
 from rh_lens.detection.sources import AttentionSources
-from rh_lens.prompts import AnyPrompt, NeedlePrompt
+from rh_lens.prompts import AnyPrompt, DocumentPrompt, NeedlePrompt
+from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.representation import html_table
 
+_REMEDY = "Make the table with find_copy_events."
 _DTYPES = {
     "trial": "int64",
     "step": "int64",
@@ -48,16 +58,18 @@ class CopyEvents:
         table: Columns and dtypes of `EVENT_COLUMNS`, also when there is no row.
 
     Raises:
+        TypeError: It is no table.
         ValueError: The columns are others.
     """
 
     table: pd.DataFrame
 
     def __post_init__(self) -> None:
+        require_type("table", self.table, pd.DataFrame, remedy=_REMEDY)
         if tuple(self.table.columns) != EVENT_COLUMNS:
             raise ValueError(
                 f"Expected the columns {EVENT_COLUMNS}; found {tuple(self.table.columns)}. "
-                "Make the table with find_copy_events."
+                f"{_REMEDY}"
             )
 
     def __repr__(self) -> str:
@@ -70,13 +82,24 @@ class CopyEvents:
 
     @classmethod
     def join(cls, tables: Iterable[pd.DataFrame]) -> "CopyEvents":
-        """Events of all the tables; none of them is an empty table."""
-        rows = [table for table in tables if len(table)] or [_event_table({})]
+        """Events of all the tables; none of them is an empty table.
+
+        Raises:
+            TypeError: One is no table.
+            ValueError: One has other columns.
+        """
+        tables = require_list("tables", tables, pd.DataFrame, remedy=_REMEDY)
+        rows = [cls(table).table for table in tables if len(table)] or [_event_table({})]
         return cls(pd.concat(rows, ignore_index=True))
 
     def of_trials(self, trials: Iterable[int]) -> "CopyEvents":
-        """Events of the trials with these indices only."""
-        kept = self.table["trial"].isin(list(trials))
+        """Events of the trials with these indices only.
+
+        Raises:
+            TypeError: An index is no whole number.
+        """
+        remedy = "Pass their indices: [trial.index, ...]."
+        kept = self.table["trial"].isin(require_list("trials", trials, Integral, remedy=remedy))
         return CopyEvents(self.table[kept].reset_index(drop=True))
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -101,13 +124,18 @@ def copy_mask(
         generated_tokens: Token ids w.
         answer_span: Half-open span of the answer's positions in the prompt.
 
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: A tensor has other axes, the prompt no token, or the span is none of it.
+
     Examples:
         >>> source = torch.tensor([1, 2]).reshape(2, 1, 1)
         >>> prompt_tokens, said = torch.tensor([5, 6, 7]), torch.tensor([6, 9])
         >>> copy_mask(source, prompt_tokens, said, answer_span=(1, 3)).flatten()
         tensor([ True, False])
     """
-    start, stop = answer_span
+    require_copies(source, prompt_tokens, generated_tokens)
+    start, stop = require_span("answer_span", answer_span, most=len(prompt_tokens))
     inside = (source >= start) & (source < stop)
     attended = prompt_tokens[source.clamp(max=len(prompt_tokens) - 1)]
     return inside & (attended == generated_tokens[:, None, None])
@@ -126,11 +154,39 @@ def copies_from_spans(
         prompt_tokens: Token ids x.
         generated_tokens: Token ids w.
         spans: Half-open spans of positions in the prompt.
+
+    Raises:
+        TypeError: As in `copy_mask`, and so is the next.
+        ValueError: A tensor has other axes, or a span is none of the prompt.
     """
+    require_copies(source, prompt_tokens, generated_tokens)
+    spans = require_list("spans", spans, (tuple, list), remedy="Pass a list of spans.")
     found = torch.zeros_like(source, dtype=torch.bool)
     for span in spans:
         found |= copy_mask(source, prompt_tokens, generated_tokens, span)
     return found
+
+
+def require_copies(
+    source: Int[Tensor, "step layer head"],
+    prompt_tokens: Int[Tensor, " pos"],
+    generated_tokens: Int[Tensor, " step"],
+) -> None:
+    """Refuse tensors that can't be searched for copies.
+
+    Raises:
+        TypeError: One is no tensor.
+        ValueError: One has other axes, the prompt has no token, or the generated tokens are more or
+            fewer than the rows.
+    """
+    require_tensor("source", source, ("step", "layer", "head"), whole=True, empty=True)
+    require_tensor("prompt_tokens", prompt_tokens, ("pos",), whole=True)
+    require_tensor("generated_tokens", generated_tokens, ("step",), whole=True, empty=True)
+    if len(generated_tokens) != len(source):
+        raise ValueError(
+            f"Expected generated_tokens for each of the {len(source)} rows of source; found "
+            f"{len(generated_tokens)}. Select the rows with sources.answer_rows."
+        )
 
 
 def find_copy_events(
@@ -157,6 +213,7 @@ def find_copy_events(
         Columns and dtypes of `EVENT_COLUMNS`.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: The number of rows differs from that of the tokens, or the sources were recorded
             without a needle span.
 
@@ -172,6 +229,12 @@ def find_copy_events(
         1     0      2     3   velvet
         2     0      2     4   velvet
     """
+    require_whole_number("trial", trial, at_least=0)
+    kinds = (NeedlePrompt, DocumentPrompt)
+    require_type("prompt", prompt, kinds, remedy="Make one with build_prompt.")
+    require_tensor("generated_tokens", generated_tokens, ("step",), whole=True, empty=True)
+    require_type("sources", sources, AttentionSources, remedy="Take recorder.result().")
+    require_tokenizer(tokenizer)
     if sources.n_steps != len(generated_tokens):
         raise ValueError(
             f"Expected one recorded row for each of the {len(generated_tokens)} generated tokens; "
@@ -179,7 +242,7 @@ def find_copy_events(
         )
     needle_mass = sources.require_needle_mass()
     own = prompt.answer_span if isinstance(prompt, NeedlePrompt) else prompt.source_span
-    chosen = [own] if spans is None else list(spans)
+    chosen = [own] if spans is None else spans
     mask = copies_from_spans(sources.source, prompt.tokens, generated_tokens, chosen)
     step, layer, head = mask.nonzero(as_tuple=True)
     tokens = generated_tokens[step].tolist()

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rh_lens.checks import require_tensor
+
 # Scores that count copies are fractions with the answer's length below the line. Two of these are
 # at least a millionth apart, so that a number this close to one is that one, summed up in pieces.
 _LARGEST_DENOMINATOR = 1024
@@ -28,10 +30,15 @@ def exact_mean(values: Float[Tensor, " trial *heads"]) -> Float[Tensor, " *heads
     Returns:
         Means in fp64, on the CPU; NaN where no trial counts.
 
+    Raises:
+        TypeError: The values are no tensor.
+        ValueError: They are no numbers, or have no axis.
+
     Examples:
         >>> exact_mean(torch.tensor([0.3, 0.0, float("nan"), 0.0]))
         tensor(0.1000, dtype=torch.float64)
     """
+    _require_values(values)
     table = values.detach().cpu().double().numpy()
     columns = table.reshape(len(table), math.prod(table.shape[1:]))
     counts = (~np.isnan(columns)).sum(axis=0).tolist()
@@ -59,10 +66,15 @@ def whole_multiples(values: Float[Tensor, " trial *heads"]) -> Float[Tensor, " t
     Args:
         values: As in `exact_mean`.
 
+    Raises:
+        TypeError: As in `exact_mean`, and so is the next.
+        ValueError: They are no numbers, or have no axis.
+
     Examples:
         >>> whole_multiples(torch.tensor([[0.5], [0.25]], dtype=torch.float64)).flatten()
         tensor([2., 1.], dtype=torch.float64)
     """
+    _require_values(values)
     table = values.detach().cpu().double().numpy()
     distinct, place = np.unique(np.nan_to_num(table), return_inverse=True)
     fractions = _as_fractions(distinct)
@@ -107,3 +119,7 @@ def _mean(values: list[float]) -> float:
     except OverflowError:  # sums of the largest numbers there are; their mean is none too large
         return float(sum(map(Fraction, values)) / len(values))
     return rounded + rest / len(values)
+
+
+def _require_values(values: object) -> None:
+    require_tensor("values", values, ("trial", "*heads"), empty=True)

@@ -20,8 +20,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.detection.events import copy_mask
+from rh_lens.checks import require_span, require_tensor, require_text
+from rh_lens.detection.events import copy_mask, require_copies
 from rh_lens.detection.trial import Trial
+from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.runtime import StopRule
 
 # What ends an answer in the published code: this token of SentencePiece vocabularies, or this id
@@ -46,10 +48,17 @@ def official_span(prompt_tokens: Int[Tensor, " pos"], answer: str, tokenizer: An
         answer: The answer as text.
         tokenizer: Encodes it.
 
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The answer is blank, or the prompt has no token.
+
     Examples:
         >>> official_span(prompt.tokens, needle.answer, tokenizer), prompt.answer_span
         (None, (9, 14))
     """
+    require_tensor("prompt_tokens", prompt_tokens, ("pos",), whole=True)
+    require_text("answer", answer)
+    require_tokenizer(tokenizer)
     alone = tokenizer(answer, add_special_tokens=False)["input_ids"]
     types = torch.tensor(sorted(set(alone)), dtype=torch.long)
     n = len(prompt_tokens)
@@ -81,11 +90,19 @@ def official_score(
     Returns:
         Scores of 0 or more, in fp64; above 1 where positions were copied repeatedly.
 
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: A tensor has other axes, or the span is empty or negative.
+
     Examples:
         >>> source = torch.tensor([1, 1]).reshape(2, 1, 1)
         >>> official_score(source, torch.tensor([5, 6, 7]), torch.tensor([6, 6]), span=(1, 3))
         tensor([[1.]], dtype=torch.float64)
     """
+    require_copies(source, prompt_tokens, generated_tokens)
+    if span is not None:
+        # It may end after the prompt.
+        require_span("span", span, remedy="Take it from official_span.")
     if span is None:
         return torch.zeros(source.shape[1:], dtype=torch.float64)
     in_prompt = (span[0], min(span[1], len(prompt_tokens)))

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from rh_lens.checks import require_type
 from rh_lens.detection.events import CopyEvents
 from rh_lens.detection.retrieval_scores import RetrievalScores
 from rh_lens.detection.score_table import SCORES, require_score_name
 from rh_lens.detection.scores import ScoreName, activation_frequency
 from rh_lens.detection.statement import UntilStatement
-from rh_lens.detection.trial import Trial
+from rh_lens.detection.trial import Trial, require_trials
 from rh_lens.heads import Head
 from rh_lens.representation import heat_map_svg, html_table
 
@@ -157,6 +158,7 @@ def score_trials(name: ScoreName, events: CopyEvents, trials: Sequence[Trial]) -
 
     Raises:
         NoAcceptedTrialsError: The score averages accepted trials and there are none.
+        TypeError: An argument is of another type.
         ValueError: The name is unknown, or the score had to be asked for in the run.
 
     Examples:
@@ -165,6 +167,8 @@ def score_trials(name: ScoreName, events: CopyEvents, trials: Sequence[Trial]) -
          L2H4 1.000, L2H5 0.958, L1H6 0.083)
     """
     require_score_name(name)
+    require_type("events", events, CopyEvents, remedy="Take result.events.")
+    trials = require_trials(trials)
     score = SCORES[name]
     if score.of_all_trials:
         return score.compute(events, trials)

@@ -2,17 +2,25 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.checks import require_number, require_type, require_whole_number
+from rh_lens.checks import (
+    require_list,
+    require_number,
+    require_tensor,
+    require_text,
+    require_type,
+    require_whole_number,
+)
 from rh_lens.detection.exact_mean import exact_mean
 from rh_lens.heads import Head, every_head
 from rh_lens.representation import html_table
-from rh_lens.runtime import Bridge, attention_layers
+from rh_lens.runtime import Bridge, attention_layers, require_bridge
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class RetrievalScores:
         origin: What the scores were read from, if it was a file.
 
     Raises:
+        TypeError: A field has the wrong type.
         ValueError: There is no trial, their number differs from that of the values, or a score is
             infinite.
     """
@@ -53,6 +62,11 @@ class RetrievalScores:
     origin: ScoreOrigin | None = None
 
     def __post_init__(self) -> None:
+        require_tensor("values", self.values, ("trial", "layer", "head"), empty=True)
+        require_text("name", self.name)
+        require_list("trials", self.trials, Integral, remedy="Pass the index of each trial.")
+        if self.origin is not None:
+            require_type("origin", self.origin, ScoreOrigin)
         if not self.trials or len(self.values) != len(self.trials):
             raise ValueError(
                 "Expected scores of one trial or more, with an index each; found "
@@ -158,6 +172,7 @@ def require_scores_of(scores: RetrievalScores, model: Bridge) -> None:
         >>> require_scores_of(scores, model)
     """
     require_scores(scores)
+    require_bridge(model)
     n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
     # Score files leave out layers without attention, and nothing tells of those at the end.
     possible = {(n_layers, n_heads), (attention_layers(model)[-1] + 1, n_heads)}

@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rh_lens.checks import require_type
 from rh_lens.detection.events import CopyEvents
 from rh_lens.detection.retrieval_scores import RetrievalScores
-from rh_lens.detection.trial import Trial
+from rh_lens.detection.trial import Trial, require_trials
 from rh_lens.heads import Head
 
 ScoreName: TypeAlias = Literal[
@@ -38,6 +39,7 @@ def position_scores(events: CopyEvents, trials: Sequence[Trial]) -> RetrievalSco
         Scores in [0, 1], `values: [trial layer head]`, NaN where a head cannot see the answer.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: An event names a trial that is not in `trials`, or there is no trial.
 
     Examples:
@@ -64,6 +66,7 @@ def token_set_scores(events: CopyEvents, trials: Sequence[Trial]) -> RetrievalSc
         Scores in [0, 1], `values: [trial layer head]`, NaN where a head cannot see the answer.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: An event names a trial that is not in `trials`, or there is no trial.
 
     Examples:
@@ -90,6 +93,7 @@ def event_scores(events: CopyEvents, trials: Sequence[Trial]) -> RetrievalScores
         Scores of 0 or more, `values: [trial layer head]`, NaN where a head cannot see the answer.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: An event names a trial that is not in `trials`, or there is no trial.
 
     Examples:
@@ -117,6 +121,7 @@ def teacher_forced_scores(trials: Sequence[Trial]) -> RetrievalScores:
         Scores in [0, 1], `values: [trial layer head]`, NaN where a head cannot see the answer.
 
     Raises:
+        TypeError: It is no list of trials.
         ValueError: A trial was not teacher-forced, or there is no trial.
 
     Examples:
@@ -141,6 +146,7 @@ def fed_attention_scores(trials: Sequence[Trial]) -> RetrievalScores:
         Scores in [0, 1], `values: [trial layer head]`, NaN where a head cannot see the answer.
 
     Raises:
+        TypeError: It is no list of trials.
         ValueError: A trial was not teacher-forced, or there is no trial.
 
     Examples:
@@ -164,6 +170,7 @@ def attention_mass_scores(trials: Sequence[Trial]) -> RetrievalScores:
         Scores in [0, 1], `values: [trial layer head]`, NaN where a head cannot see the answer.
 
     Raises:
+        TypeError: It is no list of trials.
         ValueError: There is no trial.
 
     Examples:
@@ -188,6 +195,7 @@ def official_scores(trials: Sequence[Trial]) -> RetrievalScores:
         Scores of 0 or more, `values: [trial layer head]`, NaN in layers without attention only.
 
     Raises:
+        TypeError: It is no list of trials.
         ValueError: A trial has no such score, or there is no trial.
 
     Examples:
@@ -214,6 +222,7 @@ def activation_frequency(
         Frequencies in [0, 1]; NaN for a head that could see no answer in any trial.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: An event names a trial that is not in `trials`, or there is no trial.
 
     Examples:
@@ -230,6 +239,7 @@ def always_active_heads(events: CopyEvents, trials: Sequence[Trial]) -> list[Hea
     """Heads with a copy-paste event in every accepted trial, in order.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: An event names a trial that is not in `trials`, or there is no trial.
 
     Examples:
@@ -242,6 +252,7 @@ def always_active_heads(events: CopyEvents, trials: Sequence[Trial]) -> list[Hea
 
 def _recorded_scores(name: ScoreName, trials: Sequence[Trial]) -> RetrievalScores:
     """The scores that the trials hold under a name."""
+    require_trials(trials)
     values = [trial.recorded_scores[name] for trial in trials if name in trial.recorded_scores]
     if not trials or len(values) < len(trials):
         raise ValueError(
@@ -255,6 +266,7 @@ def _count_events(
     events: CopyEvents, trials: Sequence[Trial], *, distinct: str | None
 ) -> Float[Tensor, "trial layer head"]:
     """Events of each head on each trial; those alike in column `distinct` count once."""
+    require_type("events", events, CopyEvents, remedy="Take result.events.")
     _require_trials(trials)
     table = events.table
     place = {index: row for row, index in enumerate(_indices(trials))}
@@ -286,6 +298,7 @@ def _indices(trials: Sequence[Trial]) -> tuple[int, ...]:
 
 def _require_trials(trials: Sequence[Trial]) -> None:
     """Refuse to score nothing, or one trial twice."""
+    require_trials(trials)
     if not trials or len(set(_indices(trials))) < len(trials):
         raise ValueError(
             f"Expected one or more trials, each once; found indices {_indices(trials)}. "

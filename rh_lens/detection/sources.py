@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from rh_lens.checks import require_span, require_tensor, require_whole_number
 from rh_lens.representation import short_repr
 
 
@@ -64,8 +65,11 @@ class AttentionSources:
             n_steps: Number of generated tokens, stop token not counted.
 
         Raises:
-            ValueError: A position was never recorded.
+            TypeError: A number is no whole one.
+            ValueError: A position was never recorded, or a number is out of range.
         """
+        require_whole_number("prompt_length", prompt_length, at_least=1)
+        require_whole_number("n_steps", n_steps, at_least=0, at_most=10**9)
         row_at = {position: row for row, position in enumerate(self.query_position.tolist())}
         wanted = range(prompt_length - 1, prompt_length - 1 + n_steps)
         missing = [position for position in wanted if position not in row_at]
@@ -95,8 +99,12 @@ class AttentionSources:
         """Heads of the model with a recorded row that could see a position of the half-open span.
 
         False in layers without attention, and everywhere when there is no row.
+
+        Raises:
+            TypeError: It is no pair of whole numbers.
+            ValueError: The span is empty or negative.
         """
-        start, stop = span
+        start, stop = require_span("span", span)
         in_reach = (self.first_visible < stop) & (self.query_position[:, None] >= start)
         saw = torch.zeros(self.n_layers, self.source.shape[-1], dtype=torch.bool)
         saw[list(self.layers)] = in_reach.any(dim=0)[:, None]
@@ -105,7 +113,18 @@ class AttentionSources:
     def by_model_layer(
         self, values: Float[Tensor, "layer head"]
     ) -> Float[Tensor, "model_layer head"]:
-        """Values of the layers with attention at their place in the model, NaN elsewhere."""
+        """Values of the layers with attention at their place in the model, NaN elsewhere.
+
+        Raises:
+            TypeError: They are no tensor.
+            ValueError: There are more or fewer layers.
+        """
+        require_tensor("values", values, ("layer", "head"))
+        if len(values) != len(self.layers):
+            raise ValueError(
+                f"Expected values of the {len(self.layers)} layers with attention; found "
+                f"{len(values)}. Leave out the other layers."
+            )
         placed = values.new_full((self.n_layers, values.shape[-1]), torch.nan)
         placed[list(self.layers)] = values
         return placed

@@ -44,7 +44,13 @@ class Until:
         require_seed("seed", self.seed)
 
     def wanted(self, threshold: float) -> str:
-        """The goal in words."""
+        """The goal in words.
+
+        Raises:
+            TypeError: The threshold is no number.
+            ValueError: It is not finite.
+        """
+        require_number("threshold", threshold)
         return {
             "heads": f"which heads have a score of {threshold:g} or more",
             "top": f"which {self.k} heads have the highest scores",

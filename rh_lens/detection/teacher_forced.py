@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from rh_lens.checks import require_tensor, require_type, require_whole_number
 from rh_lens.detection.capture import answer_recorder
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime import Bridge, Context, teacher_force
@@ -18,11 +19,16 @@ def aligned_share(
         source: Most-attended absolute position of the row that predicts answer token t, for all t.
         answer_start: Position of answer token 0 in the prompt.
 
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The sources have other axes or no row, or the position is negative.
+
     Examples:
         >>> source = torch.tensor([7, 8, 3]).reshape(3, 1, 1)
         >>> aligned_share(source, answer_start=7)
         tensor([[0.6667]], dtype=torch.float64)
     """
+    _require_sources(source, answer_start)
     return _aligned(source, answer_start).double().mean(dim=0)
 
 
@@ -36,11 +42,23 @@ def copied_share(
         answer_start: Position of answer token 0 in the prompt.
         chosen: Whether the model's own choice, its most likely token, is answer token t.
 
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The sources have other axes or no row, the position is negative, or there are
+            more or fewer choices than rows.
+
     Examples:
         >>> source = torch.tensor([7, 8, 3]).reshape(3, 1, 1)
         >>> copied_share(source, 7, chosen=torch.tensor([True, False, True]))
         tensor([[0.3333]], dtype=torch.float64)
     """
+    _require_sources(source, answer_start)
+    require_type("chosen", chosen, Tensor, remedy="Compare the logits' argmax with the answer.")
+    if chosen.dtype != torch.bool or chosen.shape != source.shape[:1]:
+        raise ValueError(
+            f"Expected chosen to be booleans, one for each of the {len(source)} rows; found "
+            f"{chosen.dtype} values of shape {list(chosen.shape)}. Compare token by token."
+        )
     copied = _aligned(source, answer_start) & chosen[:, None, None]
     return copied.double().mean(dim=0)
 
@@ -65,7 +83,7 @@ def teacher_forced_copy(
         position.
 
     Raises:
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
         ValueError: The model has no attention or no KV cache, or the prompt does not fit its
             learned positions.
 
@@ -96,7 +114,7 @@ def fed_attention(
         Shares in [0, 1], as those of `teacher_forced_copy`, and none below them.
 
     Raises:
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
         ValueError: As for `teacher_forced_copy`.
 
     Examples:
@@ -121,13 +139,14 @@ def forced_shares(
         "teacher-forced": see `teacher_forced_copy`; "fed-attention": see `fed_attention`.
 
     Raises:
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
         ValueError: As for `teacher_forced_copy`.
 
     Examples:
         >>> sorted(forced_shares(model, prompt))
         ['fed-attention', 'teacher-forced']
     """
+    require_type("prompt", prompt, NeedlePrompt, remedy="Make one with build_prompt.")
     answer, start = prompt.answer_tokens, prompt.answer_span[0]
     recorder = answer_recorder(model, prompt)
     logits = teacher_force(
@@ -144,6 +163,11 @@ def forced_shares(
         name: sources.by_model_layer(share).where(visible, torch.nan)
         for name, share in shares.items()
     }
+
+
+def _require_sources(source: object, answer_start: object) -> None:
+    require_tensor("source", source, ("answer", "layer", "head"), whole=True)
+    require_whole_number("answer_start", answer_start, at_least=0)
 
 
 def _aligned(

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from rh_lens.checks import require_list, require_number, require_type, require_whole_number
 from rh_lens.detection.acceptance import RecallMeasure, acceptance
 from rh_lens.detection.sources import AttentionSources
 from rh_lens.prompts import NeedlePrompt
@@ -81,7 +82,8 @@ def judge_trial(
         recorded_scores: Scores of the trial by name, if they were asked for.
 
     Raises:
-        ValueError: The sources were recorded without a needle span.
+        TypeError: An argument is of another type.
+        ValueError: The sources were recorded without a needle span, or a number is out of range.
 
     Examples:
         >>> recorder = SourceRecorder(model, needle_span=prompt.answer_span)
@@ -90,6 +92,14 @@ def judge_trial(
         >>> judge_trial(0, prompt, answer, recorder.result(), tokenizer).accepted
         True
     """
+    require_whole_number("index", index, at_least=0)
+    require_type("prompt", prompt, NeedlePrompt, remedy="Make one with build_prompt.")
+    require_type("generation", generation, Generation, remedy="Take it from greedy_decode.")
+    require_type("sources", sources, AttentionSources, remedy="Take recorder.result().")
+    require_number("min_recall", min_recall, at_least=-1, at_most=1)
+    if recorded_scores is not None:
+        remedy = "Pass scores by their names."
+        require_type("recorded_scores", recorded_scores, Mapping, remedy=remedy)
     verdict = acceptance(
         generation.text,
         generation.tokens.tolist(),
@@ -125,12 +135,16 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
         Columns `trial`, `needle` (its name), `context_length`, `requested_depth`, `depth`,
         `answer_span` and `accepted`: some of those of a stored run's trials, under the same names.
 
+    Raises:
+        TypeError: It is no list of trials.
+
     Examples:
         >>> trial_table(trials)[["trial", "context_length", "requested_depth", "accepted"]].head(2)
            trial  context_length  requested_depth  accepted
         0      0             128              0.0      True
         1      1             128              0.0      True
     """
+    trials = require_trials(trials)
     rows = [
         {
             "trial": trial.index,
@@ -144,3 +158,14 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
         for trial in trials
     ]
     return pd.DataFrame(rows)
+
+
+def require_trials(trials: object, *, at_least: int = 0) -> tuple[Trial, ...]:
+    """The trials of a list, which holds nothing else.
+
+    Raises:
+        TypeError: It is no list of trials, such as a whole result.
+        ValueError: There are too few.
+    """
+    remedy = "Take result.trials or result.accepted."
+    return require_list("trials", trials, Trial, at_least=at_least, remedy=remedy)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from jaxtyping import Int
 from torch import Tensor
 
-from rh_lens.prompts import AnyPrompt, NeedlePrompt
+from rh_lens.checks import require_callable, require_list, require_type
+from rh_lens.prompts import AnyPrompt, DocumentPrompt, NeedlePrompt
 from rh_lens.representation import short_repr
 from rh_lens.runtime.architecture import Bridge, FwdHooks
 from rh_lens.runtime.batch import decode_batch
@@ -15,7 +16,7 @@ from rh_lens.runtime.condition_rows import ConditionRows
 from rh_lens.runtime.context import Context
 from rh_lens.runtime.decode import decode, require_readable
 from rh_lens.runtime.exclusive import exclusively
-from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution, require_answering
+from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution, require_asked
 from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
 from rh_lens.runtime.hooks import Condition, ConditionLike, as_conditions, conditions_must_fire
 from rh_lens.runtime.plan import Plan, context_ends, plan_prompts
@@ -119,7 +120,11 @@ def answer_prompts(
         >>> [answer["plain"].generation.text for answer in answers]
         [' polishing brass thimbles', ' velvet comet eleven.']
     """
-    require_answering(stop=stop, execution=execution)
+    remedy = "Make a list with build_grid or [build_prompt(...)]."
+    prompts = require_list("prompts", prompts, (NeedlePrompt, DocumentPrompt), remedy=remedy)
+    require_asked(max_new_tokens, stop, execution)
+    require_callable("listen", listen)
+    require_type("done", done, Container, remedy="Pass pairs of a condition's name and an index.")
     named = as_conditions({"plain": Condition()} if conditions is None else conditions)
     wanted = {
         name: frozenset(index for index in range(len(prompts)) if (name, index) not in done)

@@ -71,10 +71,14 @@ def attention_layers(model: Bridge) -> tuple[int, ...]:
 def input_device(model: Bridge) -> torch.device:
     """Device that token ids go to; the first one when the model is spread over several.
 
+    Raises:
+        TypeError: `model` is not a TransformerBridge.
+
     Examples:
         >>> input_device(model)
         device(type='cpu')
     """
+    require_bridge(model)
     return torch.device(model.cfg.device)
 
 

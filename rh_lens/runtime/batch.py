@@ -7,12 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rh_lens.checks import require_list
 from rh_lens.runtime.architecture import Bridge, FwdHooks, input_device
 from rh_lens.runtime.context import may_end_early, new_cache, prefill_attention
 from rh_lens.runtime.decode import require_readable
-from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
+from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution, require_asked
 from rh_lens.runtime.generation import Generation, GenerationUnderWay
-from rh_lens.runtime.hooks import reading_in_pieces
+from rh_lens.runtime.hooks import reading_in_pieces, require_hooks
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.row_hooks import OwnRows, hooks_on_rows
 from rh_lens.runtime.self_check import open_context
@@ -45,9 +46,9 @@ def decode_batch(
 
     Raises:
         RuntimeError: The chosen prefill disagrees with the plain bridge.
-        TypeError: `model` is not a TransformerBridge.
-        ValueError: A prompt is empty or does not fit the context window, or the model can't be
-            padded.
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
+        ValueError: There is no prompt, one is empty or does not fit the context window, there are
+            more or fewer hooks than prompts, or the model can't be padded.
 
     Examples:
         >>> hooks = [[], zero_ablation(heads)]
@@ -56,7 +57,9 @@ def decode_batch(
         >>> found[0].text
         ' velvet comet eleven.'
     """
+    require_asked(max_new_tokens, stop, execution)
     with inference(model):
+        _require_pairs(model, prompts, decode_hooks)
         require_readable(model, prompts, max_new_tokens)
         longest = max(prompts, key=len)
         reading = open_context(
@@ -149,6 +152,22 @@ class _Batch:
                 position_ids=self.positions[:, self.n_read : end],
             )
         return logits
+
+
+def _require_pairs(
+    model: Bridge, prompts: Sequence[Int[Tensor, " _"]], decode_hooks: Sequence[FwdHooks]
+) -> None:
+    """Refuse anything but one prompt or more, and hooks for each."""
+    remedy = "Pass token ids, a tensor for each prompt."
+    n_prompts = len(require_list("prompts", prompts, Tensor, at_least=1, remedy=remedy))
+    remedy = "Pass hooks for each prompt, () for none."
+    for hooks in require_list("decode_hooks", decode_hooks, (list, tuple), remedy=remedy):
+        require_hooks("decode_hooks", hooks)
+    if len(decode_hooks) != n_prompts:
+        raise ValueError(
+            f"Expected decode_hooks for each of the {n_prompts} prompts; found "
+            f"{len(decode_hooks)}. {remedy}"
+        )
 
 
 def _require_padding(model: Bridge, strategy: Strategy) -> None:

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.architecture import Bridge, FwdHooks, input_device
+from rh_lens.checks import require_list, require_type, require_whole_number
+from rh_lens.runtime.architecture import Bridge, FwdHooks, input_device, require_bridge
 from rh_lens.runtime.context import (
     may_end_early,
     new_cache,
@@ -22,9 +23,10 @@ from rh_lens.runtime.context import (
     shared_prefix,
 )
 from rh_lens.runtime.exclusive import exclusive_use
-from rh_lens.runtime.hooks import Condition, reading_in_pieces
+from rh_lens.runtime.hooks import Condition, as_conditions, reading_in_pieces
 from rh_lens.runtime.row_hooks import OwnRows, hooks_on_rows
 from rh_lens.runtime.strategy import Strategy
+from rh_lens.runtime.tokens import as_tokens
 
 _LAYER = re.compile(r"blocks\.(\d+)\.")
 
@@ -37,11 +39,18 @@ class ConditionRows:
         strategy: How to read; contexts can be cut back.
         conditions: Hooks and their scope, by name, as if each were alone. Those with hooks have the
             same scope.
+
+    Raises:
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
+        ValueError: There is no condition.
     """
 
     def __init__(
         self, model: Bridge, strategy: Strategy, conditions: Mapping[str, Condition]
     ) -> None:
+        require_bridge(model)
+        require_type("strategy", strategy, Strategy, remedy="Take it from an open_context.")
+        conditions = as_conditions(conditions)
         self.model, self.strategy = model, strategy
         n_layers = int(model.cfg.n_layers)
         begins = {name: first_layer(one.hooks, n_layers) for name, one in conditions.items()}
@@ -65,7 +74,13 @@ class ConditionRows:
         return len(self.tokens)
 
     def reach(self, tokens: Sequence[int]) -> None:
-        """Make these tokens the context; read is what comes behind the prefix that was in it."""
+        """Make these tokens the context; read is what comes after the prefix that was in it.
+
+        Raises:
+            TypeError: The tokens are no whole numbers.
+            ValueError: An id is beyond the vocabulary.
+        """
+        tokens = as_tokens(self.model, tokens).tolist()
         n_kept = shared_prefix(self.tokens, tokens)
         if n_kept == 0:
             self.forget()
@@ -87,7 +102,13 @@ class ConditionRows:
                 self.tokens += part
 
     def read(self, tokens: Sequence[int]) -> dict[str, Float[Tensor, "pos d_vocab"]]:
-        """Logits of tokens behind the context under each condition; the context stays as it is."""
+        """Logits of tokens after the context under each condition; the context stays as it is.
+
+        Raises:
+            TypeError: The tokens are no whole numbers.
+            ValueError: There is none, or an id is beyond the vocabulary.
+        """
+        tokens = require_list("tokens", as_tokens(self.model, tokens).tolist(), int, at_least=1)
         cache = new_cache(self.model, self.n_read + len(tokens))
         for layer, (held, n_rows) in enumerate(
             zip(self.cache.layers, self._n_read_on, strict=True)
@@ -100,7 +121,13 @@ class ConditionRows:
         return {name: logits[min(row, len(logits) - 1)] for row, name in enumerate(self.names)}
 
     def rows_of(self, layer: int) -> Int[Tensor, " condition"]:
-        """Row in a layer's part of the cache of each condition, in the order of `names`."""
+        """Row in a layer's part of the cache of each condition, in the order of `names`.
+
+        Raises:
+            TypeError: The layer is no whole number.
+            ValueError: The model has no such layer.
+        """
+        require_whole_number("layer", layer, at_least=0, at_most=len(self._n_rows) - 1)
         return torch.arange(len(self.names)).clamp(max=self._n_rows[layer] - 1)
 
     def _pass(

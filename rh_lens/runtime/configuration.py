@@ -7,6 +7,8 @@ from typing import Any
 from jaxtyping import Int
 from torch import Tensor
 
+from rh_lens.checks import require_tensor, require_whole_number
+
 
 def text_config(model: Any) -> Any:
     """Configuration of a bridge's language model; None for TransformerLens's own models."""
@@ -29,7 +31,13 @@ class AttentionWindow:
     chunk: int | None = None
 
     def first_visible(self, positions: Int[Tensor, " row"]) -> Int[Tensor, " row"]:
-        """First key position that the rows at these positions can see."""
+        """First key position that the rows at these positions can see.
+
+        Raises:
+            TypeError: The positions are no tensor.
+            ValueError: They are no whole numbers along one axis.
+        """
+        require_tensor("positions", positions, ("row",), whole=True, empty=True)
         if self.sliding is not None:
             return (positions - self.sliding + 1).clamp(min=0)
         if self.chunk is not None:
@@ -41,7 +49,12 @@ class AttentionWindow:
 
         A config-aware Hugging Face cache keeps the last `sliding - 1` keys; the pass adds its own.
         None: the layer sees everything, so its keys are never dropped.
+
+        Raises:
+            TypeError: The number of query rows is no whole one.
+            ValueError: It is below 1.
         """
+        require_whole_number("n_query", n_query, at_least=1)
         kept = self.sliding or self.chunk
         return None if kept is None else kept - 1 + n_query
 

@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.architecture import Bridge, FwdHooks, input_device
+from rh_lens.checks import require_list, require_type, require_whole_number
+from rh_lens.runtime.architecture import Bridge, FwdHooks, input_device, require_bridge
 from rh_lens.runtime.exclusive import exclusive_use
-from rh_lens.runtime.hooks import reading_in_pieces, without_hooks
+from rh_lens.runtime.hooks import reading_in_pieces, require_hooks, without_hooks
 from rh_lens.runtime.sdpa import sdpa_attention
 from rh_lens.runtime.strategy import Strategy, configured_strategy
+from rh_lens.runtime.tokens import as_tokens
 
 
 class Context:
@@ -37,9 +39,14 @@ class Context:
     Args:
         model: A TransformerBridge.
         strategy: How to read.
+
+    Raises:
+        TypeError: `model` is not a TransformerBridge, or the strategy is something else.
     """
 
     def __init__(self, model: Bridge, strategy: Strategy) -> None:
+        require_bridge(model)
+        require_type("strategy", strategy, Strategy, remedy="Make one with configured_strategy.")
         self.model = model
         self.strategy = strategy
         self._device = input_device(model)
@@ -67,8 +74,13 @@ class Context:
         Args:
             tokens: Token ids; may be empty.
             hooks: Forward hooks that are on while the tokens are read.
+
+        Raises:
+            TypeError: The tokens are no whole numbers, or the hooks no list of hooks.
+            ValueError: An id is beyond the vocabulary.
         """
-        wanted = tokens.tolist() if isinstance(tokens, Tensor) else list(tokens)
+        wanted = as_tokens(self.model, tokens).tolist()
+        require_hooks("hooks", hooks)
         read_under = self.model.list_hooks(dir="fwd"), list(hooks)
         n_kept = shared_prefix(self.tokens[: self.n_prompt], wanted)
         stale = read_under != self._read_under
@@ -88,7 +100,14 @@ class Context:
         return n_kept
 
     def read(self, tokens: Sequence[int]) -> Float[Tensor, "pos d_vocab"]:
-        """Logits of the next tokens, one or more, which are then part of the context."""
+        """Logits of the next tokens, one or more, which are then part of the context.
+
+        Raises:
+            TypeError: The tokens are no whole numbers.
+            ValueError: There is none, or an id is beyond the vocabulary.
+        """
+        tokens = as_tokens(self.model, tokens).tolist()
+        require_list("tokens", tokens, int, at_least=1)
         read_under, self._read_under = self._read_under, None
         logits, self.cache = self._pass(tokens)
         self.tokens += tokens
@@ -148,8 +167,10 @@ class Context:
         """Keep the first tokens only.
 
         Raises:
+            TypeError: It is no whole number.
             ValueError: The cache holds state that can't be cut back, or has fewer tokens.
         """
+        require_whole_number("n_tokens", n_tokens, at_least=0)
         n_dropped = self.n_read - n_tokens
         if n_dropped == 0:
             return
@@ -245,14 +266,19 @@ def prefill(
         strategy: How to read. None: by the model's configuration and the prompt's length.
 
     Raises:
-        TypeError: `model` is not a TransformerBridge.
-        ValueError: The model has no attention layers, or returns no KV cache.
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
+        ValueError: The model has no attention layers, or returns no KV cache, or an id is beyond
+            the vocabulary.
 
     Examples:
         >>> prefill(model, prompt.tokens[:-1]).n_read
         127
     """
-    context = Context(model, strategy or configured_strategy(model, longest=len(tokens)))
+    require_bridge(model)
+    tokens = as_tokens(model, tokens)
+    if strategy is None:
+        strategy = configured_strategy(model, longest=len(tokens))
+    context = Context(model, strategy)
     context.reach(tokens)
     return context
 

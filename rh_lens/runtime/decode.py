@@ -6,14 +6,21 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rh_lens.checks import require_type
 from rh_lens.runtime.architecture import Bridge, FwdHooks, architecture_of
 from rh_lens.runtime.context import Context
-from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
+from rh_lens.runtime.execution import (
+    DEFAULT_EXECUTION,
+    Execution,
+    require_answering,
+    require_asked,
+)
 from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
+from rh_lens.runtime.hooks import require_hooks
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.self_check import open_context
 from rh_lens.runtime.speculation import Draft
-from rh_lens.runtime.stop import StopRule
+from rh_lens.runtime.stop import StopRule, eos_token_ids
 from rh_lens.runtime.tokens import TokensLike, as_tokens
 
 
@@ -22,7 +29,7 @@ def greedy_decode(
     prompt: TokensLike,
     *,
     max_new_tokens: int = 32,
-    stop: StopRule,
+    stop: StopRule | None = None,
     decode_hooks: FwdHooks = (),
     prefill_hooks: FwdHooks = (),
     draft: Draft | None = None,
@@ -49,7 +56,7 @@ def greedy_decode(
         prompt: Token ids, at least one, `[pos]` or `[1 pos]`; or a text, encoded with the special
             tokens that the tokenizer adds.
         max_new_tokens: Longest answer, in tokens.
-        stop: What ends the answer earlier.
+        stop: What ends the answer earlier. None: the end-of-sequence tokens, `eos_token_ids`.
         decode_hooks: Forward hooks for the decoding passes only.
         prefill_hooks: Forward hooks for the reading of the prompt only.
         draft: Guesses to verify; ignored where the cache can't be cut back.
@@ -63,7 +70,7 @@ def greedy_decode(
     Raises:
         ModelInUseError: Another thread is using the model.
         RuntimeError: The chosen prefill disagrees with the plain bridge.
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
         ValueError: The prompt is empty, `max_new_tokens` is below 1, prompt and answer together
             exceed the context window, an id is beyond the vocabulary, or the prefill is impossible.
 
@@ -72,7 +79,13 @@ def greedy_decode(
         >>> answer.text, answer.stop_reason
         (' velvet comet eleven.', 'eos')
     """
+    _require_reading(execution, context, (decode_hooks, prefill_hooks))
+    if draft is not None:
+        require_type("draft", draft, Draft, remedy="Make one with DraftMemory.")
     with inference(model):
+        if stop is None:
+            stop = StopRule(eos_token_ids(model))
+        require_asked(max_new_tokens, stop, execution)
         tokens, context = _asked_of(model, prompt, max_new_tokens, execution, context, draft)
         guesses = draft if context.strategy.truncates else None
         answer = GenerationUnderWay(model.tokenizer, tokens[-1], max_new_tokens, stop, guesses)
@@ -124,7 +137,7 @@ def teacher_force(
     Raises:
         ModelInUseError: Another thread is using the model.
         RuntimeError: The chosen prefill disagrees with the plain bridge.
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
         ValueError: Prompt or answer is empty, together they exceed the context window, an id is
             beyond the vocabulary, or the prefill is impossible.
 
@@ -133,12 +146,15 @@ def teacher_force(
         >>> logits.argmax(dim=-1).equal(prompt.answer_tokens)
         True
     """
+    _require_reading(execution, context, (decode_hooks, prefill_hooks))
+    require_type("answer_tokens", answer_tokens, Tensor, remedy="Pass prompt.answer_tokens.")
     if len(answer_tokens) == 0:
         raise ValueError(
             "Expected an answer of at least one token to feed after the prompt; found none. "
             "Pass the needle's answer tokens."
         )
     with inference(model):
+        answer_tokens = as_tokens(model, answer_tokens)
         tokens, context = _asked_of(model, prompt, len(answer_tokens), execution, context, None)
         context.reach(tokens[:-1], prefill_hooks)
         fed = [tokens[-1], *answer_tokens[:-1].tolist()]
@@ -146,6 +162,17 @@ def teacher_force(
             if context.strategy.cache.plain and not context.strategy.truncates:
                 return torch.cat([context.read([one]) for one in fed])
             return context.read(fed)
+
+
+def _require_reading(
+    execution: Execution, context: Context | None, hooks: Iterable[FwdHooks]
+) -> None:
+    """Refuse ways to read, contexts and hooks that are none."""
+    require_answering(execution=execution)
+    if context is not None:
+        require_type("context", context, Context, remedy="Make one with open_context.")
+    for own in hooks:
+        require_hooks("hooks", own)
 
 
 def _asked_of(

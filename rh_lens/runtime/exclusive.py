@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
+from rh_lens.checks import require_callable
 from rh_lens.runtime.architecture import Bridge, require_bridge
 
 Arguments = ParamSpec("Arguments")
@@ -71,6 +72,9 @@ def exclusively(
     Also while it waits for its next item to be asked for: another run in between, under other
     hooks, would otherwise be noticed in the middle of this one, or not at all.
 
+    Raises:
+        TypeError: It is no function.
+
     Examples:
         >>> @exclusively
         ... def answers(model, prompts):
@@ -79,6 +83,7 @@ def exclusively(
         >>> list(answers(model, prompts[:1]))
         [' velvet comet eleven.']
     """
+    require_callable("generate", generate)
 
     @wraps(generate)
     def hold(model: Bridge, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Iterator[Item]:

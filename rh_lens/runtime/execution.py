@@ -95,7 +95,28 @@ def require_answering(
             "max_new_tokens", max_new_tokens, at_least=1, remedy="Give the answer some room."
         )
     if stop is not None:
-        require_type("stop", stop, StopRule, remedy="Make one with stop_rule(tokenizer).")
+        require_stop(stop)
     remedy = "Make one such as Execution(batch_size=8)."
     require_type("execution", execution, Execution, remedy=remedy)
     require_flag("progress", progress)
+
+
+def require_asked(max_new_tokens: Any, stop: Any, execution: Any) -> None:
+    """Refuse as `require_answering` does, where nothing is left open.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: `max_new_tokens` is below 1.
+    """
+    require_whole_number("max_new_tokens", max_new_tokens, at_least=1, at_most=_MOST)
+    require_stop(stop)
+    require_answering(execution=execution)
+
+
+def require_stop(stop: Any) -> None:
+    """Refuse what is no stop rule.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    require_type("stop", stop, StopRule, remedy="Make one with stop_rule(tokenizer).")

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from rh_lens.checks import found_as, require_choice, require_list, require_text
 from rh_lens.representation import short_repr
-from rh_lens.runtime.architecture import Bridge, FwdHooks
+from rh_lens.runtime.architecture import Bridge, FwdHooks, require_bridge
 
 Scope: TypeAlias = Literal["prefill", "decode", "both"]
 """When hooks act: while the prompt is read, while the answer is decoded, or both."""
@@ -120,11 +120,13 @@ def must_fire(hooks: FwdHooks) -> Iterator[FwdHooks]:
 
     Raises:
         RuntimeError: On leaving without another error: a hook was never called.
+        TypeError: The hooks are no list of pairs of a hook name and a function.
 
     Examples:
         >>> with must_fire(zero_ablation(heads)) as hooks, model.hooks(fwd_hooks=hooks):
         ...     logits = model(prompt.tokens[None])
     """
+    require_hooks("hooks", hooks)
     silent = {place: name for place, (name, _) in enumerate(hooks)}
 
     def noted(place: int, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -149,16 +151,18 @@ def conditions_must_fire(conditions: Mapping[str, Condition]) -> Iterator[dict[s
 
     Raises:
         RuntimeError: As `must_fire`.
+        TypeError: It is no mapping of names to conditions.
 
     Examples:
         >>> conditions = as_conditions({"silenced": zero_ablation(heads)})
         >>> with conditions_must_fire(conditions) as watched:
         ...     found = needle_recall(model, new_prompts[:1], watched, progress=False)
     """
+    named = as_conditions(conditions) if conditions != {} else {}
     with ExitStack() as stack:
         yield {
             name: Condition(stack.enter_context(must_fire(condition.hooks)), condition.scope)
-            for name, condition in conditions.items()
+            for name, condition in named.items()
         }
 
 
@@ -166,11 +170,15 @@ def conditions_must_fire(conditions: Mapping[str, Condition]) -> Iterator[dict[s
 def without_hooks(model: Bridge) -> Iterator[None]:
     """Context in which no forward hook that is open now is called; hooks opened inside are.
 
+    Raises:
+        TypeError: `model` is not a TransformerBridge.
+
     Examples:
         >>> with model.hooks(fwd_hooks=zero_ablation(heads)), without_hooks(model):
         ...     print(greedy_decode(model, prompt.tokens, stop=stop).text)
          velvet comet eleven.
     """
+    require_bridge(model)
     points = list({id(point): point for point in model.hook_dict.values()}.values())
     stashed: list[tuple[Any, Any]] = [(point, point._forward_hooks) for point in points]
     try:

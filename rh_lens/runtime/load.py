@@ -16,6 +16,7 @@ from rh_lens.checks import (
     require_type,
     require_whole_number,
 )
+from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.runtime.architecture import Bridge, require_supported
 from rh_lens.runtime.device import require_device
 from rh_lens.runtime.model_files import require_name, telling_of
@@ -67,6 +68,8 @@ def load_model(
     if revision is not None:
         require_text("revision", revision)
     require_flag("progress", progress)
+    if tokenizer is not None:
+        require_tokenizer(tokenizer)
     _require_options(device, device_map, n_ctx)
     # Imported here because that takes several seconds.
     from transformer_lens.model_bridge import TransformerBridge
@@ -99,6 +102,9 @@ def _require_options(
             f"Expected device or device_map; found both, {str(device)!r} and {device_map!r}. Leave "
             "one of them out."
         )
+    if device_map is not None:
+        remedy = 'Pass "auto", "balanced" or a mapping.'
+        require_type("device_map", device_map, (str, Mapping), remedy=remedy)
     if n_ctx is not None:
         require_whole_number("n_ctx", n_ctx, at_least=1)
 

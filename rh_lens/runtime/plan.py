@@ -3,13 +3,17 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from numbers import Integral
 
 from jaxtyping import Int
 from torch import Tensor
 
-from rh_lens.prompts import AnyPrompt, PackedPrompt
+from rh_lens.checks import require_flag, require_list, require_whole_number
+from rh_lens.prompts import AnyPrompt, DocumentPrompt, NeedlePrompt, PackedPrompt
 from rh_lens.representation import short_repr
 from rh_lens.runtime.context import shared_prefix
+
+_REMEDY = "Pass token ids, a list or a tensor for each prompt."
 
 UNIT = 32
 """Prompts of a unit: see `Plan.units`. Fewer are read anew more often, more are harder to share."""
@@ -91,13 +95,27 @@ def plan_prompts(
         contexts: For each prompt, how many tokens come before its question; 0 where that is
             unknown. Prompts that are alike so far are a turn. None given: every prompt is one.
 
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: A unit has no prompt, or there are more or fewer contexts than prompts.
+
     Examples:
         >>> plan = plan_prompts([one.tokens for one in prompts])
         >>> plan.n_tokens, plan.n_computed
         (1024, 801)
     """
+    require_flag("share", share)
+    if unit is not None:
+        require_whole_number("unit", unit, at_least=1)
     unit = unit or UNIT
-    tokens = [p.tolist() if isinstance(p, Tensor) else list(p) for p in prompts]
+    prompts = require_list("prompts", prompts, (Tensor, list, tuple), remedy=_REMEDY)
+    tokens = [_token_ids(prompt) for prompt in prompts]
+    contexts = require_list("contexts", contexts, Integral, remedy="Pass a number for each prompt.")
+    if contexts and len(contexts) != len(tokens):
+        raise ValueError(
+            f"Expected contexts for each of the {len(tokens)} prompts; found {len(contexts)}. Pass "
+            "a number for each, or none."
+        )
     order = sorted(range(len(tokens)), key=tokens.__getitem__) if share else range(len(tokens))
     turns = _turns(tokens, order, contexts if share else ())
     steps = []
@@ -112,8 +130,23 @@ def plan_prompts(
 
 
 def context_ends(prompts: Iterable[AnyPrompt]) -> list[int]:
-    """Tokens before each prompt's question, where others may share them; 0 of other prompts."""
+    """Tokens before each prompt's question, where others may share them; 0 of other prompts.
+
+    Raises:
+        TypeError: It is no list of prompts.
+    """
+    remedy = "Make a list with build_grid or build_packed_grid."
+    prompts = require_list("prompts", prompts, (NeedlePrompt, DocumentPrompt), remedy=remedy)
     return [one.n_context if isinstance(one, PackedPrompt) else 0 for one in prompts]
+
+
+def _token_ids(prompt: Int[Tensor, " _"] | Sequence[int]) -> list[int]:
+    """One prompt's token ids as a list."""
+    tokens: list[int] = prompt.tolist() if isinstance(prompt, Tensor) else list(prompt)
+    wrong = [kind.__name__ for kind in {*map(type, tokens)} if not issubclass(kind, Integral)]
+    if wrong:
+        raise TypeError(f"Expected prompts of token ids; found {', '.join(wrong)}. {_REMEDY}")
+    return tokens
 
 
 def _turns(

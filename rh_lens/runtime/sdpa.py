@@ -32,6 +32,7 @@ def sdpa_attention(model: Bridge) -> Iterator[None]:
 
     Raises:
         ModelInUseError: Another thread is using the model.
+        TypeError: `model` is not a TransformerBridge.
         ValueError: The architecture does not support SDPA.
 
     Examples:

@@ -9,18 +9,21 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rh_lens.checks import require_flag
 from rh_lens.runtime.architecture import (
     Bridge,
     FwdHooks,
     architecture_of,
     attention_layers,
     input_device,
+    require_bridge,
 )
 from rh_lens.runtime.context import Context, NoCacheError, require_cache
 from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
 from rh_lens.runtime.hooks import without_hooks
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.strategy import Strategy, configured_strategy, through_the_bridge
+from rh_lens.runtime.tokens import as_tokens
 
 # Tokens of the prompt that are tried.
 N_SAMPLE = 48
@@ -56,15 +59,18 @@ def open_context(
 
     Raises:
         RuntimeError: The two disagree.
-        TypeError: `model` is not a TransformerBridge.
-        ValueError: The model can't be read the way that was asked for, or an open hook would not be
-            called.
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
+        ValueError: The model can't be read the way that was asked for, an open hook would not be
+            called, or an id of the sample is beyond the vocabulary.
 
     Examples:
         >>> context = open_context(model, prompt.tokens, longest=200)
         >>> greedy_decode(model, prompt.tokens, stop=stop, context=context).text
         ' velvet comet eleven.'
     """
+    require_bridge(model)
+    require_flag("cuts_back", cuts_back)
+    sample = as_tokens(model, sample)
     strategy = configured_strategy(model, longest=longest, execution=execution)
     if not cuts_back and strategy.prefill.name == "whole":
         return Context(model, strategy)

@@ -6,14 +6,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.architecture import Bridge, FwdHooks
+from rh_lens.checks import require_type, require_whole_number
+from rh_lens.runtime.architecture import Bridge, FwdHooks, require_bridge
 from rh_lens.runtime.condition_rows import ConditionRows, first_layer, layer_of, row_hooks
 from rh_lens.runtime.context import Context
-from rh_lens.runtime.hooks import Condition
+from rh_lens.runtime.hooks import Condition, as_conditions
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.row_answers import open_rows, read_rows
 from rh_lens.runtime.row_hooks import N_SAMPLE, OVER_KEYS, can_stand_beside
 from rh_lens.runtime.self_check import relative_error, tolerance
+from rh_lens.runtime.tokens import as_tokens
 
 # What the rows of a group have together at most: tokens in their caches, logits in a pass.
 _MOST_TOKENS, _MOST_LOGITS = 2**13, 2**25
@@ -43,12 +45,21 @@ def side_by_side(
         sample: A prompt.
         n_rows: Most tokens of a pass whose logits are wanted.
 
+    Raises:
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
+        ValueError: There is no condition, no logits are wanted, or an id of the sample is beyond
+            the vocabulary.
+
     Examples:
         >>> context = open_context(model, prompt.tokens, longest=200)
         >>> conditions = as_conditions({"a": zero_ablation("L2H2"), "b": zero_ablation("L2H3")})
         >>> side_by_side(model, context, conditions, prompt.tokens, n_rows=8)
         [['a', 'b']]
     """
+    require_bridge(model)
+    require_type("context", context, Context, remedy="Make one with open_context.")
+    require_whole_number("n_rows", n_rows, at_least=1)
+    conditions, sample = as_conditions(conditions), as_tokens(model, sample)
     longest = max(context.strategy.longest, 1)
     most = min(_MOST_TOKENS // longest, _MOST_LOGITS // (n_rows * int(model.cfg.d_vocab)))
     if most < 2 or not _can_share(model, context, conditions, sample):

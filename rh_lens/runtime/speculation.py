@@ -4,7 +4,11 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from rh_lens.checks import require_list, require_span, require_type, require_whole_number
+
 Tokens: TypeAlias = Sequence[int]
+
+_REMEDY = "Pass token ids: [5, 17, ...]."
 
 # Tokens of a first guess: longer than the answers to needles are.
 _OPENING = 64
@@ -28,6 +32,10 @@ class Draft:
         texts: Token sequences that the answer may copy from: the needle.
         document: A long text that the answer may copy from, looked up by two tokens or more.
         allowance: Most tokens the next pass may propose.
+
+    Raises:
+        TypeError: A field has the wrong type.
+        ValueError: The allowance is negative.
     """
 
     guesses: Sequence[Tokens] = ()
@@ -37,6 +45,14 @@ class Draft:
     n_proposed: int = field(default=0, init=False)
     n_accepted: int = field(default=0, init=False)
     _foreseen: int | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("guesses", "texts"):
+            for tokens in require_list(name, getattr(self, name), (list, tuple), remedy=_REMEDY):
+                require_list(name, tokens, int, remedy=_REMEDY)
+        if self.document is not None:
+            require_type("document", self.document, NGramIndex, remedy="Make one of its tokens.")
+        require_whole_number("allowance", self.allowance, at_least=0)
 
     def propose(self, generated: Tokens, room: int) -> list[int]:
         """Tokens that may come next, at most `room`."""
@@ -111,11 +127,17 @@ class DraftMemory:
 
     Args:
         closing: Tokens expected to end an answer before one has been seen.
+
+    Raises:
+        TypeError: They are no token ids.
     """
 
     closing: Tokens = ()
     _answers: dict[Hashable, list[int]] = field(default_factory=dict, init=False)
     _opening: int = field(default=_OPENING, init=False)
+
+    def __post_init__(self) -> None:
+        require_list("closing", self.closing, int, remedy=_REMEDY)
 
     def draft(self, question: Hashable, needle: Tokens, answer_span: tuple[int, int]) -> Draft:
         """Draft of the answer to a question.
@@ -124,8 +146,14 @@ class DraftMemory:
             question: Names the question.
             needle: Tokens of the needle.
             answer_span: Half-open span of the answer in them.
+
+        Raises:
+            TypeError: An argument is of another type.
+            ValueError: The span is none of the needle's.
         """
-        start, stop = answer_span
+        require_type("question", question, Hashable, remedy="Pass its text.")
+        require_list("needle", needle, int, remedy=_REMEDY)
+        start, stop = require_span("answer_span", answer_span, most=len(needle))
         answer = list(needle[start:stop])
         expected = [*answer, *self.closing], [*answer, *needle[stop:], *self.closing]
         last = self._answers.get(question)
@@ -137,11 +165,20 @@ class DraftMemory:
 
         Args:
             prompt: The prompt's tokens.
+
+        Raises:
+            TypeError: They are no token ids.
         """
+        require_list("prompt", prompt, int, remedy=_REMEDY)
         return Draft(document=NGramIndex(prompt), allowance=min(self._opening, _LOOKED_UP))
 
     def judge(self, draft: Draft) -> None:
-        """Remember how well a draft did: where guesses fail, the next one begins with fewer."""
+        """Remember how well a draft did: where guesses fail, the next one begins with fewer.
+
+        Raises:
+            TypeError: It is no draft.
+        """
+        require_type("draft", draft, Draft, remedy="Pass the one that draft() made.")
         if draft.n_proposed:
             useful = 2 * draft.n_accepted >= draft.n_proposed
             self._opening = _OPENING if useful else max(self._opening // 2, 4)
@@ -154,12 +191,18 @@ class DraftMemory:
             answer: Tokens of the needle's answer.
             said: Everything the model said, what ended its answer included.
             draft: The draft that was tried.
+
+        Raises:
+            TypeError: An argument is of another type.
         """
+        require_type("question", question, Hashable, remedy="Pass its text.")
+        require_list("answer", answer, int, remedy=_REMEDY)
+        require_list("said", said, int, remedy=_REMEDY)
+        self.judge(draft)
         self._answers[question] = list(said)
         closing = _after(list(answer), list(said))
         if closing:
             self.closing = closing
-        self.judge(draft)
 
 
 def _after(tokens: list[int], text: list[int]) -> list[int]:

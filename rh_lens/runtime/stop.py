@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
+from rh_lens.checks import require_flag, require_list, require_text
 from rh_lens.prompts import Needle
+from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.representation import short_repr
-from rh_lens.runtime.architecture import Bridge
+from rh_lens.runtime.architecture import Bridge, require_bridge
 
 StopReason: TypeAlias = Literal["eos", "newline", "string", "length"]
 """Why an answer ended."""
@@ -24,6 +27,7 @@ class StopRule:
         strings: Texts that end the answer wherever they appear in it.
 
     Raises:
+        TypeError: An id is no whole number, or a stop string no text.
         ValueError: A stop string is empty.
     """
 
@@ -33,6 +37,8 @@ class StopRule:
     __repr__ = short_repr
 
     def __post_init__(self) -> None:
+        require_list("token_ids", self.token_ids, Integral, remedy="Pass a frozenset of ids.")
+        require_list("strings", self.strings, str, remedy='Pass a tuple, such as ("\\n",).')
         if "" in self.strings:
             raise ValueError(
                 f"Expected stop strings with at least one character; found {self.strings}. "
@@ -40,7 +46,12 @@ class StopRule:
             )
 
     def first_match(self, text: str) -> tuple[int, StopReason] | None:
-        """Where the first stop string begins in `text`, in characters, and what it is."""
+        """Where the first stop string begins in `text`, in characters, and what it is.
+
+        Raises:
+            TypeError: It is no text.
+        """
+        require_text("text", text, blank=True)
         visible = len(text) - len(text.lstrip())
         found = [(text.find(s, 0 if s.strip() else visible), s) for s in self.strings]
         matches = [(start, s) for start, s in found if start >= 0]
@@ -67,15 +78,20 @@ def stop_rule(
             than one: see `eos_token_ids`.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: A stop string is empty.
 
     Examples:
         >>> "END" in stop_rule(tokenizer, strings=["END"]).strings
         True
     """
+    require_tokenizer(tokenizer)
+    require_flag("newline", newline)
+    strings = require_list("strings", strings, str, remedy='Pass a list, such as ["\\n\\n"].')
     if eos is None:
         eos = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    return StopRule(frozenset(eos), (("\n",) if newline else ()) + tuple(strings))
+    eos = require_list("eos", eos, Integral, remedy="Pass a list of token ids.")
+    return StopRule(frozenset(eos), (("\n",) if newline else ()) + strings)
 
 
 def stop_for_needles(model: Bridge, needles: Iterable[Needle]) -> StopRule:
@@ -88,10 +104,16 @@ def stop_for_needles(model: Bridge, needles: Iterable[Needle]) -> StopRule:
         model: A TransformerBridge.
         needles: What is asked for.
 
+    Raises:
+        TypeError: `model` is not a TransformerBridge, or a needle is something else.
+
     Examples:
         >>> len(stop_for_needles(model, default_needles()).strings)
         1
     """
+    require_bridge(model)
+    remedy = "Take them from default_needles or load_needles."
+    needles = require_list("needles", needles, Needle, remedy=remedy)
     several_lines = any("\n" in answer for needle in needles for answer in needle.answers)
     return stop_rule(model.tokenizer, newline=not several_lines, eos=eos_token_ids(model))
 
@@ -99,10 +121,14 @@ def stop_for_needles(model: Bridge, needles: Iterable[Needle]) -> StopRule:
 def eos_token_ids(model: Bridge) -> frozenset[int]:
     """Every end-of-sequence id that the tokenizer and the model's configurations name.
 
+    Raises:
+        TypeError: `model` is not a TransformerBridge.
+
     Examples:
         >>> len(eos_token_ids(model)) > 0
         True
     """
+    require_bridge(model)
     hf_model = model.original_model
     # TransformerLens's own models have neither configuration.
     configurations = (getattr(hf_model, n, None) for n in ("generation_config", "config"))

@@ -6,6 +6,7 @@ Asked for as an `Execution`, decided by the model's configuration, tried out by 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from rh_lens.checks import require_type, require_whole_number
 from rh_lens.runtime.architecture import Bridge, CacheKind, architecture_of, input_device
 from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution
 from rh_lens.runtime.sdpa import sdpa_obstacle
@@ -72,13 +73,15 @@ def configured_strategy(
     """Strategy for contexts of up to `longest` tokens, by the model's configuration alone.
 
     Raises:
-        TypeError: `model` is not a TransformerBridge.
+        TypeError: `model` is not a TransformerBridge, or another argument has the wrong type.
         ValueError: The model has no attention, or can't be read the way that was asked for.
 
     Examples:
         >>> configured_strategy(model, longest=256).prefill.name
         'whole'
     """
+    require_whole_number("longest", longest, at_least=0)
+    require_type("execution", execution, Execution, remedy="Make one such as Execution().")
     from transformer_lens.utilities.position_ids import accepts_mask_derived_position_ids
 
     needs = architecture_of(model)

@@ -38,6 +38,10 @@ class Things:
         return demo.load_demo_model()
 
     @property
+    def model_folder(self) -> Path:
+        return demo.DEMO_MODEL_FOLDER
+
+    @property
     def tokenizer(self) -> Any:
         return self.model.tokenizer
 

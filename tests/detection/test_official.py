@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import PlantedModel, make_prompt
 from tolerances import double_rounding
+from transformers import PreTrainedTokenizerBase
 
 from rh_lens.demo import load_demo_model
 from rh_lens.demo.training.held_out import held_out_prompts
@@ -29,7 +30,7 @@ from rh_lens.runs import RunFolder, load_run
 NEWLINE = 144  # the id that ends an answer in the published code, whatever token it is
 
 
-class Encoding:
+class Encoding(PreTrainedTokenizerBase):
     """A tokenizer that encodes every text as given tokens."""
 
     def __init__(self, tokens):

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from types import SimpleNamespace
 
 import pytest
@@ -45,8 +46,10 @@ def test_everything_can_be_chosen(tiny_tokenizer):
     assert rule == StopRule(frozenset({7, 8}), ("END",))
 
 
-def test_a_tokenizer_without_end_of_sequence():
-    assert stop_rule(SimpleNamespace(eos_token_id=None)).token_ids == frozenset()
+def test_a_tokenizer_without_end_of_sequence(tiny_tokenizer):
+    endless = deepcopy(tiny_tokenizer)
+    endless.eos_token = None
+    assert stop_rule(endless).token_ids == frozenset()
 
 
 def test_ends_named_by_tokenizer_generation_and_model_configuration_are_joined():
@@ -54,7 +57,9 @@ def test_ends_named_by_tokenizer_generation_and_model_configuration_are_joined()
         generation_config=SimpleNamespace(eos_token_id=[128001, 128009]),
         config=SimpleNamespace(eos_token_id=None),
     )
-    model = SimpleNamespace(tokenizer=SimpleNamespace(eos_token_id=2), original_model=hf_model)
+    model = SimpleNamespace(
+        tokenizer=SimpleNamespace(eos_token_id=2), original_model=hf_model, blocks_with=None
+    )
     assert eos_token_ids(model) == {2, 128001, 128009}
 
 
