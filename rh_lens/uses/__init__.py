@@ -9,7 +9,9 @@ from rh_lens.uses.compression import CompressionCurve, compression_curve
 from rh_lens.uses.context_need import context_need
 from rh_lens.uses.headwise_attention import headwise_attention
 from rh_lens.uses.headwise_cache import HeadwiseCache, cache_bytes
+from rh_lens.uses.lora import lora_heads
 from rh_lens.uses.model_shape import AttentionShape, attention_shape
+from rh_lens.uses.preferences import PreferencePairs, contrastive_pairs
 from rh_lens.uses.sources import cite
 from rh_lens.uses.training import TrainableHeads, trainable_heads
 from rh_lens.uses.windows import (
@@ -29,6 +31,7 @@ __all__ = [
     "CitedAnswer",
     "CompressionCurve",
     "HeadwiseCache",
+    "PreferencePairs",
     "SourceSpan",
     "TrainableHeads",
     "ask_document",
@@ -39,8 +42,10 @@ __all__ = [
     "cite",
     "compression_curve",
     "context_need",
+    "contrastive_pairs",
     "group_scores",
     "headwise_attention",
+    "lora_heads",
     "save_ablated",
     "trainable_heads",
     "windows_above",

@@ -68,6 +68,19 @@ class TrainableParts:
                 part.piece.of(mask).fill_(True)
         return mask
 
+    def require_moving(self) -> "TrainableParts":
+        """These parts, of which something moves.
+
+        Raises:
+            ValueError: Nothing does.
+        """
+        if not self.names:
+            raise ValueError(
+                "Expected heads to have a part that moves; found only keys and values that other "
+                "heads read, too. Add the others, a part such as 'q', or pass shared=True."
+            )
+        return self
+
     def to_dataframe(self) -> pd.DataFrame:
         """One row a stretch.
 

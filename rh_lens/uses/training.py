@@ -98,13 +98,8 @@ def trainable_heads(
         TrainableHeads(...)
     """
     hf_model = hf_model_of(model)
-    found = trainable_parts(model, heads, parts, shared)
+    found = trainable_parts(model, heads, parts, shared).require_moving()
     masks = {name: found.mask(name) for name in found.names}
-    if not masks:
-        raise ValueError(
-            "Expected heads to have a part that moves; found only keys and values that other heads "
-            "read, too. Add the others, a part such as 'q', or pass shared=True."
-        )
     before = {parameter: parameter.requires_grad for parameter in hf_model.parameters()}
     weights = {found.parameters[name]: mask for name, mask in masks.items()}
     kept = {weight: weight.detach().clone() for weight in weights}
@@ -114,7 +109,7 @@ def trainable_heads(
             parameter.requires_grad_(parameter in weights)
         for weight, mask in weights.items():
             weight.grad = None
-            handles.append(weight.register_hook(partial(_masked, mask)))
+            handles.append(weight.register_hook(partial(keep_where, mask)))
         handles.append(register_optimizer_step_post_hook(lambda *_: _put_back(weights, kept)))
         yield TrainableHeads(found, masks)
     finally:
@@ -127,7 +122,8 @@ def trainable_heads(
             weight.grad = None
 
 
-def _masked(mask: Bool[Tensor, "*weight"], gradient: Tensor) -> Tensor:
+def keep_where(mask: Bool[Tensor, "*weight"], gradient: Tensor) -> Tensor:
+    """A gradient where the mask is true, and 0 elsewhere."""
     return torch.where(mask.to(gradient.device), gradient, torch.zeros_like(gradient))
 
 

@@ -1,6 +1,7 @@
 """Bad values for the room `uses`."""
 
 import numpy as np
+import pandas as pd
 import torch
 from bad_calls import entry
 from bad_values import (
@@ -52,6 +53,7 @@ NEW_FOLDER = (
 )
 
 
+PAIR = pd.DataFrame([{"prompt": "a", "chosen": "b", "rejected": "c"}])
 HEADS = wrong(3, object(), [None], piece="heads") + bad([Head(99, 0)], [Head(0, 99)], piece="heads")
 
 
@@ -218,6 +220,33 @@ USES = [
         heads=HEADS + bad([]),
         parts=PARTS,
         shared=FLAG,
+    ),
+    entry(
+        u.lora_heads,
+        lambda t: {"model": t.model.original_model, "heads": t.heads},
+        model=HF_MODEL,
+        heads=HEADS + bad([]),
+        parts=PARTS,
+        shared=FLAG,
+        rank=SMALL,
+        alpha=number(above=0),
+        dropout=number(least=0, below=1),
+    ),
+    entry(
+        u.contrastive_pairs,
+        lambda t: asking(t) | {"heads": t.heads},
+        model=MODEL,
+        prompts=PROMPTS,
+        heads=HEADS + bad([]),
+        only_better=FLAG,
+        max_new_tokens=N_NEW,
+        stop=STOP,
+        progress=FLAG,
+    ),
+    entry(
+        u.PreferencePairs.write,
+        lambda t: {"self": u.PreferencePairs(PAIR, (Head(0, 0),), 1), "path": "pairs.jsonl"},
+        path=(*PATH, Bad("no/such/file", OSError, "no/such")),
     ),
     entry(u.context_need, asking, **ASKING),
 ]  # fmt: skip

@@ -78,6 +78,7 @@ PathEnds
 PathPatching
 Plan
 PrefillMethod
+PreferencePairs
 ProbeResult
 PromptPair
 RankingDraws
