@@ -1,4 +1,4 @@
-"""The examples in docstrings run, and print what stands below them."""
+"""Every public function has an example in its docstring, and all of them run."""
 
 import api_page
 import numpy as np
@@ -8,6 +8,16 @@ import written_code
 ROOMS = [room for room in api_page.rooms() if written_code.public_functions(room)]
 # Rooms whose examples are of numbers and texts alone, so that they run every day.
 QUICK = ("heads", "representation")
+
+
+def test_every_public_function_has_an_example():
+    without = [
+        f"{room}.{name}"
+        for room in ROOMS
+        for name, function in written_code.public_functions(room).items()
+        if written_code.examples_of(function) is None
+    ]
+    assert without == [], "Write an `Examples:` section, the last of the docstring."
 
 
 @pytest.mark.parametrize("room", QUICK)

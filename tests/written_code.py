@@ -83,7 +83,8 @@ def commands(content: str) -> list[list[str]]:
 
 def is_for_bundled_model(arguments: list[str]) -> bool:
     """Whether a command needs no other model, no other processes, and no long time."""
-    return "mistral" not in " ".join(arguments) and arguments[0] != "bench"
+    is_long = arguments[0] in ("ablate", "bench", "doubt", "evaluate", "study", "compress")
+    return "mistral" not in " ".join(arguments) and not is_long
 
 
 def call(arguments: list[str]) -> int:

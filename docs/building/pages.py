@@ -65,7 +65,7 @@ def linked(text: str) -> str:
 
 def rooms() -> dict[str, list[str]]:
     """Public names of each room, from top to bottom."""
-    parts = re.split(r"^## `rh_lens\.(\w+)`$", read(NAMES), flags=re.MULTILINE)[1:]
+    parts = re.split(r"^## `rh_lens\.([\w.]+)`$", read(NAMES), flags=re.MULTILINE)[1:]
     found = (re.findall(r"^\| \**`(\w+)`", part, flags=re.MULTILINE) for part in parts[1::2])
     return dict(zip(parts[::2], found, strict=True))
 
@@ -87,7 +87,7 @@ def names_page(text: str) -> str:
     """The page of names, each linked to where it is described."""
     room, lines = "", []
     for line in text.splitlines():
-        if found := re.match(r"## `rh_lens\.(\w+)`", line):
+        if found := re.match(r"## `rh_lens\.([\w.]+)`", line):
             room = found[1]
         lines.append(re.sub(r"^\| (\**)(`(\w+)`)\1 \|", rf"| \1[\2][rh_lens.{room}.\3]\1 |", line))
     return "\n".join(lines)

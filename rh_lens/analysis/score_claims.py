@@ -41,6 +41,10 @@ def claims_of_scores(
     Raises:
         TypeError: An argument is of another type.
         ValueError: No head has a score, or the command is blank.
+
+    Examples:
+        >>> [(claim.name, claim.verdict) for claim in claims_of_scores(result)][:3]
+        [('universal', 'holds'), ('sparse', 'does not hold'), ('silent', 'undecided')]
     """
     require_type("result", result, RetrievalResult, remedy="Take it from detect_retrieval_heads.")
     require_text("command", command)

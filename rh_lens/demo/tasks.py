@@ -31,6 +31,11 @@ def example_task(name: str, n: int = 24, *, chain: bool | None = None, seed: int
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no such task, or a number is out of range.
+
+    Examples:
+        >>> task = example_task("qa", 4)
+        >>> task.name, len(task.items)
+        ('squad', 4)
     """
     require_choice("name", name, TASKS)
     require_whole_number("n", n, at_least=1, at_most=_MOST)
@@ -88,6 +93,11 @@ def reading_items(
     Raises:
         TypeError: An argument is no whole number.
         ValueError: One is out of range.
+
+    Examples:
+        >>> item = reading_items(1)[0]
+        >>> item.answers[0] in item.context
+        True
     """
     rng, writer = _drawn("n_documents", n_documents, seed)
     require_whole_number("n_facts", n_facts, at_least=1, at_most=50)
@@ -120,6 +130,10 @@ def chain_items(
     Raises:
         TypeError: An argument is no whole number.
         ValueError: One is out of range.
+
+    Examples:
+        >>> chain_items(1)[0].question
+        "Where does Vithae's teacher live?"
     """
     rng, writer = _drawn("n_documents", n_documents, seed)
     require_whole_number("n_sentences", n_sentences, at_least=0, at_most=_MOST)
@@ -157,6 +171,11 @@ def sum_items(n: int = 12, *, seed: int = 0) -> tuple[TaskItem, ...]:
     Raises:
         TypeError: An argument is no whole number.
         ValueError: One is out of range.
+
+    Examples:
+        >>> item = sum_items(1)[0]
+        >>> item.answers, item.chain
+        (('59',), 'Vithae has 43 quilts. 43 + 16 = 59.')
     """
     rng, writer = _drawn("n", n, seed)
     items = []
@@ -191,6 +210,11 @@ def choice_items(n: int = 12, *, seed: int = 0) -> tuple[TaskItem, ...]:
     Raises:
         TypeError: An argument is no whole number.
         ValueError: One is out of range.
+
+    Examples:
+        >>> item = choice_items(1)[0]
+        >>> len(item.choices), item.answers
+        (4, ('D',))
     """
     rng, writer = _drawn("n", n, seed)
     items = []

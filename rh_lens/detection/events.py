@@ -158,6 +158,12 @@ def copies_from_spans(
     Raises:
         TypeError: As in `copy_mask`, and so is the next.
         ValueError: A tensor has other axes, or a span is none of the prompt.
+
+    Examples:
+        >>> source = torch.tensor([1, 2]).reshape(2, 1, 1)
+        >>> prompt_tokens, said = torch.tensor([5, 6, 7]), torch.tensor([6, 7])
+        >>> copies_from_spans(source, prompt_tokens, said, [(1, 2), (2, 3)]).flatten()
+        tensor([True, True])
     """
     require_copies(source, prompt_tokens, generated_tokens)
     spans = require_list("spans", spans, (tuple, list), remedy="Pass a list of spans.")

@@ -104,6 +104,12 @@ def silence_instead(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no head or no prompt, or a head is not the model's.
+
+    Examples:
+        >>> found = silence_instead(model, new_prompts, heads)
+        >>> found.names
+        ('other heads', 'MLPs', 'induction heads', 'previous-token heads', 'disturbed', 'matched
+         heads')
     """
     chosen, others = require_heads_of(model, heads)
     conditions: dict[str, FwdHooks] = {HEADS: zero_ablation(chosen, model=model)}

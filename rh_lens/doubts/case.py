@@ -121,6 +121,12 @@ def doubt_case(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There are no heads, they are not the model's, or no prompt can be built.
+
+    Examples:
+        >>> short = {"context_length": 128, "n_depths": 1}
+        >>> case = doubt_case(model, heads, needles=evaluation_needles()[:2], **short)
+        >>> len(case.prompts), case.labels
+        (2, 'L2H2, L2H3, L2H4, L2H5')
     """
     require_seed("seed", seed)
     chosen = heads_in_question(model, heads)

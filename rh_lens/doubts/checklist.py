@@ -76,6 +76,13 @@ def run_doubts(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no doubt of a name, or no time.
+
+    Examples:
+        >>> short = {"context_length": 128, "n_depths": 1}
+        >>> case = doubt_case(model, heads, needles=evaluation_needles()[:3], **short)
+        >>> found = run_doubts(case, ["shuffled labels"])
+        >>> found.to_dataframe().columns.tolist()[:3]
+        ['name', 'against', 'claim']
     """
     require_case(case)
     known = {one.name: one for one in require_list("done", done, Doubt)}

@@ -152,6 +152,12 @@ def score_choices(
     Raises:
         TypeError: An argument is of another type.
         ValueError: No answer has the recall, or the recalls are not as many as the answers.
+
+    Examples:
+        >>> rows = record_trials(model, trials)
+        >>> found = score_choices(rows, [trial.recall for trial in trials])
+        >>> found.to_dataframe().columns.tolist()[:3]
+        ['choice', 'option', 'n_trials']
     """
     needles = needles_of(rows)
     given = require_numbers("recalls", list(recalls))

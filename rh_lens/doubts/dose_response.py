@@ -94,6 +94,11 @@ def dose_response(
         TypeError: An argument is of another type.
         ValueError: There is no head or no prompt, a head is not the model's, or there are fewer
             than two doses from 0 to 1.
+
+    Examples:
+        >>> found = dose_response(model, new_prompts, heads, factors=(0.0, 0.5, 1.0))
+        >>> found.slope().mean > 0
+        True
     """
     chosen, others = require_heads_of(model, heads, controls)
     doses = tuple(sorted({float(one) for one in require_numbers("factors", factors)}))

@@ -115,6 +115,11 @@ def fed_answers(
         RuntimeError: A hook was never called.
         TypeError: An argument is of another type.
         ValueError: There is no prompt, or one does not fit the model.
+
+    Examples:
+        >>> found = fed_answers(model, new_prompts, {"silenced": zero_ablation(heads)})
+        >>> found.conditions
+        ('plain', 'silenced')
     """
     asked = require_prompts(prompts)
     require_type("conditions", conditions, Mapping, remedy="Pass hooks by name.")

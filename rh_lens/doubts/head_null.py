@@ -144,6 +144,11 @@ def with_nulls(
     Raises:
         TypeError: An argument is of another type.
         ValueError: A null is of a model with other layers or heads.
+
+    Examples:
+        >>> null = random_spans(record_trials(model, trials), n_draws=19)
+        >>> with_nulls(result, [null]).columns.tolist()[-3:]
+        ['chance: random spans', 'p: random spans', 'p_corrected: random spans']
     """
     kinds = (RetrievalResult, RetrievalScores)
     require_type("result", result, kinds, remedy="Pass what detect_retrieval_heads returned.")

@@ -138,6 +138,11 @@ def joint_effects(model: Bridge, prompts: Sequence[NeedlePrompt], heads: HeadsLi
     Raises:
         TypeError: An argument is of another type.
         ValueError: There are fewer than two heads, or one is not the model's.
+
+    Examples:
+        >>> found = joint_effects(model, new_prompts[:2], ["L2H4", "L2H5"])
+        >>> len(found.to_dataframe())
+        6
     """
     chosen = _several(model, heads)
     every = frozenset(chosen)
@@ -173,6 +178,11 @@ def shapley_values(
         TypeError: An argument is of another type.
         ValueError: There are fewer than two heads, one is not the model's, or `n_orders` is
             below 2.
+
+    Examples:
+        >>> found = shapley_values(model, new_prompts[:2], ["L2H4", "L2H5"])
+        >>> found.n_orders
+        2
     """
     require_whole_number("n_orders", n_orders, at_least=2, at_most=MAX_REPEATS)
     require_seed("seed", seed)

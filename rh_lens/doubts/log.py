@@ -97,6 +97,14 @@ def load_checklist(folder: str | Path) -> Checklist:
         OSError: There is none, or it can't be read.
         TypeError: It is no path.
         ValueError: The file is no such one.
+
+    Examples:
+        >>> short = {"context_length": 128, "n_depths": 1}
+        >>> case = doubt_case(model, heads, needles=evaluation_needles()[:3], **short)
+        >>> log = DoubtLog(".", {"model": "bundled"})
+        >>> found = run_doubts(case, ["shuffled labels"], on_doubt=log.add)
+        >>> [doubt.name for doubt in load_checklist(".").doubts]
+        ['shuffled labels']
     """
     path = usable_path("folder", folder) / DOUBTS_FILE
     try:

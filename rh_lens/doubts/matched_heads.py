@@ -78,6 +78,11 @@ def matching_traits(model: Bridge, prompts: Sequence[NeedlePrompt]) -> MatchingT
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no prompt.
+
+    Examples:
+        >>> traits = matching_traits(model, new_prompts)
+        >>> list(traits.values.shape)
+        [4, 8, 3]
     """
     asked = require_prompts(prompts)
     norm = head_traits(model, asked).norm
@@ -116,6 +121,12 @@ def matched_heads(
         NoControlsError: There are fewer other heads than heads. A ValueError.
         TypeError: An argument is of another type.
         ValueError: There is no head, or it has no traits.
+
+    Examples:
+        >>> traits = matching_traits(model, new_prompts)
+        >>> found = matched_heads(heads, traits, n_draws=2)
+        >>> len(found.draws)
+        2
     """
     require_type("traits", traits, MatchingTraits, remedy="Measure them with matching_traits.")
     require_whole_number("n_draws", n_draws, at_least=1, at_most=MAX_REPEATS)

@@ -31,6 +31,11 @@ def needle_stream_lost(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no prompt, or the model has no such layer.
+
+    Examples:
+        >>> lost = needle_stream_lost(model, new_prompts, layer=0)
+        >>> lost.shape, (lost > 1).all().item()
+        (torch.Size([4]), True)
     """
     asked = require_prompts(prompts)
     require_whole_number("layer", layer, at_least=0, at_most=int(model.cfg.n_layers) - 1)

@@ -25,6 +25,11 @@ def with_other_needles(needles: Sequence[Needle]) -> tuple[Needle, ...]:
     Raises:
         TypeError: They are no needles.
         ValueError: There are fewer than two.
+
+    Examples:
+        >>> changed = with_other_needles(default_needles()[:2])
+        >>> [[other.answer for other in one.distractors] for one in changed]
+        [['polishing brass thimbles at midnight'], ['velvet comet eleven']]
     """
     given = require_list("needles", needles, Needle, at_least=2)
     others = [Distractor(one.text, one.answer) for one in (*given[1:], given[0])]
@@ -53,6 +58,13 @@ def permuted_answers(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no row, a prompt has no distractor, or `n_draws` is below 1.
+
+    Examples:
+        >>> needles = with_other_needles(default_needles()[:4])
+        >>> grid = build_grid(tokenizer, haystack, needles, context_lengths=256, depths=1)
+        >>> found = permuted_answers(record_answers(model, grid), n_draws=15)
+        >>> found.observed[2, 4] > found.chance[2, 4]
+        tensor(True)
     """
     needles = needles_of(rows)
     _require_draws(n_draws, seed)
@@ -91,6 +103,11 @@ def random_spans(rows: Sequence[AnswerRows], *, n_draws: int = _N_DRAWS, seed: i
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no row, or `n_draws` is below 1.
+
+    Examples:
+        >>> found = random_spans(record_trials(model, trials), n_draws=19)
+        >>> [head.label for head in found.heads()]
+        ['L2H2', 'L2H3', 'L2H4', 'L2H5']
     """
     needles = needles_of(rows)
     _require_draws(n_draws, seed)
@@ -124,6 +141,12 @@ def shuffled_steps(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no row, or `n_draws` is below 1.
+
+    Examples:
+        >>> found = shuffled_steps(record_trials(model, trials), n_draws=19)
+        >>> found.observed[2].round(decimals=2)
+        tensor([0.0000, 0.0600, 1.0000, 1.0000, 1.0000, 0.9600, 0.0200, 0.0000],
+               dtype=torch.float64)
     """
     needles = needles_of(rows)
     _require_draws(n_draws, seed)
@@ -157,6 +180,12 @@ def shuffled_labels(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The needles are not as many as the trials, or `n_draws` is below 1.
+
+    Examples:
+        >>> names = [trial.prompt.needle.name for trial in trials]
+        >>> found = shuffled_labels(scores, names, n_draws=19)
+        >>> found.smallest_pvalue
+        0.05
     """
     require_type("scores", scores, RetrievalScores, remedy="Take result.scores.")
     names = require_list("needles", needles, str)

@@ -106,6 +106,11 @@ def operator_agreement(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no head, no prompt or no reference, or a head is not the model's.
+
+    Examples:
+        >>> found = operator_agreement(model, new_prompts[:2], heads, reference=prompts[:2])
+        >>> found.operators
+        ('zero', 'mean', 'resample', 'random', 'uniform', 'knock-out')
     """
     chosen, others = require_heads_of(model, heads, controls)
     require_seed("seed", seed)

@@ -66,6 +66,11 @@ def plain_text_losses(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no head, a head is not the model's, or the text is too short.
+
+    Examples:
+        >>> found = plain_text_losses(model, haystack, ["L3H0"], window=64, n_windows=2)
+        >>> len(found.to_dataframe())
+        2
     """
     chosen, others = require_heads_of(model, heads)
     conditions = {

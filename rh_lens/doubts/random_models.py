@@ -39,6 +39,11 @@ def random_models(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no prompt, or `n_models` is below 1.
+
+    Examples:
+        >>> found = random_models(model, new_prompts[:2], n_models=2)
+        >>> found.smallest_pvalue
+        0.3333333333333333
     """
     require_bridge(model)
     remedy = "Make a list with build_grid or [build_prompt(...)]."

@@ -86,6 +86,11 @@ def record_answers(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no prompt, an answer has no token, or the answers are not as many.
+
+    Examples:
+        >>> rows = record_answers(model, new_prompts[:2])
+        >>> len(rows), rows[0].needle
+        (2, '4b6ba298')
     """
     remedy = "Make a list with build_grid or [build_prompt(...)]."
     asked = require_list("prompts", prompts, NeedlePrompt, at_least=1, remedy=remedy)
@@ -114,6 +119,11 @@ def record_trials(model: Bridge, trials: Sequence[Trial]) -> list[AnswerRows]:
     Raises:
         TypeError: An argument is of another type.
         ValueError: No trial said anything, or a prompt's tokens were not kept.
+
+    Examples:
+        >>> rows = record_trials(model, trials[:2])
+        >>> len(rows), len(rows[0].said)
+        (2, 6)
     """
     given = require_list("trials", trials, Trial, at_least=1, remedy="Take result.accepted.")
     speaking = [trial for trial in given if len(trial.tokens)]

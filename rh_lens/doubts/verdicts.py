@@ -98,6 +98,10 @@ def verdict_above(found: Estimate, bound: float = 0.0) -> DoubtVerdict:
     Raises:
         TypeError: An argument is of another type.
         ValueError: The bound is not finite.
+
+    Examples:
+        >>> verdict_above(mean_interval([1.0] * 12, list(range(12))), 0.5)
+        'supported'
     """
     require_number("bound", bound)
     if found.low > bound:
@@ -113,6 +117,10 @@ def verdict_within(found: Estimate, margin: float) -> DoubtVerdict:
     Raises:
         TypeError: An argument is of another type.
         ValueError: The margin is not above 0.
+
+    Examples:
+        >>> verdict_within(mean_interval([0.0] * 12, list(range(12))), 0.5)
+        'supported'
     """
     require_number("margin", margin, above=0)
     if -margin < found.low and found.high < margin:
@@ -131,6 +139,10 @@ def verdict_pvalue(p: float, *, smallest: float, level: float = 0.05) -> DoubtVe
     Raises:
         TypeError: An argument is of another type.
         ValueError: A number is not between 0 and 1.
+
+    Examples:
+        >>> verdict_pvalue(0.2, smallest=0.05), verdict_pvalue(0.2, smallest=0.2)
+        ('not supported', 'undecided')
     """
     for name, value in {"p": p, "smallest": smallest}.items():
         require_number(name, value, at_least=0, at_most=1)
@@ -146,6 +158,10 @@ def all_of(verdicts: Iterable[DoubtVerdict]) -> DoubtVerdict:
     Raises:
         TypeError: They are no list of texts.
         ValueError: There is none, or one is no verdict.
+
+    Examples:
+        >>> all_of(["supported", "undecided"])
+        'undecided'
     """
     given = require_list("verdicts", verdicts, str, at_least=1)
     for one in given:

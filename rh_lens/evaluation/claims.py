@@ -137,6 +137,13 @@ def unmeasured_claim(
     Raises:
         TypeError: A value is no text.
         ValueError: A text is blank.
+
+    Examples:
+        >>> where = {"paper": "r = 0.9", "place": "section 4", "what": "correlation"}
+        >>> where |= {"command": "rh-lens evaluate", "why": "no time"}
+        >>> claim = unmeasured_claim("tasks", "Tasks suffer", **where)
+        >>> claim.verdict, claim.against
+        ('undecided', 'no time')
     """
     return Claim(name, statement, paper, place, math.nan, what, command, why)
 
@@ -150,6 +157,13 @@ def claims_table(claims: Iterable[Claim]) -> pd.DataFrame:
 
     Raises:
         TypeError: Something else than a claim is among them.
+
+    Examples:
+        >>> claims_table(claims_of_scores(result))[["claim", "value", "verdict"]].head(3)
+               claim    value        verdict
+        0  universal  4.00000          holds
+        1     sparse  0.12500  does not hold
+        2     silent  0.71875      undecided
     """
     rows = [
         {

@@ -74,6 +74,11 @@ def claims_of_ablation(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The curve was not asked at this K, or the command is blank.
+
+    Examples:
+        >>> claims = claims_of_ablation(ablation_tables(curve))
+        >>> [(claim.name, claim.verdict) for claim in claims][:2]
+        [('causal', 'undecided'), ('top', 'undecided')]
     """
     require_type("tables", tables, AblationTables, remedy="Take it from ablation_tables.")
     require_text("command", command)
@@ -104,6 +109,10 @@ def unmeasured_silencing(why: str, *, command: str = ABLATE) -> list[Claim]:
     Raises:
         TypeError: A value is no text.
         ValueError: A text is blank.
+
+    Examples:
+        >>> [claim.name for claim in unmeasured_silencing("no time")]
+        ['causal', 'top', 'specific', 'hallucination']
     """
     return [
         unmeasured_claim(name, why=why, command=command, **texts) for name, texts in _TEXTS.items()

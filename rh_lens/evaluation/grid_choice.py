@@ -101,6 +101,13 @@ def choose_grid(
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: The prompts can't be made; the message says why.
+
+    Examples:
+        >>> shape = {"context_lengths": 128, "packed": "never"}
+        >>> shape |= {"depths": 2, "progress": False}
+        >>> choice = choose_grid(model, haystack, default_needles()[:2], **shape)
+        >>> len(choice.prompts), choice.is_packed
+        (4, False)
     """
     require_bridge(model)
     require_choice("packed", packed, get_args(Packed))

@@ -117,6 +117,14 @@ def check_packing(
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: The two are not about the same needles, or the margin is not between 0 and 1.
+
+    Examples:
+        >>> shape = {"context_lengths": 256, "needles_per_context": 2}
+        >>> two = default_needles()[:2]
+        >>> packed = build_packed_grid(tokenizer, haystack, two, **shape)
+        >>> alone = build_grid(tokenizer, haystack, two, context_lengths=256, depths=2)
+        >>> check_packing(model, alone, packed, progress=False).n_together
+        2
     """
     require_bridge(model)
     one, many = require_prompts(alone, "alone"), require_prompts(packed, "packed")

@@ -64,6 +64,13 @@ def needle_collisions(needles: Iterable[Needle]) -> list[Collision]:
 
     Raises:
         TypeError: It is no list of needles.
+
+    Examples:
+        >>> same = Needle("Where is the key?", "The key is here.", "here")
+        >>> [found.reason for found in needle_collisions([same, same])][:1]
+        ['they ask the same question']
+        >>> needle_collisions(default_needles())
+        []
     """
     listed = require_list("needles", needles, Needle, remedy="Try default_needles().")
     return [

@@ -85,6 +85,10 @@ def require_any_prompts(
     Raises:
         TypeError: It is no list of prompts, such as a single one.
         ValueError: There are too few.
+
+    Examples:
+        >>> len(require_any_prompts(prompts))
+        8
     """
     remedy = "Make a list with build_grid, [build_prompt(...)] or task_prompts."
     kinds = (NeedlePrompt, DocumentPrompt)

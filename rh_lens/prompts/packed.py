@@ -76,6 +76,12 @@ def build_packed_grid(
 
     Warns:
         UserWarning: There are fewer depths than asked for.
+
+    Examples:
+        >>> shape = {"context_lengths": 256, "needles_per_context": 4}
+        >>> packed = build_packed_grid(tokenizer, haystack, default_needles()[:4], **shape)
+        >>> len(packed), len({one.turn for one in packed})
+        (16, 4)
     """
     single = isinstance(needles, Needle)
     listed = require_list(

@@ -36,6 +36,10 @@ def save_claims(claims: Iterable[Claim], path: str | Path) -> Path:
         OSError: It can't be written.
         TypeError: Something else than a claim is among them, or the path is none.
         ValueError: The path is empty or holds a zero byte.
+
+    Examples:
+        >>> save_claims(claims_of_scores(result), "claims.json").name
+        'claims.json'
     """
     entries = [_record(one) for one in require_list("claims", claims, Claim)]
     found = usable_path("path", path)
@@ -57,6 +61,11 @@ def load_claims(path: str | Path) -> list[Claim]:
         OSError: It can't be read.
         TypeError: The path is none.
         ValueError: It is no such file; the message names the claim that can't be read.
+
+    Examples:
+        >>> path = save_claims(claims_of_scores(result), "claims.json")
+        >>> [claim.name for claim in load_claims(path)][:2]
+        ['universal', 'sparse']
     """
     found = usable_path("path", path)
     try:

@@ -71,6 +71,12 @@ def save_survey(
         OSError: Something could not be written.
         TypeError: An argument is of another type.
         ValueError: The path is empty, or `description` is no JSON.
+
+    Examples:
+        >>> survey = describe_heads(model, new_prompts[:2], only=["induction", "previous token"])
+        >>> overlap = compare_kinds(survey.scores, k=4, n_permutations=50, n_resamples=5)
+        >>> save_survey(survey, overlap, "survey").name
+        'survey'
     """
     require_type("survey", survey, HeadSurvey, remedy="Take it from describe_heads.")
     require_type("overlap", overlap, HeadOverlap, remedy="Take it from compare_kinds.")
@@ -98,6 +104,13 @@ def load_survey(folder: str | Path) -> StoredSurvey:
         OSError: There is none, or a file can't be read.
         TypeError: It is no path.
         ValueError: A file is not as it was written.
+
+    Examples:
+        >>> survey = describe_heads(model, new_prompts[:2], only=["induction", "previous token"])
+        >>> overlap = compare_kinds(survey.scores, k=4, n_permutations=50, n_resamples=5)
+        >>> folder = save_survey(survey, overlap, "survey")
+        >>> load_survey(folder).kinds.columns.tolist()[:2]
+        ['name', 'stage']
     """
     path = usable_path("folder", folder)
     try:

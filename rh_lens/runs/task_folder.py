@@ -111,6 +111,17 @@ def load_evaluation(folder: str | Path) -> StoredEvaluation:
         TypeError: It is no path.
         ValueError: It is something else, or not finished, the path is empty, or `run.json` or a
             table can't be read.
+
+    Examples:
+        >>> import io
+        >>> from contextlib import redirect_stdout
+        >>> from rh_lens.cli import main
+        >>> write_head_scores(scores, "scores.json")
+        >>> with redirect_stdout(io.StringIO()):
+        ...     choices = "--limit 2 --top 4 --controls 0 --rankings 1 --out tasks"
+        ...     _ = main(f"evaluate scores.json {choices}".split())
+        >>> type(load_evaluation("tasks")).__name__
+        'StoredEvaluation'
     """
     folder = usable_path("folder", folder)
     description = finished_run(folder, "task answers", "evaluation")

@@ -134,6 +134,10 @@ def context_ends(prompts: Iterable[AnyPrompt]) -> list[int]:
 
     Raises:
         TypeError: It is no list of prompts.
+
+    Examples:
+        >>> context_ends(prompts[:2])
+        [0, 0]
     """
     remedy = "Make a list with build_grid or build_packed_grid."
     prompts = require_list("prompts", prompts, (NeedlePrompt, DocumentPrompt), remedy=remedy)

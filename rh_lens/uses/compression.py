@@ -139,6 +139,12 @@ def compression_curve(
     Raises:
         TypeError: An argument is of another type, or a Hugging Face model comes without tokenizer.
         ValueError: An argument is out of range, or the model's attention can't be exchanged.
+
+    Examples:
+        >>> choices = {"shares": (0.0, 0.25), "recent": 32, "n_random": 1, "progress": False}
+        >>> found = compression_curve(model, new_prompts, scores.mean(), **choices)
+        >>> found.summary().columns.tolist()[:3]
+        ['strategy', 'share', 'n_full']
     """
     reader = cache_reader(
         model,

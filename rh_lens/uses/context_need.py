@@ -54,6 +54,12 @@ def context_need(
     Raises:
         TypeError: An argument is of another type, or a Hugging Face model comes without tokenizer.
         ValueError: An argument is out of range, or the model's attention can't be exchanged.
+
+    Examples:
+        >>> choices = {"recent": 32, "max_new_tokens": 1, "progress": False}
+        >>> found = context_need(model, new_prompts[:1], **choices)
+        >>> len(found)
+        34
     """
     reader = cache_reader(
         model,

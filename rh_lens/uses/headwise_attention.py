@@ -51,6 +51,16 @@ def headwise_attention(
         TypeError: An argument is of another type.
         ValueError: The windows don't fit the model, its attention can't be exchanged, or prompts
             are padded (raised by `generate`).
+
+    Examples:
+        >>> windows = windows_by_share(group_scores(scores.mean(), 4), 0.25, recent=32)
+        >>> with headwise_attention(model, windows) as new_cache:
+        ...     cache = new_cache()
+        ...     _ = model.original_model.generate(
+        ...         prompt.tokens[None], past_key_values=cache, max_new_tokens=4, do_sample=False
+        ...     )
+        >>> cache_bytes(cache)
+        241664
     """
     hf_model = hf_model_of(model)
     shape = attention_shape(hf_model)

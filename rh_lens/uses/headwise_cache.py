@@ -197,6 +197,11 @@ def cache_bytes(cache: Cache) -> int:
 
     Raises:
         TypeError: It is no cache.
+
+    Examples:
+        >>> output = model.original_model(prompt.tokens[None], use_cache=True)
+        >>> cache_bytes(output.past_key_values)  # 2 x 4 layers x 4 groups x 128 x 32 x 4 bytes
+        524288
     """
     require_type("cache", cache, Cache, remedy="Pass what generate took as past_key_values.")
     return sum(_layer_bytes(layer) for layer in cache.layers)

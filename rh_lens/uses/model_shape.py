@@ -79,6 +79,11 @@ def attention_shape(model: PreTrainedModel | Bridge) -> AttentionShape:
     Raises:
         TypeError: It is no model.
         ValueError: Its attention can't be exchanged by name, or its cache is of another layout.
+
+    Examples:
+        >>> shape = attention_shape(model)
+        >>> shape.n_layers, shape.n_heads, shape.n_groups
+        (4, 8, 4)
     """
     model = hf_model_of(model)
     obstacle = hf_obstacle(model)

@@ -23,6 +23,10 @@ def group_scores(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The groups don't divide the heads.
+
+    Examples:
+        >>> group_scores(scores.mean(), n_kv_heads=4)[2].round(decimals=2)
+        tensor([0.0600, 1.0000, 1.0000, 0.0200], dtype=torch.float64)
     """
     require_tensor("scores", scores, ("layer", "head"))
     grouped = kv_group_means(scores.double().cpu().numpy(), n_kv_heads)
@@ -45,6 +49,11 @@ def windows_by_share(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The share is outside 0 to 1, or the window below 1.
+
+    Examples:
+        >>> windows_by_share(torch.tensor([[0.9, 0.1], [0.0, 0.2]]), 0.5, recent=32)
+        tensor([[inf, 32.],
+                [32., inf]], dtype=torch.float64)
     """
     require_tensor("scores", scores, ("layer", "group"))
     require_number("share", share, at_least=0, at_most=1)
@@ -66,6 +75,10 @@ def windows_above(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The threshold is NaN, or the window below 1.
+
+    Examples:
+        >>> windows_above(group_scores(scores.mean(), 4), 0.1, recent=32)[2]
+        tensor([32., inf, inf, 32.], dtype=torch.float64)
     """
     require_tensor("scores", scores, ("layer", "group"))
     require_number("threshold", threshold)
@@ -94,6 +107,13 @@ def windows_within(
     Raises:
         TypeError: An argument is of another type.
         ValueError: Not even the windows fit, or an argument is out of range.
+
+    Examples:
+        >>> groups = group_scores(scores.mean(), 4)
+        >>> shape = attention_shape(model)
+        >>> windows = windows_within(groups, 300_000, shape, n_tokens=256, recent=32)
+        >>> windows.isinf().sum().item()
+        2
     """
     require_tensor("scores", scores, ("layer", "group"))
     require_type("shape", shape, AttentionShape, remedy="Take it from attention_shape(model).")
@@ -130,6 +150,12 @@ def windows_in_proportion(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There are fewer positions than the bases take, or no score is above 0.
+
+    Examples:
+        >>> groups = torch.tensor([[0.9, 0.1], [0.0, 0.0]])
+        >>> windows_in_proportion(groups, n_positions=200, recent=16)
+        tensor([[138.,  29.],
+                [ 16.,  16.]], dtype=torch.float64)
     """
     require_tensor("scores", scores, ("layer", "group"))
     require_whole_number("recent", recent, at_least=1)

@@ -19,6 +19,10 @@ def claims_text(claims: Iterable[Claim]) -> str:
 
     Raises:
         TypeError: Something else than a claim is among them.
+
+    Examples:
+        >>> print(claims_text(claims_of_scores(result)[:1])[:20])
+        Claims of the paper
     """
     found = require_list("claims", claims, Claim)
     parts = [wrapped(f"Claims of the paper (arXiv:2404.15574): {tally(found)}")]

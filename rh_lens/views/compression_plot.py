@@ -53,6 +53,11 @@ def plot_compression(curve: CompressionCurve) -> "Figure":
     Raises:
         ImportError: matplotlib is not installed.
         TypeError: The argument is of another type.
+
+    Examples:
+        >>> choices = {"shares": (0.0, 1.0), "recent": 32, "n_random": 1, "progress": False}
+        >>> curve = compression_curve(model, new_prompts, scores.mean(), **choices)
+        >>> plot_compression(curve).savefig("compression.png")
     """
     require_type("curve", curve, CompressionCurve, remedy="Take it from compression_curve.")
     figure = new_figure(5.0, 3.6)

@@ -31,6 +31,11 @@ def plot_tasks(result: TaskCurve | TaskTables | StoredEvaluation) -> "Figure":
         ImportError: matplotlib is not installed.
         TypeError: An argument is of another type.
         ValueError: A table lacks a column.
+
+    Examples:
+        >>> choices = {"ks": [4], "n_controls": 0, "n_rankings": 1, "progress": False}
+        >>> found = task_curve(model, example_task("qa", 4), heads, **choices)
+        >>> plot_tasks(found).savefig("tasks.png")
     """
     kinds = (TaskCurve, TaskTables, StoredEvaluation)
     require_type("result", result, kinds, remedy="Take it from task_curve or load_evaluation.")

@@ -31,6 +31,11 @@ def previous_token_heads(model: Bridge, sequences: Sequence[TokensLike]) -> Head
     Raises:
         TypeError: `model` is not a TransformerBridge, or there is no list of sequences.
         ValueError: No sequence has two tokens, or one does not fit the model.
+
+    Examples:
+        >>> previous_token_heads(model, sequences).mean()[0].round(decimals=2)
+        tensor([0.0300, 0.0400, 0.9100, 0.0900, 0.0300, 0.9300, 0.0900, 0.0800],
+               dtype=torch.float64)
     """
     return scan(model, sequences, "previous token", attention_before)
 

@@ -103,6 +103,11 @@ def chain_steps(result: TaskResult) -> pd.DataFrame:
     Raises:
         TypeError: It is no result.
         ValueError: No heads were recorded.
+
+    Examples:
+        >>> found = evaluate_task(model, example_task("gsm8k", 2), heads=heads, progress=False)
+        >>> chain_steps(found).columns.tolist()[:4]
+        ['condition', 'item', 'step', 'text']
     """
     require_type("result", result, TaskResult, remedy="Take it from evaluate_task.")
     _require_heads(result)
@@ -152,6 +157,13 @@ def chain_breaks(curve: TaskCurve) -> pd.DataFrame:
     Raises:
         TypeError: It is no curve.
         ValueError: No heads were recorded.
+
+    Examples:
+        >>> choices = {"ks": [4], "n_controls": 0, "n_rankings": 1, "progress": False}
+        >>> task = example_task("gsm8k", 2)
+        >>> found = task_curve(model, task, heads, heads=heads, **choices)
+        >>> chain_breaks(found).columns.tolist()[:3]
+        ['k', 'kind', 'n_answers']
     """
     require_type("curve", curve, TaskCurve, remedy="Take it from task_curve.")
     result = curve.result

@@ -62,6 +62,11 @@ def without_known_items(
         TypeError: An argument is of another type.
         ValueError: The score is out of range, no item has a document and a question, or the model
             knows all of them.
+
+    Examples:
+        >>> split = without_known_items(model, example_task("qa", 4), progress=False)
+        >>> len(split.task.items)
+        4
     """
     require_type("task", task, Task, remedy="Make one with Task, or load_task.")
     require_number("min_score", min_score, at_least=0, at_most=1)

@@ -58,6 +58,17 @@ def difference_in_differences(
         TypeError: An argument is of another type.
         ValueError: The curves share no item or no heads, have no such score, or a number is not
             between 0 and 1.
+
+    Examples:
+        >>> row = {"context": "The key is here.", "question": "Where is it?", "answers": "here"}
+        >>> rows = [row] * 2
+        >>> task = load_own(rows)
+        >>> choices = {"ks": [4], "n_controls": 0, "n_rankings": 1, "progress": False}
+        >>> direct = task_curve(model, task, heads, **choices)
+        >>> found = difference_in_differences(direct, task_curve(model, task, heads, **choices))
+        >>> found[["k", "difference"]]
+           k  difference
+        0  4         0.0
     """
     for name, curve in {"first": first, "second": second}.items():
         require_type(name, curve, TaskCurve, remedy="Take it from task_curve.")

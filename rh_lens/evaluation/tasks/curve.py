@@ -194,6 +194,13 @@ def task_curve(
         TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: The ranking names a head twice or one that the model lacks, or has fewer heads
             than a K; a prompt does not fit the model.
+
+    Examples:
+        >>> row = {"context": "The key is here.", "question": "Where is it?", "answers": "here"}
+        >>> rows = [row] * 2
+        >>> choices = {"ks": [4], "n_controls": 0, "n_rankings": 1, "progress": False}
+        >>> task_curve(model, load_own(rows), heads, **choices).to_dataframe()["k"].tolist()
+        [0, 4]
     """
     require_type("task", task, Task, remedy="Make one with Task, or load_task.")
     for name, call in {"operator": operator, "on_plan": on_plan, "on_answers": on_answers}.items():

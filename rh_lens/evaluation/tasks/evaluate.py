@@ -74,6 +74,15 @@ def evaluate_task(
         TypeError: An argument is of another type, such as a model that is no TransformerBridge.
         ValueError: There is no condition, a head is not the model's, a prompt does not fit the
             model, or what is done is of something else.
+
+    Examples:
+        >>> rows = [{"context": "The key is here.", "question": "Where is it?", "answers": "here"}]
+        >>> conditions = {"plain": [], "without": zero_ablation(heads)}
+        >>> found = evaluate_task(model, load_own(rows), conditions, progress=False)
+        >>> found.summary()[["condition", "n_items"]]
+          condition  n_items
+        0     plain        1
+        1   without        1
     """
     require_bridge(model)
     require_type("task", task, Task, remedy="Make one with Task, or load_task.")

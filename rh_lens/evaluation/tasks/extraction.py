@@ -35,6 +35,10 @@ def first_line(text: str, item: TaskItem) -> str:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> print(first_line(" an otter", TaskItem("1", "Who?", ())))
+        an otter
     """
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
@@ -45,6 +49,10 @@ def whole_text(text: str, item: TaskItem) -> str:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> whole_text(" an otter. ", TaskItem("1", "Who?", ()))
+        'an otter.'
     """
     return text.strip()
 
@@ -58,6 +66,10 @@ def stated_answer(text: str, item: TaskItem) -> str:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> stated_answer("Not stated in the text.", TaskItem("1", "Who?", ()))
+        ''
     """
     line = first_line(text, item)
     return "" if _UNSTATED.match(line) else line
@@ -72,6 +84,10 @@ def final_answer(text: str, item: TaskItem) -> str:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> final_answer("So the answer is 3.5 metres. Done.", TaskItem("1", "How deep?", ()))
+        '3.5 metres'
     """
     text = unicodedata.normalize("NFKC", text)
     marks = list(_IS.finditer(text))
@@ -103,6 +119,10 @@ def last_number(text: str, item: TaskItem) -> str:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> last_number("She has $1,234.50 left.", TaskItem("1", "How much?", ()))
+        '1234.50'
     """
     text = unicodedata.normalize("NFKC", text).replace("−", "-").replace("–", "-")
     marks = list(_IS.finditer(text))
@@ -133,6 +153,11 @@ def choice_letter(text: str, item: TaskItem) -> str:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> item = TaskItem("1", "Where?", ("B",), choices=("Rome", "Paris"))
+        >>> choice_letter("The answer is (B).", item)
+        'B'
     """
     letters = LETTERS[: len(item.choices)] or LETTERS[:4]
     text = unicodedata.normalize("NFKC", text).strip()

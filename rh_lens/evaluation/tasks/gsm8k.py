@@ -30,6 +30,11 @@ def load_gsm8k(source: Source, *, chain: bool = True, limit: int | None = None) 
         FileNotFoundError: There is no such file.
         TypeError: An argument is of another type.
         ValueError: A record is malformed; the message names file and line.
+
+    Examples:
+        >>> task = load_gsm8k([{"question": "What is 2 + 3?", "answer": "2 and 3 are 5. #### 5"}])
+        >>> task.items[0].answers, task.items[0].chain
+        (('5',), '2 and 3 are 5.')
     """
     scores = {"accuracy": same_number}
     task = as_task("gsm8k", _items(source), ANSWER_ONLY, last_number, scores, limit=limit)

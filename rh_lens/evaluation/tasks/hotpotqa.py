@@ -26,6 +26,12 @@ def load_hotpotqa(source: Source, *, limit: int | None = None) -> Task:
         FileNotFoundError: There is no such file.
         TypeError: An argument is of another type.
         ValueError: A record is malformed; the message names file and line.
+
+    Examples:
+        >>> paragraphs = [["Lake", ["An otter swims."]]]
+        >>> row = {"_id": "1", "question": "Who?", "answer": "an otter", "context": paragraphs}
+        >>> load_hotpotqa([row]).items[0].answers
+        ('an otter',)
     """
     scores = {"f1": hotpot_f1, "exact": exact_match}
     return as_task("hotpotqa", _items(source), READING, first_line, scores, limit=limit)

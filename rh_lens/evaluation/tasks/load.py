@@ -47,6 +47,10 @@ def load_task(
         TypeError: An argument is of another type.
         ValueError: There is no such task, or a record is malformed; the message names file and
             line.
+
+    Examples:
+        >>> load_task("own", [{"question": "2 + 3?", "answers": "5"}]).name
+        'own'
     """
     require_choice("name", name, TASKS)
     if chain is not None:

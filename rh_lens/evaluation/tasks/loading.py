@@ -86,6 +86,11 @@ def with_chain(task: Task, *, chain: bool = True) -> Task:
     Raises:
         TypeError: An argument is of another type.
         ValueError: The task chooses by log-probability.
+
+    Examples:
+        >>> task = load_own([{"question": "2 + 3?", "answers": "5"}])
+        >>> with_chain(task).max_new_tokens > task.max_new_tokens
+        True
     """
     require_type("task", task, Task, remedy="Make one with Task, or load_task.")
     require_flag("chain", chain)

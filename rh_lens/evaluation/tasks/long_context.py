@@ -24,6 +24,11 @@ def load_longbench(source: Source, *, limit: int | None = None) -> Task:
         FileNotFoundError: There is no such file.
         TypeError: An argument is of another type.
         ValueError: A record is malformed; the message names file and line.
+
+    Examples:
+        >>> row = {"_id": "1", "input": "Who swims?", "context": "It swims.", "answers": "It"}
+        >>> load_longbench([row]).items[0].question
+        'Who swims?'
     """
     scores = {"f1": token_f1, "exact": exact_match, "contains": contains_any}
     return as_task("longbench", _of_longbench(source), READING, first_line, scores, limit=limit)
@@ -43,6 +48,11 @@ def load_ruler(source: Source, *, limit: int | None = None) -> Task:
         FileNotFoundError: There is no such file.
         TypeError: An argument is of another type.
         ValueError: A record is malformed; the message names file and line.
+
+    Examples:
+        >>> row = {"index": 0, "input": "An otter swims. Who swims?", "outputs": ["otter"]}
+        >>> load_ruler([row]).items[0].answers
+        ('otter',)
     """
     scores = {"matched": contains_all, "any": contains_any}
     parts = {"max_new_tokens": 128, "stop": ()}

@@ -30,6 +30,11 @@ def load_mmlu(source: Source, *, answering: Answering = "choose", limit: int | N
         FileNotFoundError: There is no such file.
         TypeError: An argument is of another type.
         ValueError: A record is malformed; the message names file and line.
+
+    Examples:
+        >>> row = {"question": "Where?", "choices": ["Rome", "Paris", "Oslo", "Bonn"], "answer": 1}
+        >>> load_mmlu([row]).items[0].answers
+        ('B',)
     """
     require_choice("answering", answering, ("choose", "generate"))
     is_csv = isinstance(source, str | Path) and str(source).lower().endswith(".csv")

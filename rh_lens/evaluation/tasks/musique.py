@@ -27,6 +27,19 @@ def load_musique(source: Source, *, limit: int | None = None) -> Task:
         FileNotFoundError: There is no such file.
         TypeError: An argument is of another type.
         ValueError: A record is malformed; the message names file and line.
+
+    Examples:
+        >>> row = {
+        ...     "id": "1",
+        ...     "question": "Who swims?",
+        ...     "answer": "an otter",
+        ...     "answer_aliases": ["the otter"],
+        ...     "answerable": True,
+        ...     "paragraphs": [{"idx": 0, "title": "Lake", "paragraph_text": "An otter swims."}],
+        ...     "question_decomposition": [],
+        ... }
+        >>> load_musique([row]).items[0].answers
+        ('an otter', 'the otter')
     """
     scores = {"f1": token_f1, "exact": exact_match}
     task = as_task("musique", _items(source), READING, first_line, scores, limit=limit)

@@ -40,6 +40,12 @@ def load_own(
         FileNotFoundError: There is no such file.
         TypeError: An argument is of another type.
         ValueError: A record is malformed; the message names file and line.
+
+    Examples:
+        >>> row = {"context": "An otter swims.", "question": "Who swims?", "answers": "an otter"}
+        >>> task = load_own([row])
+        >>> task.items[0].answers, task.metric
+        (('an otter',), 'f1')
     """
     scores = {"f1": token_f1, "exact": exact_match}
     task = as_task("own", _items(source), READING, first_line, scores, limit=limit)

@@ -36,6 +36,12 @@ def task_prompts(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The tokenizer is slow, has no chat format, or can't write an item.
+
+    Examples:
+        >>> row = {"context": "An otter swims.", "question": "Who swims?", "answers": "an otter"}
+        >>> task = load_own([row])
+        >>> len(task_prompts(tokenizer, task))
+        1
     """
     require_tokenizer(tokenizer)
     require_type("task", task, Task, remedy="Make one with Task, or load_task.")
@@ -57,6 +63,12 @@ def keep_fitting(
     Raises:
         TypeError: An argument is of another type.
         ValueError: No item is left; or as `task_prompts`.
+
+    Examples:
+        >>> task = load_own([{"question": "Who?" * n, "answers": "an otter"} for n in (1, 100)])
+        >>> shorter, n_left_out = keep_fitting(tokenizer, task, max_tokens=128)
+        >>> len(shorter.items), n_left_out
+        (1, 1)
     """
     require_whole_number("max_tokens", max_tokens, at_least=1)
     prompts = task_prompts(tokenizer, task, chat=chat)
@@ -235,6 +247,12 @@ def examples_from(task: Task, n: int, template: TaskTemplate | None = None) -> T
     Raises:
         TypeError: An argument is of another type.
         ValueError: There are not more than `n` items with an answer, or one has no way to it.
+
+    Examples:
+        >>> task = load_own([{"question": f"{n} + 1?", "answers": str(n + 1)} for n in range(4)])
+        >>> shorter = examples_from(task, 2)
+        >>> len(shorter.examples), len(shorter.items)
+        (2, 2)
     """
     require_type("task", task, Task, remedy="Make one with Task, or load_task.")
     require_whole_number("n", n, at_least=0, at_most=max(0, len(task.items) - 1))

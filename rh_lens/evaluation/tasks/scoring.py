@@ -31,6 +31,10 @@ def normalise_answer(text: str) -> str:
 
     Raises:
         TypeError: It is no text.
+
+    Examples:
+        >>> normalise_answer("The U.S.A.")
+        'usa'
     """
     require_text("text", text, blank=True)
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
@@ -44,6 +48,10 @@ def exact_match(answer: str, item: TaskItem) -> float:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> exact_match("The Otter.", TaskItem("1", "Who?", ("otter",)))
+        1.0
     """
     said = normalise_answer(answer)
     return float(said in [normalise_answer(right) for right in item.answers or ("",)])
@@ -58,6 +66,10 @@ def token_f1(answer: str, item: TaskItem) -> float:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> round(token_f1("a grey heron", TaskItem("1", "Who?", ("the heron",))), 2)
+        0.67
     """
     return max(_f1(answer, right) for right in item.answers or ("",))
 
@@ -70,6 +82,10 @@ def hotpot_f1(answer: str, item: TaskItem) -> float:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> hotpot_f1("yes", TaskItem("1", "Is it?", ("no",)))
+        0.0
     """
     said = normalise_answer(answer)
     rights = [normalise_answer(right) for right in item.answers or ("",)]
@@ -85,6 +101,10 @@ def same_number(answer: str, item: TaskItem) -> float:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> same_number("3/4", TaskItem("1", "How much?", ("0.75",)))
+        1.0
     """
     said = as_number(answer)
     return float(said is not None and said in [as_number(right) for right in item.answers])
@@ -96,6 +116,10 @@ def same_letter(answer: str, item: TaskItem) -> float:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> same_letter("B", TaskItem("1", "Where?", ("B",), choices=("Rome", "Paris")))
+        1.0
     """
     right = {letter_of(one, item) for one in item.answers}
     return float(bool(answer) and answer.upper() in right)
@@ -119,6 +143,10 @@ def contains_any(answer: str, item: TaskItem) -> float:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> contains_any("a violet otter", TaskItem("1", "Who?", ("otter", "heron")))
+        1.0
     """
     return float(any(_plain(right) in _plain(answer) for right in item.answers))
 
@@ -131,6 +159,10 @@ def contains_all(answer: str, item: TaskItem) -> float:
 
     Raises:
         TypeError: An argument is of another type.
+
+    Examples:
+        >>> contains_all("a violet otter", TaskItem("1", "Who?", ("otter", "heron")))
+        0.5
     """
     if not item.answers:
         return float(not answer.strip())

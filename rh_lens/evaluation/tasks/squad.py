@@ -26,6 +26,11 @@ def load_squad(source: Source, *, limit: int | None = None) -> Task:
         FileNotFoundError: There is no such file.
         TypeError: An argument is of another type.
         ValueError: A record is malformed; the message names file and line.
+
+    Examples:
+        >>> row = {"id": "1", "context": "An otter.", "question": "Who?", "answers": ["An otter"]}
+        >>> load_squad([row]).items[0].answers
+        ('An otter',)
     """
     scores = {"f1": token_f1, "exact": exact_match}
     task = as_task("squad", _items(source), READING, first_line, scores, limit=limit)

@@ -55,6 +55,12 @@ def task_tables(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The margin is not between 0 and 1, or the curves share no items or heads.
+
+    Examples:
+        >>> choices = {"ks": [4], "n_controls": 0, "n_rankings": 1, "progress": False}
+        >>> found = task_curve(model, example_task("qa", 4), heads, **choices)
+        >>> type(task_tables(found)).__name__
+        'TaskTables'
     """
     remedy = "Take it from task_curve."
     require_type("curve", curve, TaskCurve, remedy=remedy)
