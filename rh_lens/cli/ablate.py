@@ -51,9 +51,11 @@ def _run(args: argparse.Namespace) -> int:
         description["model"] = describe_model(model, args.model)
         if args.scores:
             require_run_of(args.scores, description["model"])
-        scores = scores or _detect(args, model, template)
+        needed = scores is None or args.operator == "mean"
+        reference = _reference_prompts(args, model, template) if needed else []
+        scores = scores or _detect(args, model, reference)
         require_scores_of(scores, model)
-        _ablate(args, model, template, prompts, scores, description, out)
+        _ablate(args, model, reference, prompts, scores, description, out)
     return 0
 
 
@@ -74,7 +76,7 @@ def _scores(args: argparse.Namespace) -> "RetrievalScores | None":
 def _ablate(
     args: argparse.Namespace,
     model: "Bridge",
-    template: "Template",
+    reference: "list[NeedlePrompt]",
     prompts: "list[NeedlePrompt]",
     scores: "RetrievalScores",
     description: dict[str, Any],
@@ -95,9 +97,9 @@ def _ablate(
     stop = options.stop_rule(args, model) or stop_for_needles(model, (p.needle for p in prompts))
     # Prose that neither the prompts nor the reference prompts hold, where it can be written anew.
     prose = load_haystack(args.haystack, seed=args.seed + 2)
-    how = _how(args, model, template, prompts, stop) | {"recorded": description["recorded_heads"]}
+    how = _how(args, reference, prompts, stop) | {"recorded": description["recorded_heads"]}
     how["prose_sha256"] = prose.sha256
-    means = _means(args, model, template) if args.operator == "mean" else None
+    means = _means(args, model, reference) if args.operator == "mean" else None
     with AblationFolder(out, description["model"], prompts, how, description) as folder:
         say_what_is_there(folder)
         keep = keeping(folder)
@@ -165,8 +167,7 @@ def _before(plan: "AblationPlan", prompts: "list[NeedlePrompt]") -> str:
 
 def _how(
     args: argparse.Namespace,
-    model: "Bridge",
-    template: "Template",
+    reference: "Sequence[NeedlePrompt]",
     prompts: "Sequence[NeedlePrompt]",
     stop: "StopRule",
 ) -> dict[str, Any]:
@@ -178,7 +179,7 @@ def _how(
     return {
         "operator": args.operator,
         "factor": args.factor if args.operator == "scale" else None,
-        "means_of": prompts_sha256(_reference_prompts(args, model, template)) if means else None,
+        "means_of": prompts_sha256(reference) if means else None,
         "scope": args.scope,
         "max_new_tokens": args.max_new_tokens or room_for_answers(prompts),
         "stop": {"token_ids": sorted(stop.token_ids), "strings": list(stop.strings)},
@@ -215,17 +216,19 @@ def _reference_prompts(
     return options.build_prompts(args, model, haystack, default_needles(), template)
 
 
-def _means(args: argparse.Namespace, model: "Bridge", template: "Template") -> "HeadOutputs":
+def _means(
+    args: argparse.Namespace, model: "Bridge", prompts: "Sequence[NeedlePrompt]"
+) -> "HeadOutputs":
     from rh_lens.interventions import mean_head_outputs
 
-    prompts = _reference_prompts(args, model, template)
     return mean_head_outputs(model, prompts, rows="answer" if args.scope == "decode" else "prompt")
 
 
-def _detect(args: argparse.Namespace, model: "Bridge", template: "Template") -> "RetrievalScores":
+def _detect(
+    args: argparse.Namespace, model: "Bridge", prompts: "Sequence[NeedlePrompt]"
+) -> "RetrievalScores":
     from rh_lens.detection import detect_retrieval_heads
 
-    prompts = _reference_prompts(args, model, template)
     return detect_retrieval_heads(model, prompts, progress=output.shows_progress(args)).scores
 
 

@@ -4,9 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rh_lens.cli import output
 from rh_lens.cli.arguments import MAX_ENTRIES, path, whole
 from rh_lens.cli.options import device
 
@@ -34,6 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="save the table as CSV as it grows; the same command goes on there",
     )
+    output.add_json(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -53,7 +56,7 @@ def _run(args: argparse.Namespace) -> int:
         **{"machine": describe_machine(), "versions": package_versions()},
     }
     where, how = torch.device(args.device), {"quick": args.quick, "n_repeats": args.repeats}
-    print(key["machine"])
+    output.say(args, str(key["machine"]))
     # Whatever would be in the way of saving shows before minutes of timing.
     with reserve_file(args.out) if args.out else nullcontext():
         rows, forks = read_timed_rows(_timed(args.out), key) if args.out else ([], [])
@@ -64,12 +67,15 @@ def _run(args: argparse.Namespace) -> int:
             # A full disk must not end the timing: the table is printed, then saved again.
             with suppress(OSError):
                 _save(args.out, key, rows, forks)
-        print(to_dataframe(rows).to_string(index=False), flush=True)
+        output.say(args, to_dataframe(rows).to_string(index=False))
         for row in benchmark_conditions(where, **how, done=forks):
             forks.append(row)
             with suppress(OSError):
                 _save(args.out, key, rows, forks)
-        print(conditions_table(forks).to_string(index=False), flush=True)
+        output.say(args, conditions_table(forks).to_string(index=False))
+        # Before it is saved for the last time: a full disk takes nothing of what was timed.
+        timed = {"rows": map(asdict, rows), "conditions": map(asdict, forks)}
+        output.print_record(args, **key, **{name: [*found] for name, found in timed.items()})
         _save(args.out, key, rows, forks)
     return 0
 

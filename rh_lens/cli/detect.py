@@ -12,7 +12,7 @@ from rh_lens.cli import detect_grid, official, options, output
 from rh_lens.cli.arguments import number, path, whole
 
 if TYPE_CHECKING:
-    from rh_lens.detection import RetrievalResult, Until
+    from rh_lens.detection import Until
     from rh_lens.evaluation import GridChoice
     from rh_lens.prompts import Needle, Template
     from rh_lens.runs import RunFolder, Shard
@@ -117,7 +117,7 @@ def _run(args: argparse.Namespace) -> int:
         model = options.load_model(args)
         template = load_template(args.template, model.tokenizer)
         if args.closed_book:
-            needles = _unknown(model, needles, template, to_stderr=args.json)
+            needles = _unknown(args, model, needles, template)
         grid = detect_grid.choose(args, model, haystack, needles, template)
         return _detect(args, model, grid, out / shard.folder if shard else out, shard)
 
@@ -179,7 +179,7 @@ def _detect(
         heat_map = output.draws_characters()
         output.say(args, summarise(result, heat_map=heat_map), end="\n\n")
     output.say(args, f"Saved in {out}")
-    _print_record(args, result, out)
+    output.print_result(args, result, out)
     return 0
 
 
@@ -187,20 +187,6 @@ def _say_what_a_shard_did(args: argparse.Namespace, shard: "Shard", n_done: int,
     output.say(args, f"Shard {shard}: {n_done} prompts are answered, in {out}")
     output.say(args, f"When all shards have ended: rh-lens merge {args.out}")
     output.print_record(args, out=str(out), shard=str(shard), n_answered=n_done)
-
-
-def _print_record(args: argparse.Namespace, result: "RetrievalResult", out: Path) -> None:
-    """The result for programs: all heads, best first."""
-    output.print_record(
-        args,
-        out=str(out),
-        score=result.scores.name,
-        threshold=result.threshold,
-        n_prompts=len(result.trials),
-        n_accepted=len(result.accepted),
-        retrieval_heads=[head.label for head in result.heads()],
-        heads=output.rows_of(result.to_dataframe()),
-    )
 
 
 def _say_what_is_there(run: "RunFolder") -> None:
@@ -243,14 +229,15 @@ def _needles(args: argparse.Namespace) -> "Sequence[Needle]":
 
 
 def _unknown(
-    model: "Bridge", needles: "Sequence[Needle]", template: "Template", *, to_stderr: bool
+    args: argparse.Namespace, model: "Bridge", needles: "Sequence[Needle]", template: "Template"
 ) -> "Sequence[Needle]":
     """The needles that the model does not answer without the haystack; the others are named."""
     from rh_lens.detection import closed_book_check
 
-    verdicts = closed_book_check(model, needles, template=template)
+    stop = options.stop_rule(args, model)
+    verdicts = closed_book_check(model, needles, template=template, stop=stop)
     for verdict in verdicts:
         if verdict.known:
             said = f"left out, answered without the haystack: {verdict.needle.question}"
-            print(said, file=sys.stderr if to_stderr else sys.stdout)
+            print(said, file=sys.stderr if args.json else sys.stdout)
     return [verdict.needle for verdict in verdicts if not verdict.known]

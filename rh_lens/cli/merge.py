@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from rh_lens.cli import output
 from rh_lens.cli.arguments import path
 
 
@@ -20,6 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "holds the shards")  # fmt: skip
     add("--partial", action="store_true", help="prompts may be missing and folders damaged; "
         "detect --out goes on there")  # fmt: skip
+    output.add_json(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -46,7 +48,8 @@ def _run(args: argparse.Namespace) -> int:
     if count["open"]:
         print(f"{count['open']} of {count['prompts']} prompts are missing", file=sys.stderr)
     try:
-        print(f"{summarise(run)}\n\nSaved in {out}")
+        output.say(args, f"{summarise(run)}\n\nSaved in {out}")
+        output.print_result(args, run.result(), out, n_missing=count["open"])
     except NoAcceptedTrialsError as error:
         print(f"rh-lens: no result: {error}\nThe trials are in {out}", file=sys.stderr)
         return 1

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from rh_lens.detection import RetrievalResult
+
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The argument that asks for JSON."""
@@ -47,6 +49,23 @@ def print_record(args: argparse.Namespace, **record: Any) -> None:
     if args.json:
         plain = _plain(record)
         print(json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def print_result(
+    args: argparse.Namespace, result: "RetrievalResult", out: Path, **more: Any
+) -> None:
+    """Print a detection as one JSON object, if that was asked for: all heads, best first."""
+    print_record(
+        args,
+        out=str(out),
+        score=result.scores.name,
+        threshold=result.threshold,
+        n_prompts=len(result.trials),
+        n_accepted=len(result.accepted),
+        **more,
+        retrieval_heads=[head.label for head in result.heads()],
+        heads=rows_of(result.to_dataframe()),
+    )
 
 
 def save_picture(path: Path, draw: "Callable[[], Figure]") -> None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rh_lens.cli import output
 from rh_lens.cli.arguments import numbers, path, words
 from rh_lens.cli.inputs import require_not_an_input
 from rh_lens.cli.options import DEMO
@@ -36,6 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add("--trials", type=numbers, metavar="I,I,...",
         help="trials shown token by token; default: eight right and four wrong ones")  # fmt: skip
     add("--title", type=words, help="of the page; default: the model's name")
+    output.add_json(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -63,7 +65,8 @@ def _run(args: argparse.Namespace) -> int:
         notes=args.note or [],
         title=args.title or (_DEMO_TITLE if is_demo else None),
     )
-    print(f"Saved in {args.out}: open it in a browser.")
+    output.say(args, f"Saved in {args.out}: open it in a browser.")
+    output.print_record(args, out=str(args.out), run=str(args.folder), **run.accounting())
     return 0
 
 

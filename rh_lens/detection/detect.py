@@ -22,6 +22,7 @@ from rh_lens.detection.trial import judge_trial
 from rh_lens.detection.trial_log import MemoryLog, TrialLog, TrialWithEvents
 from rh_lens.detection.until import Stopping, as_until
 from rh_lens.prompts import NeedlePrompt, require_prompts
+from rh_lens.prompts.needle_prompt import warn_of_repeats
 from rh_lens.runtime import (
     DEFAULT_EXECUTION,
     Answer,
@@ -91,6 +92,7 @@ def detect_retrieval_heads(
     require_answering(execution=execution, progress=progress)
     architecture_of(model)
     prompts = require_prompts(prompts)
+    warn_of_repeats(prompts)
     options = detection_options(model, prompts, **choices)
     log = MemoryLog(range(len(prompts))) if log is None else log
     require_type("log", log, TrialLog, remedy="Pass a RunFolder or a MemoryLog.")

@@ -27,6 +27,7 @@ from rh_lens.evaluation.kept_answers import (
 from rh_lens.heads import Head, HeadsLike, as_heads
 from rh_lens.interventions.editing import head_counts, require_heads
 from rh_lens.prompts import NeedlePrompt, require_prompts
+from rh_lens.prompts.needle_prompt import warn_of_repeats
 from rh_lens.representation import cut, html_table
 from rh_lens.runtime import (
     DEFAULT_EXECUTION,
@@ -118,10 +119,11 @@ class RecallResult:
             )
         return pd.DataFrame(rows)
 
-    def grid(self, condition: str, metric: Metric = "recall") -> pd.DataFrame:
+    def grid(self, condition: str, metric: Metric | Literal["depth"] = "recall") -> pd.DataFrame:
         """Mean of a metric by context length (rows) and requested depth (columns).
 
-        Real depths lie near the requested ones: `answers["depth"]` has them.
+        Needles are put between sentences, so that real depths lie near the requested ones only, and
+        not near at all in short contexts: `grid(condition, "depth")` has them, cell by cell.
 
         Raises:
             TypeError: An argument is of another type.
@@ -133,7 +135,7 @@ class RecallResult:
                 f"Expected condition to be one of {shown(list(self.conditions))}; found "
                 f"{shown(condition)}. Choose one of these."
             )
-        require_choice("metric", metric, get_args(Metric))
+        require_choice("metric", metric, (*get_args(Metric), "depth"))
         answers = self.answers[self.answers["condition"] == condition]
         return answers.astype({metric: float}).pivot_table(
             index="context_length", columns="requested_depth", values=metric, aggfunc="mean"
@@ -201,6 +203,7 @@ def needle_recall(
     """
     require_bridge(model)
     prompts, heads = require_prompts(prompts), as_heads(heads)
+    warn_of_repeats(prompts)
     named = as_conditions({"plain": Condition()} if conditions is None else conditions)
     require_heads(heads, head_counts(model))
     require_answering(

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import warnings
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from html import escape
@@ -133,6 +136,21 @@ def require_prompts(
     """
     remedy = "Make a list with build_grid or [build_prompt(...)]."
     return require_list(name, prompts, NeedlePrompt, at_least=at_least, remedy=remedy)
+
+
+def warn_of_repeats(prompts: Iterable[NeedlePrompt]) -> None:
+    """Warn where prompts of a caller's repeat others, tokens and needle alike.
+
+    Those of `build_grid` differ. A repeated one says nothing new, and weighs in every mean.
+    """
+    seen = Counter((prompt.tokens_sha256, prompt.needle) for prompt in prompts)
+    n_repeats = seen.total() - len(seen)
+    if n_repeats:
+        warnings.warn(
+            f"Expected prompts that differ; found {len(seen)} among {seen.total()}: {n_repeats} "
+            "repeat others, say nothing new and count all the same. Leave them out.",
+            stacklevel=3,
+        )
 
 
 def _marked_text(prompt: NeedlePrompt, tokenizer: PreTrainedTokenizerBase) -> str:

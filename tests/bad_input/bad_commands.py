@@ -309,6 +309,7 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
                     folder("odd-run", run__json="[]"), folder("deep-run", run__json=DEEP)],
             "--out": FILES,
             "--partial": FLAG,
+            "--json": FLAG,
         },
     ),
     "doubt": (
@@ -363,6 +364,7 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--out": FILES,
             "--trials": ["", "x", "-1", "1.5"],
             "--title": [""],
+            "--json": FLAG,
         },
     ),
     "demo-page": ([], {"--out": FILES, "--quiet": FLAG}),
@@ -373,6 +375,7 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--repeats": [*NOT_WHOLE, "10000000000"],
             "--device": ["", "foo", "cuda:99", "cpu:9"],
             "--out": FILES,
+            "--json": FLAG,
         },
     ),
 }  # fmt: skip

@@ -44,6 +44,15 @@ def test_the_table_is_saved_and_printed(timed, tmp_path, capsys):
     assert "bundled" in capsys.readouterr().out
 
 
+def test_the_times_are_there_for_programs(timed, capsys):
+    assert main(["bench", "--json", "--quick"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["context_length"] for one in found["rows"]] == [1, 2, 3]
+    assert found["rows"][2]["seconds"] == 1.0
+    assert found["quick"] is True
+    assert len(found["conditions"]) == 1
+
+
 def test_after_a_kill_nothing_is_timed_again(timed, tmp_path, monkeypatch, capsys):
     out, save = tmp_path / "bench.csv", bench._save
 

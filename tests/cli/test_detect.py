@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from functools import cache
 from typing import get_args
 
@@ -17,6 +18,7 @@ from tolerances import double_rounding
 
 from rh_lens import Head, RunFolder, prompts
 from rh_lens.cli import detect, main, options
+from rh_lens.demo import load_demo_model
 from rh_lens.detection import ScoreName
 from rh_lens.runs import load_run, read_scores
 from rh_lens.runs.launcher import own_device
@@ -330,3 +332,17 @@ def test_prompts_leave_room_for_long_answers(tmp_path, capsys):
     room = 2048 - int(error.split("context lengths of ")[1].split()[0])
     assert 32 < room < 300
     assert "found [2016]" in error
+
+
+def test_questions_without_the_haystack_end_where_the_runs_answers_do(monkeypatch):
+    stops = []
+
+    def check(model, needles, *, template, stop):
+        stops.append(stop)
+        return ()
+
+    monkeypatch.setattr("rh_lens.detection.closed_book_check", check)
+    model = load_demo_model()
+    for words in (["goose"], ["none"], []):
+        detect._unknown(Namespace(stop=words, json=False), model, [], None)
+    assert [stop and stop.strings for stop in stops] == [("goose",), (), None]

@@ -62,6 +62,19 @@ def test_audit_and_compare_print_their_records(printed, folder, capsys):
     assert pair["pearson"] == pytest.approx(1.0)
 
 
+def test_show_and_merge_print_where_and_what(printed, folder, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert main(["show", str(folder), "--json", "--out", str(page)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["out"], found["run"]) == (str(page), str(folder))
+    assert (found["prompts"], found["accepted"], found["open"]) == (4, 4, 0)
+    assert main(["merge", str(folder), "--json", "--out", str(tmp_path / "whole")]) == 0
+    merged = json.loads(capsys.readouterr().out)
+    assert merged["n_missing"] == 0
+    assert merged["out"] == str(tmp_path / "whole")
+    assert {**merged, "out": 0, "n_missing": 0} == {**json.loads(printed), "out": 0, "n_missing": 0}
+
+
 @pytest.mark.slow
 def test_ablate_prints_its_tables(printed, folder, tmp_path, capsys):
     arguments = ["--lengths", "128", "--depths", "1", "--needles", NEEDLES, "--top", "4"]

@@ -196,8 +196,17 @@ def test_grid_is_a_mean_over_needles(llama, prompts):
     assert table.columns.tolist() == [0.0, 0.5, 1.0]
     assert table.to_numpy().tolist() == [[0.5, 2.5, 4.5], [6.5, 8.5, 10.5]]
     assert result.grid("plain", "exact").to_numpy().tolist() == [[0.0] * 3] * 2
+    real = result.grid("plain", "depth")
+    expected = result.answers["depth"].to_numpy().reshape(2, 3, 2).mean(axis=2)
+    assert real.to_numpy() == pytest.approx(expected)
+    assert (real.loc[150] - real.columns).abs().max() > 0.01
     with pytest.raises(ValueError, match=r"condition to be one of \['plain'\]; found 'none'"):
         result.grid("none")
+
+
+def test_prompts_that_repeat_others_are_named(answer):
+    with pytest.warns(UserWarning, match="found 1 among 3: 2 repeat others"):
+        answer("a violet otter", "a violet otter", "none")
 
 
 def test_an_answer_has_room_for_half_as_much_again(llama, otter_prompt):
