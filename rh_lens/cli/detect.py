@@ -223,8 +223,10 @@ def _progress(run: "RunFolder") -> str:
 
 
 def _needles(args: argparse.Namespace) -> "Sequence[Needle]":
-    from rh_lens.prompts import default_needles, load_needles
+    from rh_lens.prompts import default_needles, harder_needles, load_needles
 
+    if args.haystack_kind:
+        return harder_needles(args.haystack_kind, detect_grid.N_HARDER, seed=args.seed)
     return load_needles(args.needles) if args.needles else default_needles()
 
 

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
 N_PAPER_LENGTHS, N_PAPER_DEPTHS, PAPER_RANGE = 20, 10, (1_000, 50_000)
 """Wu et al. 2024 (arXiv:2404.15574): 20 lengths, uniform from 1K to 50K tokens, by 10 depths."""
+# As `rh_lens.prompts.HAYSTACK_KINDS` has them, which must not be imported here; a test compares.
+KINDS = (
+    "plain", "same form", "same entity", "agreeing", "contradicting", "outvoting", "ambiguous",
+    "several", "spread", "non-literal", "paraphrased", "key-value", "codes", "multi-key",
+    "multi-value", "multi-query", "variables", "needle language", "question language", "code",
+    "table", "json", "instruction", "question first", "unanswerable",
+)  # fmt: skip
+N_HARDER = 8
+"""Needles of a kind of haystack."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +36,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "where the two differ (default: %(default)s)")  # fmt: skip
     add("--needles-per-context", type=whole(1, 10_000), metavar="N",
         help="with --packed, needles in one haystack; default: all")  # fmt: skip
+    add("--haystack-kind", choices=KINDS, metavar="KIND", help="harder haystacks, with "
+        f"{N_HARDER} needles of their own in place of --needles: {', '.join(KINDS)}")  # fmt: skip
     add("--grid", choices=("asked", "paper"), default="asked", help="paper: the published "
         "protocol, one needle a prompt, 20 lengths by 10 depths, from the shortest to the longest "
         "of --lengths or from 1,000 to 50,000 tokens (default: %(default)s)")  # fmt: skip
@@ -47,6 +58,27 @@ def require_grid(args: argparse.Namespace) -> None:
         raise ValueError(
             f"Expected --needles-per-context with --packed; found {args.needles_per_context} "
             "without. Add --packed."
+        )
+    require_kind(args)
+
+
+def require_kind(args: argparse.Namespace) -> None:
+    """Refuse options that a kind of haystack leaves no place for.
+
+    Raises:
+        ValueError: There is one.
+    """
+    if not args.haystack_kind:
+        return
+    if args.needles:
+        raise ValueError(
+            f"Expected --needles or --haystack-kind, which has its own; found both, with "
+            f"{args.haystack_kind!r}. Leave one of them out."
+        )
+    if args.haystack_kind == "question first" and args.packed != "never":
+        raise ValueError(
+            "Expected --packed without --haystack-kind 'question first', where no two needles "
+            "share a beginning; found both. Leave one of them out."
         )
 
 

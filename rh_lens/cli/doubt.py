@@ -27,6 +27,7 @@ DOUBTS = (
     "shapley",
     "plain text",
     "choices",
+    "haystacks",
 )
 # The lengths that the arguments of prompts have room for, with one value for all doubts.
 _LENGTH, _DEPTHS, _N_HEADS = 256, 2, 8

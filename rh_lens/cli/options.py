@@ -145,21 +145,21 @@ def build_prompts(
 ) -> "list[NeedlePrompt]":
     """The grid of needle prompts that the arguments describe, with room for their answers."""
     from rh_lens.detection import room_for_answers
-    from rh_lens.prompts import build_grid
+    from rh_lens.prompts import build_grid, harder_prompts
 
     def grid(room: int) -> "list[NeedlePrompt]":
-        return build_grid(
-            model.tokenizer,
-            haystack,
-            needles,
-            context_lengths=args.lengths,
-            depths=args.depths,
-            template=template,
-            max_context=model.cfg.n_ctx - room,
-            allow_repeat=args.allow_repeat,
-            n_distractors=args.distractors,
-            inexact_spans=args.inexact_spans,
-        )
+        asked: dict[str, Any] = {
+            "context_lengths": args.lengths,
+            "depths": args.depths,
+            "template": template,
+            "max_context": model.cfg.n_ctx - room,
+            "allow_repeat": args.allow_repeat,
+            "n_distractors": args.distractors,
+            "inexact_spans": args.inexact_spans,
+        }
+        if kind := getattr(args, "haystack_kind", None):
+            return harder_prompts(model.tokenizer, haystack, kind, needles=needles, **asked)
+        return build_grid(model.tokenizer, haystack, needles, **asked)
 
     # How long the needles' answers are in tokens is known only when they stand in prompts.
     with warnings.catch_warnings(record=True) as caught:

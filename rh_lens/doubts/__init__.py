@@ -4,10 +4,12 @@ from rh_lens.doubts.alternatives import Alternatives, silence_instead
 from rh_lens.doubts.case import DoubtCase, doubt_case
 from rh_lens.doubts.checklist import DOUBTS, DoubtTest, run_doubts
 from rh_lens.doubts.choices import Choices, Option, score_choices
+from rh_lens.doubts.copied_where import COPY_COLUMNS, answer_spans, copied_where, said_where
 from rh_lens.doubts.dose_response import DoseResponse, dose_response
 from rh_lens.doubts.fed_answers import Conditions, FedAnswers, fed_answers
 from rh_lens.doubts.head_null import HeadNull, with_nulls
 from rh_lens.doubts.joint_effects import JointEffects, ShapleyValues, joint_effects, shapley_values
+from rh_lens.doubts.kind_scores import KindScores, kind_scores
 from rh_lens.doubts.log import DoubtLog, load_checklist
 from rh_lens.doubts.matched_heads import (
     MatchedHeads,
@@ -38,6 +40,7 @@ from rh_lens.doubts.verdicts import (
 )
 
 __all__ = [
+    "COPY_COLUMNS",
     "DOUBTS",
     "Alternatives",
     "AnswerRows",
@@ -53,6 +56,7 @@ __all__ = [
     "FedAnswers",
     "HeadNull",
     "JointEffects",
+    "KindScores",
     "MatchedHeads",
     "MatchingTraits",
     "OperatorAgreement",
@@ -60,10 +64,13 @@ __all__ = [
     "PlainText",
     "ShapleyValues",
     "all_of",
+    "answer_spans",
+    "copied_where",
     "dose_response",
     "doubt_case",
     "fed_answers",
     "joint_effects",
+    "kind_scores",
     "load_checklist",
     "matched_heads",
     "matching_traits",
@@ -76,6 +83,7 @@ __all__ = [
     "record_answers",
     "record_trials",
     "run_doubts",
+    "said_where",
     "score_choices",
     "shapley_values",
     "shuffled_labels",

@@ -23,6 +23,7 @@ from rh_lens.doubts.cause_doubts import (
     doubt_sufficiency,
 )
 from rh_lens.doubts.choice_doubts import doubt_choices
+from rh_lens.doubts.kind_doubts import doubt_haystacks
 from rh_lens.doubts.null_doubts import (
     doubt_permuted_answers,
     doubt_random_spans,
@@ -49,6 +50,7 @@ DOUBTS: Mapping[str, DoubtTest] = {
     "shapley": doubt_shapley,
     "plain text": doubt_plain_text,
     "choices": doubt_choices,
+    "haystacks": doubt_haystacks,
 }
 """Every doubt by its name, in the order in which they are settled: cheap ones first."""
 

@@ -40,6 +40,23 @@ class Distractor:
 
 
 @dataclass(frozen=True)
+class Duplicate(Distractor):
+    """A sentence that gives the needle's own answer once more, in another place.
+
+    Args:
+        text: As of a `Distractor`.
+        answer: The needle's answer, or one of its alternatives.
+
+    Raises:
+        TypeError: A field is no string.
+        ValueError: As for a `Distractor`.
+    """
+
+    def __post_init__(self) -> None:
+        _check_fact("duplicate", {"text": self.text, "answer": self.answer})
+
+
+@dataclass(frozen=True)
 class Needle:
     """A sentence to hide in a haystack, with a question that only it answers.
 
@@ -50,7 +67,8 @@ class Needle:
             counted from its tokens.
         alternatives: Further answers that count as right, such as "Feb 3" beside "3 February".
             They need not be in `text`, and heads that copy them from elsewhere score nothing.
-        distractors: Sentences to hide beside the needle, with answers that are wrong.
+        distractors: Sentences to hide beside the needle, with answers that are wrong, but for
+            a `Duplicate`'s.
 
     Raises:
         TypeError: A field is no string, or of the last two no list.
@@ -72,10 +90,11 @@ class Needle:
             _check_field("needle", "alternative answer", alternative)
         right = {answer.casefold() for answer in self.answers}
         for distractor in self.distractors:
-            if distractor.answer.casefold() in right:
+            if distractor.answer.casefold() in right and not isinstance(distractor, Duplicate):
                 raise ValueError(
                     f"Expected distractors with answers other than the needle's, {self.answers}; "
-                    f"found {distractor.answer!r} in {distractor.text!r}. Change its answer."
+                    f"found {distractor.answer!r} in {distractor.text!r}. Change its answer, or "
+                    "make it a Duplicate."
                 )
 
     @property
@@ -100,6 +119,12 @@ class Needle:
         characters also occur earlier (as in "Box 4 holds 4"), the last ones answer.
         """
         return _last_place(self.answer, self.text)
+
+
+def beside(text: str, answer: str, answers: Iterable[str]) -> Distractor:
+    """A sentence beside a needle with these right answers: a distractor, or a duplicate."""
+    right = {one.casefold() for one in answers}
+    return (Duplicate if answer.casefold() in right else Distractor)(text, answer)
 
 
 def _last_place(answer: str, text: str) -> tuple[int, int]:

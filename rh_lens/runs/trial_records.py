@@ -12,7 +12,8 @@ from torch import Tensor
 
 from rh_lens.checks import require_type
 from rh_lens.detection import EVENT_COLUMNS, CopyEvents, Trial
-from rh_lens.prompts import Distractor, Needle, NeedlePrompt, PackedPrompt
+from rh_lens.prompts import Needle, NeedlePrompt, PackedPrompt
+from rh_lens.prompts.needle import beside
 from rh_lens.runs.log import Entry
 
 UNKNOWN_TOKEN = -1
@@ -130,7 +131,9 @@ def stored_prompt(record: Mapping[str, Any]) -> NeedlePrompt:
         tokens = torch.tensor(record["prompt_tokens"], dtype=torch.long)
     start = "needle."
     needle = {name.removeprefix(start): one for name, one in record.items() if start in name[:7]}
-    needle["distractors"] = [Distractor(**fact) for fact in needle["distractors"]]
+    right = [needle["answer"], *needle["alternatives"]]
+    facts = [(fact["text"], fact["answer"]) for fact in needle["distractors"]]
+    needle["distractors"] = [beside(text, answer, right) for text, answer in facts]
     kind = PackedPrompt if "companions" in record else NeedlePrompt
     asked = _fields_of(kind, record)
     return kind(**{**asked, "tokens": tokens, "needle": Needle(**_fields_of(Needle, needle))})

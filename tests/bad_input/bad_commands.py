@@ -180,6 +180,7 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--until": ["", "x", "stabel", "top:0", "top:x", "scores:0.9", "scores:x"],
             "--packed": [("alwayss", "Did you mean 'always'?")],
             "--needles-per-context": [*NOT_WHOLE, ("2", "--packed")],
+            "--haystack-kind": [*CHOICES, ("multikey", "Did you mean 'multi-key'?")],
             "--grid": [*CHOICES, ("papre", "Did you mean 'paper'?")],
             "--closed-book": FLAG,
             "--score": [*CHOICES, ("positon", "Did you mean 'position'?")],

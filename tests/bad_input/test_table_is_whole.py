@@ -56,6 +56,7 @@ HeadOutputs
 HeadOverlap
 HeadSet
 HeadSurvey
+HaystackKind
 HeadTraits
 HeadwiseCache
 KeptAnswer
@@ -142,6 +143,8 @@ LEFT_OUT = {
     ("summarise", "options"),
     # Switches that only the tokenizer's chat template knows.
     ("chat_template", "options"),
+    # Handed on to build_grid.
+    ("harder_prompts", "options"),
     # The text's own parts, by any name.
     ("mark_text", "parts"),
     # Said by the project's own functions of their arguments.
