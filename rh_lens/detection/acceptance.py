@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from numbers import Integral
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -134,8 +134,8 @@ def _recall(
     tokenizer: Any,
 ) -> tuple[float, RecallMeasure]:
     """Recall of one right answer, and over what."""
-    if _words(stemmed=True).tokenize(answer):
-        return float(_rouge().score(answer, text)["rouge1"].recall), "rouge1"
+    if (recall := _word_recall(text, answer)) is not None:
+        return recall, "rouge1"
     if answer_tokens is None:
         require_tokenizer(tokenizer)
         answer_tokens = tokenizer.encode(answer, add_special_tokens=False)
@@ -166,6 +166,15 @@ def _lacking(text: str, answer: str) -> list[str]:
             there[stem] += 1
             missing.append(word)
     return missing[::-1]
+
+
+# Under many conditions a model says the same of a needle, and curves judge answers repeatedly.
+@lru_cache(maxsize=2**14)
+def _word_recall(text: str, answer: str) -> float | None:
+    """ROUGE-1 recall of an answer; None where ROUGE finds no word in it."""
+    if not _words(stemmed=True).tokenize(answer):
+        return None
+    return float(_rouge().score(answer, text)["rouge1"].recall)
 
 
 @cache

@@ -54,7 +54,7 @@ def recalls() -> Callable[[int], np.ndarray]:
 @pytest.mark.parametrize("n_draws", [19, 69])
 def test_random_heads_called_top_are_rarely_significant(recalls, n_draws, repeats, record):
     """With twelve needles drawn anew in each case, as other needles would have been as likely."""
-    table = recalls(repeats(quick=6, full=12))
+    table = recalls(repeats(quick=4, full=12))
     rng, n_cases = np.random.default_rng(n_draws), repeats(quick=500, full=10_000)
     fixed, stopped = 0, 0
     for _ in range(n_cases):
@@ -71,7 +71,7 @@ def test_random_heads_called_top_are_rarely_significant(recalls, n_draws, repeat
 
 def test_random_curves_are_rarely_significant_anywhere(recalls, repeats, record):
     """Two numbers of heads: four, and the four others, whose recall is that of another set."""
-    table = recalls(repeats(quick=6, full=12))
+    table = recalls(repeats(quick=4, full=12))
     rng, n_cases, hits = np.random.default_rng(0), repeats(quick=500, full=10_000), 0
     for _ in range(n_cases):
         means = table[:, rng.integers(0, table.shape[1], 12)].mean(1)
@@ -83,7 +83,7 @@ def test_random_curves_are_rarely_significant_anywhere(recalls, repeats, record)
 
 
 def test_the_retrieval_heads_are_the_most_harmful_of_all_seventy_sets(recalls, repeats):
-    means = recalls(repeats(quick=6, full=12)).mean(1)
+    means = recalls(repeats(quick=4, full=12)).mean(1)
     others = np.delete(means, RETRIEVAL)
     assert permutation_pvalue(float(means[RETRIEVAL]), others) == 1 / 70
     # Sets that share three heads with them do harm too: the family holds the top.

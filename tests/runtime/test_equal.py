@@ -83,7 +83,10 @@ def test_drafted_is_stepwise(tiny_model, name):
 
 
 @pytest.mark.parametrize("name", ["mistral-window", "gemma3", "llama4-chunked", "gpt-oss"])
-@pytest.mark.parametrize("n_haystack", [0, 1, 2, 3])
+# Everyday: the shortest and the longest of these contexts.
+@pytest.mark.parametrize(
+    "n_haystack", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 3]
+)
 def test_drafts_across_the_edge_of_a_window(tiny_model, name, n_haystack):
     """Contexts of 10 to 21 tokens, cut back again and again, in windows of 12."""
     model, prompts = tiny_model(name), grid(n_haystack=n_haystack)
