@@ -26,6 +26,9 @@ DOUBTS = (
     "backup",
     "shapley",
     "plain text",
+    "windows",
+    "timing",
+    "copy gain",
     "choices",
     "haystacks",
 )

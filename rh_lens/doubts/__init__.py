@@ -5,6 +5,7 @@ from rh_lens.doubts.case import DoubtCase, doubt_case
 from rh_lens.doubts.checklist import DOUBTS, DoubtTest, run_doubts
 from rh_lens.doubts.choices import Choices, Option, score_choices
 from rh_lens.doubts.copied_where import COPY_COLUMNS, answer_spans, copied_where, said_where
+from rh_lens.doubts.copy_gain import CopyGain, copy_gain
 from rh_lens.doubts.dose_response import DoseResponse, dose_response
 from rh_lens.doubts.fed_answers import Conditions, FedAnswers, fed_answers
 from rh_lens.doubts.head_null import HeadNull, with_nulls
@@ -29,6 +30,7 @@ from rh_lens.doubts.operator_agreement import OperatorAgreement, operator_agreem
 from rh_lens.doubts.plain_text import PlainText, plain_text_losses
 from rh_lens.doubts.random_models import random_models
 from rh_lens.doubts.recording import AnswerRows, record_answers, record_trials
+from rh_lens.doubts.timing import StepEffects, step_effects
 from rh_lens.doubts.verdicts import (
     Checklist,
     Doubt,
@@ -38,6 +40,7 @@ from rh_lens.doubts.verdicts import (
     verdict_pvalue,
     verdict_within,
 )
+from rh_lens.doubts.windows import WindowCurve, sliding_window, window_curve
 
 __all__ = [
     "COPY_COLUMNS",
@@ -47,6 +50,7 @@ __all__ = [
     "Checklist",
     "Choices",
     "Conditions",
+    "CopyGain",
     "DoseResponse",
     "Doubt",
     "DoubtCase",
@@ -63,9 +67,12 @@ __all__ = [
     "Option",
     "PlainText",
     "ShapleyValues",
+    "StepEffects",
+    "WindowCurve",
     "all_of",
     "answer_spans",
     "copied_where",
+    "copy_gain",
     "dose_response",
     "doubt_case",
     "fed_answers",
@@ -89,9 +96,12 @@ __all__ = [
     "shuffled_labels",
     "shuffled_steps",
     "silence_instead",
+    "sliding_window",
+    "step_effects",
     "verdict_above",
     "verdict_pvalue",
     "verdict_within",
+    "window_curve",
     "with_nulls",
     "with_other_needles",
 ]

@@ -31,6 +31,7 @@ from rh_lens.doubts.null_doubts import (
     doubt_shuffled_labels,
     doubt_shuffled_steps,
 )
+from rh_lens.doubts.time_doubts import doubt_copy_gain, doubt_timing, doubt_windows
 from rh_lens.doubts.verdicts import Checklist, Doubt
 
 DoubtTest: TypeAlias = Callable[[DoubtCase], Doubt]
@@ -49,6 +50,9 @@ DOUBTS: Mapping[str, DoubtTest] = {
     "backup": doubt_backup,
     "shapley": doubt_shapley,
     "plain text": doubt_plain_text,
+    "windows": doubt_windows,
+    "timing": doubt_timing,
+    "copy gain": doubt_copy_gain,
     "choices": doubt_choices,
     "haystacks": doubt_haystacks,
 }
