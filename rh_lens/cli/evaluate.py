@@ -140,8 +140,8 @@ def _evaluate(
 ) -> None:
     """Answer what is missing in a folder, print what was found and save it."""
     from rh_lens.evaluation import default_ks
-    from rh_lens.evaluation.tasks import task_prompts, task_tables
-    from rh_lens.runs import TaskFolder, describe_command
+    from rh_lens.evaluation.tasks import claims_of_tasks, task_prompts, task_tables
+    from rh_lens.runs import CLAIMS, TaskFolder, describe_command, save_claims
     from rh_lens.views import plot_tasks
 
     ranking, retrieval = scores.ranking(), scores.heads(args.threshold)
@@ -161,6 +161,8 @@ def _evaluate(
         tables = task_tables(first, other, margin=args.margin)
         _print(args, tables, retrieval, left_out)
         folder.finish(tables)
+    k = max((k for k in ks if k <= len(retrieval)), default=max(ks))
+    save_claims(claims_of_tasks(tables, k or None), out / CLAIMS)
     output.save_picture(out / "tasks.png", lambda: plot_tasks(tables))
     output.say(args, f"Saved in {out}")
 

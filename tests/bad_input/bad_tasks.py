@@ -156,6 +156,8 @@ TASKS = [
     ),
     entry(ts.task_tables, lambda t: {"curve": curve(t)}, curve=instance(),
           other=instance(none=True), margin=INSIDE_UNIT),
+    entry(ts.claims_of_tasks, lambda t: {"tables": ts.task_tables(curve(t))}, tables=instance(),
+          k=whole(1, none=True, huge=False) + bad(3), command=text()),
     entry(ts.chain_steps, lambda t: {"result": curve(t).result}, result=instance()),
     entry(ts.chain_breaks, lambda t: {"curve": curve(t)}, curve=instance()),
     entry(
