@@ -48,7 +48,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 docs: $(DOCS_READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python tests/site_check.py site
 	@echo "Next: open site/index.html; for its search: $(BIN)/python -m http.server --directory site"
 

@@ -9,6 +9,8 @@ from pathlib import Path
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "link": "href", "source": "src"}
 OUTSIDE = re.compile(r"^(?:https?:)?//")
 IN_STYLE = re.compile(r"url\([\"']?(?:https?:)?//[^)]*\)|@import[^;]+")
+# Formulas and links that were not made into any.
+AS_WRITTEN = re.compile(r"\\frac|\\sum|\\text|\]\[rh_lens")
 # Scripts of the theme fetch these if a page has them.
 FETCHES_LATER = ("mermaid", 'data-md-component="source"')
 
@@ -25,7 +27,7 @@ class _Fetched(HTMLParser):
 
 
 def problems(site: Path) -> list[str]:
-    """References to anything outside the site, and formulas that were left as they are."""
+    """References to anything outside the site, and what was left as written."""
     found = []
     for path in sorted(site.glob("**/*.html")):
         text = path.read_text(encoding="utf-8")
@@ -33,7 +35,7 @@ def problems(site: Path) -> list[str]:
         page.feed(text)
         found += [f"{path}: fetches {one}" for one in page.found if OUTSIDE.match(one)]
         found += [f"{path}: {one}" for one in FETCHES_LATER if one in text]
-        found += [f"{path}: {one}" for one in re.findall(r"\\frac|\\sum|\\text", text)]
+        found += [f"{path}: {one}" for one in AS_WRITTEN.findall(text)]
     for path in sorted(site.glob("**/*.css")):
         found += [f"{path}: {one}" for one in IN_STYLE.findall(path.read_text(encoding="utf-8"))]
     return found

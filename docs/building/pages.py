@@ -29,6 +29,7 @@ LINKS = {
     **{source: page for page, source in REPEATED.items()},
 }
 NAMES = "rh_lens/README.md"
+OPTIONS = "      show_root_heading: true\n      heading_level: 3\n"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -72,15 +73,20 @@ def rooms() -> dict[str, list[str]]:
 
 def room_page(room: str, names: list[str]) -> str:
     """A room's functions, with examples, and then its types and constants."""
-    kinds = {"Functions": [], "Types and constants": []}
+    kinds: dict[str, list[str]] = {"Functions": [], "Types and constants": []}
     for name in names:
         kinds["Functions" if name[0].islower() else "Types and constants"].append(name)
-    parts = [f"# `rh_lens.{room}`\n"]
+    parts = [f"# `rh_lens.{room}`"]
     for title, members in kinds.items():
-        if members:
-            options = f"    options:\n      members: [{', '.join(members)}]\n"
-            parts.append(f"## {title}\n\n::: rh_lens.{room}\n{options}")
-    return "\n".join(parts)
+        parts += [f"## {title}"] * bool(members)
+        parts += [f"::: {full_name(room, name)}\n    options:\n{OPTIONS}" for name in members]
+    return "\n\n".join(parts) + "\n"
+
+
+def full_name(room: str, name: str) -> str:
+    """Where a name is found: a file of the same name stands in the way of what it defines."""
+    file = ROOT / "rh_lens" / room.replace(".", "/") / f"{name}.py"
+    return f"rh_lens.{room}.{name}.{name}" if file.exists() else f"rh_lens.{room}.{name}"
 
 
 def names_page(text: str) -> str:
@@ -89,5 +95,9 @@ def names_page(text: str) -> str:
     for line in text.splitlines():
         if found := re.match(r"## `rh_lens\.([\w.]+)`", line):
             room = found[1]
-        lines.append(re.sub(r"^\| (\**)(`(\w+)`)\1 \|", rf"| \1[\2][rh_lens.{room}.\3]\1 |", line))
+        if found := re.match(r"\| (\**)`(\w+)`\1 \|", line):
+            mark, name = found.groups()
+            linked_name = f"| {mark}[`{name}`][{full_name(room, name)}]{mark} |"
+            line = linked_name + line[found.end() :]
+        lines.append(line)
     return "\n".join(lines)
