@@ -29,6 +29,7 @@ _RUN = {
     "prompts_sha256": "prompts, SHA-256",
 }
 _NEXT = (
+    "rh-lens study NAME\n"
     "rh-lens detect --model NAME --out RUN\n"
     "rh-lens ablate RUN --model NAME --out ABLATION\n"
     "rh-lens show RUN --ablation ABLATION"
