@@ -63,7 +63,7 @@ def answer_pass(
     *,
     pattern_layers: Collection[int] = (),
 ) -> AnswerPass:
-    """The rows that predict an answer, which is fed behind a prompt.
+    """The rows that predict an answer, which is fed after a prompt.
 
     Args:
         context: From `open_context`, inside `inference`.
@@ -131,7 +131,7 @@ def head_writes(
 
     Returns:
         The output matrix of each head, and a factor for each row and dimension: 1, or that of a
-        norm behind the attention (Gemma 2), held fixed as it was in that row. Head h adds
+        norm after the attention (Gemma 2), held fixed as it was in that row. Head h adds
         $(z_h W_h) \odot f$.
 
     Raises:
@@ -153,12 +153,12 @@ def head_writes(
     raise ValueError(
         f"Expected head outputs that add up to what attention adds to the stream in layer {layer}; "
         f"found a difference of {float((written - added).norm() / added.norm()):.0%}. The "
-        "architecture does something else behind its output projection: use patching instead."
+        "architecture does something else after its output projection: use patching instead."
     )
 
 
 def _norm_factors(block: Any, written: Stream) -> list[Stream]:
-    """Factors to try: none, and those of a norm behind the attention, with fixed scale."""
+    """Factors to try: none, and those of a norm after the attention, with fixed scale."""
     factors = [torch.ones_like(written)]
     norm = getattr(block, "ln1_post", None)
     weight = None if norm is None else getattr(norm, "weight", None)

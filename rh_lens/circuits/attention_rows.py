@@ -27,7 +27,7 @@ class AttentionRows:
 
     Args:
         pattern: Attention of each row on the keys up to the last row's own, in fp32.
-        tokens: Token ids of the whole sequence, also behind these rows.
+        tokens: Token ids of the whole sequence, also after these rows.
         first: Position of the first row.
     """
 
@@ -43,7 +43,7 @@ class AttentionRows:
 
     @cached_property
     def distance(self) -> Int[Tensor, "row key"]:
-        """How far each key lies back; 0 at the row's own token, negative behind it."""
+        """How far each key lies back; 0 at the row's own token, negative after it."""
         keys = torch.arange(self.pattern.shape[2], device=self.pattern.device)
         return self.positions[:, None] - keys
 

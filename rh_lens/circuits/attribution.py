@@ -93,7 +93,7 @@ def source_contributions(
 
     Head $h$, looking from the row that predicts answer token $k_t$ with attention $a_t$ at
     positions $j$ with values $v_j$, adds $a_t[j] \, v_j W_O \cdot d_t$ (Elhage et al. 2021), where
-    $d_t$ is the unembedding vector of $k_t$ behind the final norm, held fixed as it is in that row.
+    $d_t$ is the unembedding vector of $k_t$ after the final norm, held fixed as it is in that row.
     Summed over j it is the head's direct logit attribution.
 
     Args:
@@ -109,7 +109,7 @@ def source_contributions(
         RuntimeError: The way of reading disagrees with the plain bridge.
         TypeError: An argument is of another type.
         ValueError: The model has no such head, `against` is unknown, or the architecture does
-            something else behind its output projection or before its unembedding.
+            something else after its output projection or before its unembedding.
 
     Examples:
         >>> found = source_contributions(model, new_prompts[0])

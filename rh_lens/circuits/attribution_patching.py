@@ -161,7 +161,7 @@ def attribution_patch_heads(
     to the error of the sum. It takes a backward pass a layer and step.
 
     Gradients come from `transformer_lens`'s `cache_activation_and_gradient`, on the rows that are
-    run again behind a cached prefix, so a pass keeps heads x rows x n numbers a layer. Measured on
+    run again after a cached prefix, so a pass keeps heads x rows x n numbers a layer. Measured on
     the bundled model (one CPU thread), a pair of 2,000 tokens that differs in the middle: 0.7 s and
     53 MB for the answer's rows, 3.0 s and 490 MB for the prompt's 1,000; patching all 32 heads one
     by one takes 1.0 s and 12 s.
@@ -223,7 +223,7 @@ def _gradients(runs: PairRuns, metric: Metric, n_steps: int) -> Outputs:
 
 
 class _Tail:
-    """A model that reads the rows to run again behind a cached prefix, with gradients.
+    """A model that reads the rows to run again after a cached prefix, with gradients.
 
     Args:
         rerun: The rows; the context holds their prefix.

@@ -127,7 +127,7 @@ def draw_circuit(graph: "MultiDiGraph[str]") -> "Figure":
 
 
 def _layer_of(path: PathPatching) -> int:
-    """Where a path's end stands: the logits behind all layers."""
+    """Where a path's end is: the logits after all layers."""
     if path.ends.logits:
         return path.n_layers
     return max([head.layer for head in path.ends.heads] + list(path.ends.mlps))

@@ -26,7 +26,7 @@ class Composition:
 
     Args:
         values: Scores in [0, 1] by kind (Q, K, V), writing head and reading head; NaN where the
-            reader stands in no later layer.
+            reader is in no later layer.
         chance: Mean score of random matrices of the same shapes, by kind.
     """
 

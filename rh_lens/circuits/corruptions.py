@@ -47,8 +47,8 @@ def without_needle(
 ) -> tuple[Int[Tensor, " pos"], str]:
     """The prompt's tokens with whole sentences of other text in the needle's place."""
     encoder = PieceEncoder(prompt.tokenizer)
-    first, behind = prompt.needle_span
-    n_needed, hay = behind - first, tokenize_haystack(encoder, filler, n_tokens=_N_FILLER)
+    first, end = prompt.needle_span
+    n_needed, hay = end - first, tokenize_haystack(encoder, filler, n_tokens=_N_FILLER)
     bounds = hay.boundaries[1:]
     fits = [int(start) for start in bounds if start + n_needed in set(bounds.tolist())]
     if not fits:
@@ -120,8 +120,8 @@ def _answer_characters(prompt: NeedlePrompt, text: str) -> tuple[int, int]:
             "letters: use a cased one."
         )
     start = text.index(prompt.needle.text)
-    first, behind = prompt.needle.answer_characters
-    return start + first, start + behind
+    first, end = prompt.needle.answer_characters
+    return start + first, start + end
 
 
 def _question_span(prompt: NeedlePrompt, encoder: PieceEncoder) -> tuple[int, int]:
@@ -131,7 +131,7 @@ def _question_span(prompt: NeedlePrompt, encoder: PieceEncoder) -> tuple[int, in
         if question in encoder.decode(prompt.tokens[first:]):
             return first, n_tokens
     raise NotAlignedError(
-        f"Expected the question {question!r} behind the needle; found none. Build the prompt with "
+        f"Expected the question {question!r} after the needle; found none. Build the prompt with "
         "build_prompt."
     )
 
@@ -157,5 +157,5 @@ def _with(
     prompt: NeedlePrompt, span: tuple[int, int], put: Int[Tensor, " _"]
 ) -> Int[Tensor, " pos"]:
     """The prompt's tokens with others in a span."""
-    first, behind = span
-    return torch.cat([prompt.tokens[:first], put.to(prompt.tokens), prompt.tokens[behind:]])
+    first, end = span
+    return torch.cat([prompt.tokens[:first], put.to(prompt.tokens), prompt.tokens[end:]])

@@ -75,7 +75,7 @@ def head_features(
         for step in plan_prompts(tokens, share=share).steps:
             listener.span = spans[step.prompt]
             last = tokens[step.prompt][-1:]
-            # What is fed behind the prompt changes nothing in the row before it.
+            # What is fed after the prompt changes nothing in the row before it.
             teacher_force(model, tokens[step.prompt], last, decode_hooks=watched, context=context)
             rows[step.prompt] = listener.row()
     units = tuple(

@@ -73,7 +73,7 @@ def written_logits(
     """Logits of what heads write alone: outputs through projection, final norm and unembedding.
 
     The order of the logits is that of the head's direct effect: the norm of the true stream would
-    scale all alike. Where a norm stands behind the output projection (Gemma 2) it is left out.
+    scale all alike. Where a norm comes after the output projection (Gemma 2) it is left out.
     """
     matrix = output_matrix(model, layer, outputs.shape[1])
     written = torch.einsum("phd,hdm->phm", outputs.to(matrix.dtype), matrix)

@@ -110,7 +110,7 @@ def attribute_logits(
 ) -> LogitAttribution:
     r"""What every head, every MLP and the embedding add to the logits of the needle's answer.
 
-    The stream behind the last layer is a sum, and with the final norm's scale held fixed its logit
+    The stream after the last layer is a sum, and with the final norm's scale held fixed its logit
     is one too: $l = \sum_c x_c \cdot d + b$ (Elhage et al. 2021; see `frozen_readout`). The answer
     is fed; the mean over its tokens is taken. So "attention moves it, MLPs know it" can be
     checked: which of the two says the answer?
@@ -130,7 +130,7 @@ def attribute_logits(
     Raises:
         RuntimeError: The way of reading disagrees with the plain bridge.
         TypeError: An argument is of another type.
-        ValueError: `against` is unknown, or the architecture does something else behind its output
+        ValueError: `against` is unknown, or the architecture does something else after its output
             projection or before its unembedding.
 
     Examples:
@@ -159,7 +159,7 @@ def attribute_logits(
 
 
 def _parts(found: AnswerPass, counts: dict[int, int]) -> dict[Component, Stream]:
-    """What the stream behind the last layer is the sum of."""
+    """What the stream after the last layer is the sum of."""
     parts = {Component("embedding"): found.before[0]}
     n_layers = len(found.before)
     for layer in range(n_layers):

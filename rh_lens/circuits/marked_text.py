@@ -75,8 +75,8 @@ def marked_at(tokenizer: Any, text: str, places: Mapping[str, tuple[int, int]]) 
     for name, (start, stop) in places.items():
         inside = [
             token
-            for token, (first, behind) in enumerate(encoded["offset_mapping"])
-            if first < stop and behind > start
+            for token, (first, end) in enumerate(encoded["offset_mapping"])
+            if first < stop and end > start
         ]
         if not inside:
             raise ValueError(

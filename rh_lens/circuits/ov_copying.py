@@ -26,7 +26,7 @@ class CopyingScores:
 
     Args:
         eigenvalue: $\sum \lambda_i / \sum |\lambda_i|$ over the circuit's eigenvalues, in [-1, 1].
-        rank: Where a token's own logit stands among those of all tokens tried, mean over tokens: 1
+        rank: Rank of a token's own logit among those of all tokens tried, mean over tokens: 1
             always the highest, -1 always the lowest, 0 in the middle.
         tokens: The tokens tried.
     """
@@ -68,7 +68,7 @@ class CopyingScores:
 def copying_scores(model: Bridge, *, n_tokens: int = 1_000, seed: int = 0) -> CopyingScores:
     r"""Copying scores of all heads from their weights: does a head write what it reads?
 
-    The circuit is $M = V_h W_O N U$: values $V_h$ of tokens, each standing alone behind the BOS,
+    The circuit is $M = V_h W_O N U$: values $V_h$ of tokens, each standing alone after the BOS,
     so that lower layers have done to them what they do; the head's output matrix; the final norm
     without its scale; and the unembedding, less its mean. Its eigenvalues are positive where
     tokens raise their own logits (Elhage et al. 2021); its ranks say the same of tokens one by one,
@@ -114,7 +114,7 @@ def copying_scores(model: Bridge, *, n_tokens: int = 1_000, seed: int = 0) -> Co
 def _values_alone(
     model: Bridge, tokens: Int[Tensor, " token"], layers: Sequence[int] | dict[int, int]
 ) -> dict[int, Float[Tensor, "token kv_head d_head"]]:
-    """Values of tokens that stand alone behind the BOS, if there is one."""
+    """Values of tokens that stand alone after the BOS, if there is one."""
     kept: dict[int, list[Tensor]] = {layer: [] for layer in layers}
 
     def keep(values: Float[Tensor, "batch pos kv_head d_head"], hook: Any) -> None:

@@ -116,7 +116,7 @@ def path_patch(
     Args:
         model: A TransformerBridge.
         pairs: From `make_pairs`, `make_pair`, or a list of pairs.
-        senders: Which heads, in any notation of `as_heads`; None takes all that stand before a
+        senders: Which heads, in any notation of `as_heads`; None takes all in layers below a
             receiver.
         receivers: Heads that read the sender, all together.
         mlps: Layers whose MLP reads it.
@@ -128,8 +128,8 @@ def path_patch(
     Raises:
         RuntimeError: The way of reading disagrees with the plain bridge.
         TypeError: An argument is of another type.
-        ValueError: There are no pairs, the model has no such head, a sender stands before no
-            receiver, a name is unknown, or the model has a norm behind its attention or latent
+        ValueError: There are no pairs, the model has no such head, a sender is below no
+            receiver, a name is unknown, or the model has a norm after its attention or latent
             attention.
 
     Examples:
@@ -265,7 +265,7 @@ def _require_paths(model: Bridge, layers: Collection[int]) -> None:
     for layer in layers:
         if getattr(model.blocks[layer], "ln1_post", None) is not None:
             raise ValueError(
-                f"Expected heads that write into the residual stream directly; found a norm behind "
+                f"Expected heads that write into the residual stream directly; found a norm after "
                 f"the attention in layer {layer} of {model.cfg.model_name!r}. Patch whole outputs "
                 "with patch_heads."
             )

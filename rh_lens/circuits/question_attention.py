@@ -35,13 +35,13 @@ def query_focused_heads(
     2025, arXiv:2506.09944) with the calibration of in-context re-ranking (Chen et al. 2024,
     arXiv:2410.02642). The needle's sentence is the document. Nothing is generated.
 
-    Only the question's rows are kept, behind a prefix that is read once. Measured on the bundled
+    Only the question's rows are kept, after a prefix that is read once. Measured on the bundled
     model (one CPU thread), a prompt of 2,000 tokens: 0.4 s, and no more memory than reading takes.
 
     Args:
         model: A TransformerBridge.
         prompts: Needle prompts with a tokenizer, from `build_prompt`.
-        null_question: What stands in the question's place; None: no calibration.
+        null_question: What is asked in the question's place; None: no calibration.
 
     Returns:
         Scores in [-1, 1], without calibration in [0, 1]; units are needles.
@@ -139,7 +139,7 @@ def question_span(prompt: NeedlePrompt) -> Span:
     start = question_start(prompt, prompt.tokenizer)
     if start == len(tokens):
         raise ValueError(
-            f"Expected the question {prompt.needle.question!r} behind the needle of a prompt; "
+            f"Expected the question {prompt.needle.question!r} after the needle of a prompt; "
             f"found none in {prompt!r}. Use a template that asks it as it is."
         )
     wanted = _letters(prompt.needle.question)

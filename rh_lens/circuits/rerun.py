@@ -1,4 +1,4 @@
-"""Running the last rows of a prompt again and again, behind a prefix that is read once."""
+"""Running the last rows of a prompt again and again, after a prefix that is read once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -21,7 +21,7 @@ Outputs: TypeAlias = Mapping[int, Float[Tensor, "row head d_head"]]
 class Rerun:
     """The rows from some position on, run again under hooks; the rows before are read once.
 
-    Rows see all that stands before them in the KV cache, so no square pattern arises: of h heads, a
+    Rows see all that is before them in the KV cache, so no square pattern arises: of h heads, a
     pass takes h x 256 x n numbers.
 
     Args:

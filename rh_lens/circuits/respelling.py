@@ -56,8 +56,8 @@ class PromptText:
         new = self.encoder.encode_within(self.text[:start] + put + self.text[stop:])
         if len(new.tokens) != len(self.tokens):
             return None
-        first, behind = self.encoder.encode_within(self.text).span(start, stop)
-        kept = [*range(first), *range(behind, len(self.tokens))]
+        first, end = self.encoder.encode_within(self.text).span(start, stop)
+        kept = [*range(first), *range(end, len(self.tokens))]
         return new.tokens if new.tokens[kept].equal(self.tokens[kept]) else None
 
 
@@ -107,21 +107,21 @@ def word_spans(text: str, start: int = 0, stop: int | None = None) -> list[tuple
 
 def _best_draw(text: PromptText, start: int, stop: int, rng: random.Random) -> PromptText:
     word, best, most = text.text[start:stop], None, 0
-    first, behind = text.encoder.encode_within(text.text).span(start, stop)
+    first, end = text.encoder.encode_within(text.text).span(start, stop)
     for draw in range(_N_DRAWS):
-        put = _other_word(text.encoder, word, behind - first, rng, share=draw / _N_DRAWS)
+        put = _other_word(text.encoder, word, end - first, rng, share=draw / _N_DRAWS)
         tokens = text.respelled(start, stop, put)
         if tokens is None:
             continue
-        n_changed = int((tokens[first:behind] != text.tokens[first:behind]).sum())
+        n_changed = int((tokens[first:end] != text.tokens[first:end]).sum())
         if n_changed > most:
             whole = text.text[:start] + put + text.text[stop:]
             best, most = PromptText(text.encoder, tokens, whole), n_changed
-        if most == behind - first:
+        if most == end - first:
             break
     if best is None:
         raise NotAlignedError(
-            f"Expected another word in place of {word!r} with {behind - first} tokens; found none "
+            f"Expected another word in place of {word!r} with {end - first} tokens; found none "
             f"in {_N_DRAWS} draws. Give candidates of your own, or leave the prompt out."
         )
     return best

@@ -22,7 +22,7 @@ def repeated_random_tokens(
     seed: int = 0,
     exclude: Sequence[int] = (),
 ) -> list[Int[Tensor, " pos"]]:
-    """Random distinct tokens, repeated, behind the BOS if the tokenizer has one.
+    """Random distinct tokens, repeated, after the BOS if the tokenizer has one.
 
     Args:
         model: A TransformerBridge.

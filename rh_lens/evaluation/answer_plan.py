@@ -70,7 +70,7 @@ def ablation_curve(
             `lambda heads: scale_heads(heads, 0.5)`. None: `zero_ablation`.
         scope: While the prompt is read, while the answer is decoded, or both.
         n_controls: Control draws for each K and match; 0 gives none.
-        match: What controls share with the top K: see `control_heads`. Several stand side by side.
+        match: What controls share with the top K: see `control_heads`. Several are all drawn.
         n_rankings: Rankings for the test of the heads: see `plan_ablation`.
         family: Inside what the rankings exchange heads: see `draw_rankings`.
         exclude: Heads that are no controls, such as all retrieval heads. Without it, the controls

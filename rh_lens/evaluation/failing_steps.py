@@ -20,7 +20,7 @@ def first_failing_step(said: Sequence[int], answer: Sequence[int]) -> int:
         answer: Token ids of the needle's answer.
 
     Returns:
-        Index of the first token said that is not the answer's token at this place, or is behind the
+        Index of the first token said that is not the answer's token at this place, or is after the
         answer's end; the number of tokens said where there is none.
 
     Raises:

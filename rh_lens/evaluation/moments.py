@@ -66,7 +66,7 @@ def needle_means(
     r"""Each needle's mean under each draw, such that their plain mean is the mean over prompts.
 
     Where needles have as many prompts each, these are the means. Otherwise a needle with $n_j$ of
-    $n$ prompts stands for $m + J (s_j - n_j m) / n$, with $m$ the mean over prompts, $s_j$ the
+    $n$ prompts counts as $m + J (s_j - n_j m) / n$, with $m$ the mean over prompts, $s_j$ the
     needle's sum and $J$ the number of needles: the linearised ratio (Cochran 1977, section 6.4).
     """
     _, code = np.unique(np.asarray(needles), return_inverse=True)

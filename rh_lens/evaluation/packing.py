@@ -101,7 +101,7 @@ def check_packing(
 
     Companions may distract a weak model, and then other heads look retrieving, or none. The two
     differ if the share of accepted prompts, or the position score of any head with the threshold or
-    more in one of them, differs by more than the margin. Intervals over needles stand beside
+    more in one of them, differs by more than the margin. Intervals over needles are beside
     (`difference_interval`). With twelve needles these are wide even without any difference: the
     check finds a change that is seen, and is no proof that there is none.
 

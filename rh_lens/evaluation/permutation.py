@@ -77,7 +77,7 @@ def sequential_pvalue(observed: float, draws: ArrayLike, *, n_as_harmful: int) -
 
     $h / l$ where the $l$-th draw is the $h$-th that is as harmful; $(b + 1) / (n + 1)$ where all
     $n$ draws were made and fewer were (Besag and Clifford 1991). It holds its level as the test
-    with all draws does: a hopeless case costs few draws. Draws behind the stop do not count.
+    with all draws does: a hopeless case costs few draws. Draws after the stop do not count.
 
     Args:
         observed: The value without the heads in question; lower is worse.

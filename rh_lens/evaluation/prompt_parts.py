@@ -12,7 +12,7 @@ from rh_lens.evaluation.short_copies import names_of
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runtime.stop import decode_exactly
 
-# Tokens behind the question (the end of a chat template) that are searched at most.
+# Tokens after the question (the end of a chat template) that are searched at most.
 _N_BEHIND = 200
 
 

@@ -92,7 +92,7 @@ def open_rows(rows: ConditionRows, n_room: int) -> Any:
 def read_rows(
     model: Bridge, cache: Any, starts: Sequence[int], tokens: Sequence[Sequence[int]]
 ) -> Float[Tensor, "row pos d_vocab"]:
-    """Logits of one pass of different tokens in each row; behind a row's last token, of nothing.
+    """Logits of one pass of different tokens in each row; after a row's last token, of nothing.
 
     Args:
         model: A TransformerBridge.

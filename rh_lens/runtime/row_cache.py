@@ -79,7 +79,7 @@ class RowCache(DynamicCache):
 def _copied(
     held: Float[Tensor, "row head pos d_head"], rows: Int[Tensor, " chosen"], n_room: int
 ) -> Tensor:
-    """Rows of one layer's keys or values, with room behind them."""
+    """Rows of one layer's keys or values, with room after them."""
     _, n_heads, n_tokens, d_head = held.shape
     copy = held.new_zeros((len(rows), n_heads, n_tokens + n_room, d_head))
     copy[:, :, :n_tokens] = held[rows.to(held.device)]

@@ -143,7 +143,7 @@ def _read_alone(
     n_before: int,
     parts: tuple[int, int],
 ) -> Float[Tensor, "row d_vocab"]:
-    """Logits of what comes behind the first tokens, under one condition."""
+    """Logits of what comes after the first tokens, under one condition."""
     alone = Context(model, context.strategy)
     alone.reach(tokens[:n_before], hooks)
     with model.hooks(fwd_hooks=list(hooks)):

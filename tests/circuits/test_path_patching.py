@@ -109,7 +109,7 @@ def test_paths_need_an_end_behind_their_start(llama, tiny_model, tiny_pair):
         path_patch(llama, tiny_pair, "L1H0", "L1H2")
     with pytest.raises(ValueError, match="found no heads, no MLPs and logits=False"):
         path_patch(llama, tiny_pair, "L1H0")
-    with pytest.raises(ValueError, match="found a norm behind the attention in layer 0"):
+    with pytest.raises(ValueError, match="found a norm after the attention in layer 0"):
         path_patch(tiny_model("gemma2").bridge, tiny_pair, "L0H0", logits=True)
 
 

@@ -76,10 +76,10 @@ def prefix_matching_heads(
 
 
 def followers(rows: AttentionRows) -> Bool[Tensor, "row key"]:
-    """Which keys stand right behind an earlier copy of the row's token."""
+    """Which keys come right after an earlier copy of the row's token."""
     same = rows.keys[None, :-1] == rows.queries[:, None]
-    behind = torch.nn.functional.pad(same, (1, 0))
-    return behind & (rows.distance >= 0)
+    follows = torch.nn.functional.pad(same, (1, 0))
+    return follows & (rows.distance >= 0)
 
 
 def attention_after_copies(rows: AttentionRows) -> Float[Tensor, "head row"]:

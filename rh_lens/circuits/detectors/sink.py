@@ -17,7 +17,7 @@ def sink_heads(model: Bridge, sequences: Sequence[TokensLike]) -> HeadScores:
     r"""Mean attention of every head on the first token: $\frac{1}{n-1} \sum_{q \ge 1} a_{q,0}$.
 
     The attention sink of Xiao et al. 2023 (arXiv:2309.17453). The first row, which sees nothing
-    else, does not count; rows behind a sliding window have 0.
+    else, does not count; rows that a sliding window keeps from it have 0.
 
     Args:
         model: A TransformerBridge.

@@ -31,7 +31,7 @@ class Step:
     Args:
         text: The step.
         start: Its first token among the generated ones.
-        stop: The one behind its last.
+        stop: The one after its last.
     """
 
     text: str
@@ -42,7 +42,7 @@ class Step:
 def split_steps(tokenizer: Any, tokens: Sequence[int]) -> list[Step]:
     """The sentences and lines of an answer, as ranges of its tokens.
 
-    A token belongs to the step of its first visible character, a blank one to the step behind it.
+    A token belongs to the step of its first visible character, a blank one to the step after it.
     """
     text = decode_exactly(tokenizer, tokens)
     ends = [len(decode_exactly(tokenizer, tokens[:n])) for n in range(len(tokens) + 1)]

@@ -73,7 +73,7 @@ def chosen_answers(
 
 
 def _letters(model: Bridge, task: Task) -> list[Int[Tensor, " _"]]:
-    """Token ids of each letter, as it is written behind a prompt."""
+    """Token ids of each letter, as it is written after a prompt."""
     encoder = PieceEncoder(model.tokenizer)
     empty = fill(task.template.answer, {"{chain}": ""})
     texts = [fill(empty, {"{answer}": letter}).rstrip(". \n") for letter in LETTERS]

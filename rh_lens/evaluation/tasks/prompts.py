@@ -207,7 +207,7 @@ def _stretches(
 ) -> list[tuple[str, bool]]:
     """The whole text in stretches that are encoded by themselves, and which name special tokens.
 
-    A new stretch begins at the document, with the spaces before it, and behind it: all prompts of
+    A new stretch begins at the document, with the spaces before it, and after it: all prompts of
     one document share its tokens. `spans` gets the characters of the fields.
     """
     stretches: list[tuple[str, bool]] = []

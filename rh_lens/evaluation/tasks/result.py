@@ -64,7 +64,7 @@ class TaskResult:
 
         Returns:
             Columns `condition`, `n_items`, `n_documents`, and for each score its name, and with
-            `_low` and `_high` behind it the ends of its interval.
+            `_low` and `_high` after it the ends of its interval.
 
         Raises:
             TypeError: The level is no number.

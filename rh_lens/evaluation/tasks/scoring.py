@@ -172,7 +172,7 @@ def contains_all(answer: str, item: TaskItem) -> float:
 def as_number(text: str) -> Fraction | None:
     """The number that a text writes, exactly; None where it is none.
 
-    Thousands commas, a currency sign in front, a per cent sign or a full stop behind it are fine.
+    Thousands commas, a currency sign in front, a per cent sign or a full stop after it are fine.
     """
     plain = unicodedata.normalize("NFKC", text).replace("−", "-").strip()
     plain = plain.lstrip("$€£¥ ").rstrip("%. ")
