@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Int
@@ -273,4 +274,11 @@ def find_copy_events(
 
 def _event_table(columns: dict[str, Any]) -> pd.DataFrame:
     """Table with the event columns in their order and dtypes; missing ones are empty."""
-    return pd.DataFrame({name: columns.get(name, []) for name in _DTYPES}).astype(_DTYPES)
+    # Made with their dtypes: to convert twelve columns afterwards takes longer than a pass.
+    arrays: dict[str, Any] = {
+        name: pd.array(columns.get(name, []), dtype=kind)
+        if kind == "string"
+        else np.asarray(columns.get(name, []), dtype=kind)
+        for name, kind in _DTYPES.items()
+    }
+    return pd.DataFrame(arrays)
