@@ -64,6 +64,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "joins them. Under torchrun, or accelerate launch on GPUs, each process takes its own. On "
         "CPUs accelerate starts only one: use torchrun --nproc-per-node 2 -m rh_lens detect ..., "
         "or give --shard 1/2 and --shard 2/2 to two commands")  # fmt: skip
+    add("--dry-run", action="store_true", help="say how many tokens the run reads, how long "
+        "it takes by its first context, and what memory it needs; write nothing")  # fmt: skip
     add("--save-prompts", action="store_true", help="keep the prompts' token ids in trials.jsonl")
     add("--compat", choices=["official"], help="score as the published code does, for comparison: "
         "the same as --score official")  # fmt: skip
@@ -102,6 +104,7 @@ def _until(args: argparse.Namespace) -> "Until | None":
 def _run(args: argparse.Namespace) -> int:
     from rh_lens.prompts import load_haystack, load_template
     from rh_lens.runs.launcher import is_launched_alone, own_device
+    from rh_lens.runtime import require_memory
 
     shard = options.shard_of(args)
     if shard is None and is_launched_alone():
@@ -112,6 +115,7 @@ def _run(args: argparse.Namespace) -> int:
         # Before the model, which may take long to load: a mistake in these shows at once.
         haystack = load_haystack(args.haystack, seed=args.seed)
         needles = _needles(args)
+        detect_grid.require_needles(args, needles)
         if args.model != options.DEMO or args.device is not None:  # bundled: on the CPU
             args.device = own_device(args.device)
         model = options.load_model(args)
@@ -119,14 +123,23 @@ def _run(args: argparse.Namespace) -> int:
         if args.closed_book:
             needles = _unknown(args, model, needles, template)
         grid = detect_grid.choose(args, model, haystack, needles, template)
+        estimate = detect_grid.estimate(args, model, grid)
+        if args.dry_run:
+            output.say(args, estimate.text)
+            output.print_record(args, **vars(estimate), fits=estimate.fits)
+            return 0 if estimate.fits else 1
+        require_memory(estimate)
         return _detect(args, model, grid, out / shard.folder if shard else out, shard)
 
 
 @contextmanager
 def _reserved(args: argparse.Namespace) -> Iterator[Path]:
-    """Context with the folder for results; one that was named is the run folder's own concern."""
-    if args.out is not None:
-        yield args.out
+    """Context with the folder for results; one that was named is the run folder's own concern.
+
+    A dry run writes nothing.
+    """
+    if args.out is not None or args.dry_run:
+        yield args.out or Path()
         return
     with options.reserved(args) as out:
         yield out

@@ -12,7 +12,7 @@ from rh_lens.cli.arguments import whole
 if TYPE_CHECKING:
     from rh_lens.evaluation import GridChoice
     from rh_lens.prompts import Haystack, Needle, Template
-    from rh_lens.runtime import Bridge
+    from rh_lens.runtime import Bridge, RunEstimate
 
 N_PAPER_LENGTHS, N_PAPER_DEPTHS, PAPER_RANGE = 20, 10, (1_000, 50_000)
 """Wu et al. 2024 (arXiv:2404.15574): 20 lengths, uniform from 1K to 50K tokens, by 10 depths."""
@@ -82,6 +82,19 @@ def require_kind(args: argparse.Namespace) -> None:
         )
 
 
+def require_needles(args: argparse.Namespace, needles: "Sequence[Needle]") -> None:
+    """Refuse needles that can't share a haystack, before the model is loaded.
+
+    Raises:
+        ValueError: One could answer another's question.
+    """
+    from rh_lens.prompts.collisions import require_no_collisions
+
+    if args.packed != "never" and args.needles_per_context is None:
+        remedy = "Leave one of each pair out, or hide fewer with --needles-per-context."
+        require_no_collisions(needles, remedy)
+
+
 def choose(
     args: argparse.Namespace,
     model: "Bridge",
@@ -127,6 +140,26 @@ def choose(
     kind = f"{choice.n_together} needles a haystack" if choice.is_packed else "one needle each"
     print(f"Asking with {kind}.", file=sys.stderr)
     return choice
+
+
+def estimate(args: argparse.Namespace, model: "Bridge", grid: "GridChoice") -> "RunEstimate":
+    """What the run will take; a dry run is timed by its first context."""
+    from rh_lens.detection import detection_options
+    from rh_lens.runtime import estimate_run
+
+    choices = detection_options(
+        model,
+        grid.prompts,
+        score=args.score,
+        max_new_tokens=args.max_new_tokens,
+        stop=options.stop_rule(args, model),
+    )
+    return estimate_run(
+        model,
+        grid.prompts,
+        max_new_tokens=choices.max_new_tokens,
+        stop=choices.stop if args.dry_run else None,
+    )
 
 
 def _room(args: argparse.Namespace, model: "Bridge", needles: "Sequence[Needle]") -> int:

@@ -1,6 +1,7 @@
 """Arguments that several commands have, and what becomes of them."""
 
 import argparse
+import json
 import re
 import sys
 import warnings
@@ -10,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rh_lens.checks import MAX_SEED
+from rh_lens.checks import MAX_SEED, shown
 from rh_lens.cli.arguments import MAX_ENTRIES, lengths, path, whole, words
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 DEMO = "demo"
 DTYPES = ("float32", "bfloat16", "float16")
+DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 NO_STOP = "none"
 
 
@@ -51,6 +53,9 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--revision", type=words, help="commit, tag or branch of a hub model; default: its newest")
     add("--device", type=device, help="cpu, cuda, ...; default: an accelerator if there is one")
+    add("--device-map", type=words, metavar="MAP", help="spread the model over several devices: "
+        "auto, balanced or sequential, or a JSON file with a device for each module, as "
+        "transformers names them; not with --device")  # fmt: skip
     add("--dtype", choices=DTYPES, default="float32", help="precision of the weights")
 
 
@@ -122,18 +127,50 @@ def load_model(args: argparse.Namespace) -> "Bridge":
                 f"Expected --revision for a hub model only; found {args.revision!r} for the "
                 "bundled one. Leave it out, or name a model with --model."
             )
+        if args.device_map is not None:
+            raise ValueError(
+                f"Expected --device-map for other models; found {args.device_map!r} for the "
+                "bundled one, which is small. Leave it out."
+            )
         from rh_lens.demo import load_demo_model
 
         return load_demo_model(device=args.device or "cpu", dtype=dtype)
     model = runtime.load_model(
         args.model,
         device=args.device,
+        device_map=_device_map(args),
         dtype=dtype,
         revision=args.revision,
         progress=not getattr(args, "quiet", False) and sys.stderr.isatty(),
     )
     runtime.require_decoder(model)
     return model
+
+
+def _device_map(args: argparse.Namespace) -> "str | dict[str, str | int] | None":
+    """Where the model's parts go: a name that transformers knows, or the mapping in a file."""
+    named = args.device_map
+    if named is None or named in DEVICE_MAPS:
+        return named
+    path = Path(named)
+    if not path.is_file():
+        raise ValueError(
+            f"Expected --device-map as one of {', '.join(DEVICE_MAPS)} or a JSON file; found "
+            f"{shown(named)}, and no such file. Check the spelling or the path."
+        )
+    try:
+        places = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"Expected JSON in {shown(named)}; found {shown(str(error))}. Write an object such as "
+            '{"model.embed_tokens": 0, "model.layers.0": 1}.'
+        ) from None
+    if not isinstance(places, dict):
+        raise ValueError(
+            f"Expected an object in {shown(named)}; found {type(places).__name__}. Write a device "
+            'for each module, such as {"model.layers.0": 1}.'
+        )
+    return places
 
 
 def build_prompts(

@@ -18,6 +18,7 @@ from rh_lens.runtime.configuration import AttentionWindow, RopeLimit
 from rh_lens.runtime.context import Context, prefill
 from rh_lens.runtime.decode import greedy_decode, teacher_force
 from rh_lens.runtime.device import require_device
+from rh_lens.runtime.estimate import RunEstimate, estimate_run, require_memory
 from rh_lens.runtime.exclusive import ModelInUseError, exclusive_use, exclusively
 from rh_lens.runtime.execution import (
     DEFAULT_EXECUTION,
@@ -77,6 +78,7 @@ __all__ = [
     "PrefillChoice",
     "PrefillMethod",
     "RopeLimit",
+    "RunEstimate",
     "Scope",
     "Step",
     "StopReason",
@@ -91,6 +93,7 @@ __all__ = [
     "context_ends",
     "decode_batch",
     "eos_token_ids",
+    "estimate_run",
     "exclusive_use",
     "exclusively",
     "greedy_decode",
@@ -108,6 +111,7 @@ __all__ = [
     "require_decoder",
     "require_device",
     "require_hooks",
+    "require_memory",
     "require_supported",
     "sdpa_attention",
     "side_by_side",

@@ -7,7 +7,12 @@ from os import PathLike, fspath
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from rh_lens.checks import (
     require_choice,
@@ -20,6 +25,12 @@ from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.runtime.architecture import Bridge, require_supported
 from rh_lens.runtime.device import require_device
 from rh_lens.runtime.model_files import require_name, telling_of
+
+READ_OPTIONS = ("quantization_config", "token", "local_files_only")
+"""Options of `from_pretrained` that TransformerLens does not take: the model is read before it."""
+
+PLACING = ("device_map", "max_memory", "offload_folder")
+"""Options that say where the parts of a model go."""
 
 
 def load_model(
@@ -48,8 +59,9 @@ def load_model(
         n_ctx: Context window in tokens, in place of the configuration's.
         revision: Commit, tag or branch on the hub.
         progress: Whether to show how far the weights are loaded.
-        boot_options: What else `TransformerBridge.boot_transformers` takes, such as `max_memory`
-            or `trust_remote_code`.
+        boot_options: What else `TransformerBridge.boot_transformers` takes, such as `max_memory`,
+            `offload_folder` or `trust_remote_code`; or what `from_pretrained` of `transformers`
+            takes, under its name: `quantization_config`, `token`, `local_files_only`.
 
     Raises:
         OSError: There is no such model, or the hub cannot be reached.
@@ -76,7 +88,14 @@ def load_model(
 
     boot = TransformerBridge.boot_transformers
     for name in boot_options:
-        require_choice("an option of load_model", name, inspect.signature(boot).parameters)
+        known = [*inspect.signature(boot).parameters, *READ_OPTIONS]
+        require_choice("an option of load_model", name, known)
+    read = {name: boot_options.pop(name) for name in READ_OPTIONS if name in boot_options}
+    if read and not isinstance(model, PreTrainedModel):
+        read |= {"device": device, "device_map": device_map, "dtype": dtype, "revision": revision}
+        model, tokenizer = _read(model, tokenizer, {**read, **boot_options}, progress=progress)
+        device = dtype = device_map = None
+        boot_options = {name: one for name, one in boot_options.items() if name not in PLACING}
     options = {"tokenizer": tokenizer, "device_map": device_map, "n_ctx": n_ctx, **boot_options}
     if isinstance(model, PreTrainedModel):
         name = _prepare(model, tokenizer, device, dtype)
@@ -88,6 +107,40 @@ def load_model(
         options |= {"device": device, "dtype": dtype or torch.float32, "revision": revision}
     with telling_of(name), nullcontext() if progress else without_progress_bars():
         return boot(name, **options).eval()
+
+
+def _read(
+    name: str | PathLike[str],
+    tokenizer: PreTrainedTokenizerBase | None,
+    options: dict[str, Any],
+    *,
+    progress: bool,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model and its tokenizer, read by `transformers` with options that the bridge lacks."""
+    require_name(name)
+    path = fspath(name)
+    hub = {
+        key: options[key]
+        for key in ("token", "local_files_only", "revision", "trust_remote_code")
+        if options.get(key) is not None
+    }
+    where = {key: options[key] for key in PLACING if options.get(key) is not None}
+    how = {"quantization_config": options.get("quantization_config")}
+    dtype = options["dtype"] or (None if how["quantization_config"] else torch.float32)
+    with telling_of(path), nullcontext() if progress else without_progress_bars():
+        if tokenizer is None:
+            tokenizer = AutoTokenizer.from_pretrained(path, **hub)
+        model = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype=dtype,
+            attn_implementation="eager",
+            **{key: value for key, value in how.items() if value is not None},
+            **where,
+            **hub,
+        )
+    if not where and options["device"] is not None:
+        model.to(options["device"])
+    return model, tokenizer
 
 
 def _require_options(

@@ -73,6 +73,13 @@ NEEDLE = {"question": "Who?", "needle": "Who is it? A heron.", "answer": "A hero
 
 
 MODEL: Arguments = {
+    "--device-map": [
+        "",
+        "autoo",
+        ("auto", "bundled"),
+        file("map.json", "[1]"),
+        file("bad.json", "{"),
+    ],
     "--model": [
         "",
         "no/such/model/folder",
@@ -178,6 +185,7 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
         ["--quiet", "--lengths=96", "--depths=1"],
         MODEL | PROMPTS | {
             "--until": ["", "x", "stabel", "top:0", "top:x", "scores:0.9", "scores:x"],
+            "--dry-run": FLAG,
             "--packed": [("alwayss", "Did you mean 'always'?")],
             "--needles-per-context": [*NOT_WHOLE, ("2", "--packed")],
             "--haystack-kind": [*CHOICES, ("multikey", "Did you mean 'multi-key'?")],

@@ -114,6 +114,13 @@ RUNTIME = [
         unit=whole(1, none=True, huge=False),
         contexts=wrong(None, 3, "x", ["a", 1]) + bad([1], [1, 2, 3]),
     ),
+    entry(
+        r.estimate_run, lambda t: {"model": t.model, "prompts": t.prompts, "max_new_tokens": 4},
+        model=MODEL, prompts=PROMPTS, max_new_tokens=ROOM,
+        stop=tuple(one for one in STOP if one.value is not None),
+        execution=EXECUTION,
+    ),
+    entry(r.require_memory, estimate=instance()),
     entry(r.context_ends, prompts=tuple(one for one in PROMPTS if one.error is TypeError)),
     entry(
         r.side_by_side, together, model=MODEL, context=instance(), conditions=NO_CONDITION,

@@ -89,6 +89,7 @@ Repetition
 RetrievalResult
 RopeLimit
 Row
+RunEstimate
 SamplingPlan
 Score
 ScoreIntervals

@@ -3,11 +3,13 @@
 import pytest
 import torch
 from planted import make_prompt
+from test_questions import turns
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
 from rh_lens.demo import load_demo_model
 from rh_lens.detection import SourceRecorder, detect_retrieval_heads
+from rh_lens.evaluation import needle_recall
 from rh_lens.interventions import head_outputs, zero_ablation
 from rh_lens.runtime import (
     attention_layers,
@@ -173,6 +175,43 @@ def test_the_context_window_can_be_set(folder):
 def test_a_device_map_places_the_model(folder):
     bridge = load_model(folder("llama"), device_map={"": "cpu"}, progress=False)
     assert {weight.device.type for weight in bridge.original_model.parameters()} == {"cpu"}
+
+
+def test_what_only_transformers_takes_is_given_to_it(folder, otter_prompt):
+    path = folder("llama")
+    options = {"local_files_only": True, "token": False, "progress": False}
+    bridge, plain = load_model(path, **options), load_model(path, progress=False)
+    tokens = otter_prompt.tokens[None]
+    assert torch.equal(bridge(tokens, return_type="logits"), plain(tokens, return_type="logits"))
+    assert bridge.cfg.dtype == torch.float32
+    mapped = load_model(path, device_map={"": "cpu"}, **options)
+    assert torch.equal(mapped(tokens, return_type="logits"), plain(tokens, return_type="logits"))
+    with pytest.raises(OSError, match="no-such-folder"):
+        load_model("no-such-folder/model", **options)
+
+
+@pytest.mark.parametrize("disk", ["model.layers.1", "model.layers.0"])
+def test_recording_and_ablating_a_model_whose_layers_lie_elsewhere(folder, tmp_path, disk):
+    """One layer on the disk, put into place by accelerate's hooks as it is needed."""
+    path = folder("llama")
+    places = {"model.embed_tokens": "cpu", "model.norm": "cpu", "lm_head": "cpu"}
+    places |= {"model.rotary_emb": "cpu", "model.layers.0": "cpu", "model.layers.1": "cpu"}
+    split = load_model(
+        path, device_map={**places, disk: "disk"}, offload_folder=tmp_path, progress=False
+    )
+    whole = load_model(path, progress=False)
+    prompts = turns(1)
+    options = {"min_recall": -1.0, "max_new_tokens": 4, "progress": False}
+    one, other = (detect_retrieval_heads(model, prompts, **options) for model in (split, whole))
+    for trial, expected in zip(one.trials, other.trials, strict=True):
+        assert torch.equal(trial.tokens, expected.tokens)
+        assert torch.allclose(trial.attention_mass, expected.attention_mass, rtol=0, atol=1e-6)
+    conditions = {"plain": (), "zero": zero_ablation(["L0H1", "L1H2"])}
+    recalls = [
+        needle_recall(model, prompts, conditions, max_new_tokens=4, progress=False)
+        for model in (split, whole)
+    ]
+    assert recalls[0].answers.equals(recalls[1].answers)
 
 
 def test_options_that_are_wrong_are_refused_before_loading(tmp_path):
