@@ -40,6 +40,11 @@ def copied_where(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no row.
+
+    Examples:
+        >>> table = copied_where(record_trials(model, trials[:2]), heads)
+        >>> len(table) > 0, table.columns.tolist()[:3]
+        (True, ['trial', 'step', 'layer'])
     """
     given = require_list("rows", rows, AnswerRows, at_least=1)
     names = require_list("roles", roles, str)
@@ -77,6 +82,12 @@ def said_where(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no trial.
+
+    Examples:
+        >>> said_where(trials, tokenizer)[["trial", "recall"]].head(2)
+           trial  recall
+        0      0     1.0
+        1      1     1.0
     """
     found = []
     for trial in require_list("trials", trials, Trial, at_least=1):
@@ -98,6 +109,10 @@ def answer_spans(prompt: NeedlePrompt) -> list[Span]:
 
     Raises:
         TypeError: It is no prompt.
+
+    Examples:
+        >>> answer_spans(prompt) == [prompt.answer_span]
+        True
     """
     require_type("prompt", prompt, NeedlePrompt, remedy="Take one of harder_prompts.")
     return [prompt.answer_span, *prompt.distractor_answer_spans]

@@ -68,6 +68,10 @@ def copy_gain(rows: Sequence[AnswerRows], heads: HeadsLike, *, d_vocab: int) -> 
     Raises:
         TypeError: An argument is of another type.
         ValueError: There are fewer than two needles, or no such heads.
+
+    Examples:
+        >>> copy_gain(record_trials(model, trials), heads, d_vocab=2048)
+        CopyGain(with_heads=float64[8], without=float64[8], needles=8 str, weights=float64[4])
     """
     needles = needles_of(rows)
     require_whole_number("d_vocab", d_vocab, at_least=2)

@@ -139,6 +139,12 @@ def kind_scores(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no such kind, or a prompt cannot be built.
+
+    Examples:
+        >>> shape = {"context_length": 256, "n_needles": 2, "n_depths": 1}
+        >>> found = kind_scores(model, heads, kinds=["plain"], **shape)
+        >>> type(found).__name__
+        'KindScores'
     """
     names = tuple(HAYSTACK_KINDS) if kinds is None else require_list("kinds", kinds, str)
     for name in names:

@@ -89,6 +89,11 @@ def step_effects(model: Bridge, prompts: Sequence[NeedlePrompt], heads: HeadsLik
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no head or no prompt, or a head is not the model's.
+
+    Examples:
+        >>> found = step_effects(model, new_prompts[:2], heads)
+        >>> type(found).__name__
+        'StepEffects'
     """
     asked, chosen = require_prompts(prompts), heads_in_question(model, heads)
     longest = max(len(one.tokens) + len(one.answer_tokens) for one in asked)

@@ -100,6 +100,11 @@ def sliding_window(
     Raises:
         TypeError: An argument is of another type.
         ValueError: The model has no such head, or edits of attention have no effect in it.
+
+    Examples:
+        >>> hooks = sliding_window(model, heads, width=32)
+        >>> needle_recall(model, prompts[:2], {"window": hooks}, progress=False)
+        RecallResult(2 prompts; mean recall: window 0.00)
     """
     require_whole_number("width", width, at_least=1)
     require_whole_number("n_sinks", n_sinks, at_least=0)
@@ -126,6 +131,11 @@ def window_curve(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no width, no prompt or no head, or edits of attention have no effect.
+
+    Examples:
+        >>> found = window_curve(model, new_prompts[:2], heads, widths=[32, 128])
+        >>> type(found).__name__
+        'WindowCurve'
     """
     chosen = heads_in_question(model, heads)
     sizes = require_list("widths", widths, int, at_least=1)

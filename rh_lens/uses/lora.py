@@ -50,6 +50,12 @@ def lora_heads(
         TypeError: An argument is of another type.
         ValueError: The model has no such head or part, nothing is left that moves, its weights are
             not known, or a number is out of range.
+
+    Examples:
+        >>> lora_heads(model.original_model, heads, rank=0)
+        Traceback (most recent call last):
+            ...
+        ValueError: Expected rank to be a whole number of 1 or more; found 0. Choose one in ...
     """
     if hf_model_of(model) is not model:
         raise TypeError(

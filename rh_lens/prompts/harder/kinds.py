@@ -115,6 +115,10 @@ def harder_needles(
         TypeError: An argument is of another type.
         ValueError: There is no such kind, there are not as many needles, or an association has a
             word in common with its question or no `{person}`.
+
+    Examples:
+        >>> len(harder_needles("non-literal", 2))
+        2
     """
     require_choice("kind", kind, HAYSTACK_KINDS)
     require_whole_number("n", n, at_least=1, at_most=_MOST)
@@ -169,6 +173,11 @@ def harder_prompts(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There is no such kind, or a prompt cannot be built.
+
+    Examples:
+        >>> shape = {"context_lengths": 256, "depths": 1, "n_needles": 2}
+        >>> len(harder_prompts(tokenizer, haystack, "non-literal", **shape))
+        2
     """
     require_whole_number("n_needles", n_needles, at_least=1, at_most=_MOST)
     drawn = harder_needles(kind, n_needles, seed=seed)
@@ -194,6 +203,10 @@ def words_in_common(needle: Needle) -> set[str]:
 
     Raises:
         TypeError: It is no needle.
+
+    Examples:
+        >>> sorted(words_in_common(needle))
+        ['keeper', 'lighthouse', 'password']
     """
     require_type("needle", needle, Needle, remedy="Make one with harder_needles.")
     question, text = (
