@@ -29,6 +29,8 @@ DOUBTS = (
     "windows",
     "timing",
     "copy gain",
+    "activity",
+    "sink",
     "choices",
     "haystacks",
 )

@@ -1,5 +1,6 @@
 """The sceptic's alternatives: would these heads and scores have come out anyway?"""
 
+from rh_lens.doubts.activity import ActivityPrediction, predict_activity, sink_at_failures
 from rh_lens.doubts.alternatives import Alternatives, silence_instead
 from rh_lens.doubts.case import DoubtCase, doubt_case
 from rh_lens.doubts.checklist import DOUBTS, DoubtTest, run_doubts
@@ -45,6 +46,7 @@ from rh_lens.doubts.windows import WindowCurve, sliding_window, window_curve
 __all__ = [
     "COPY_COLUMNS",
     "DOUBTS",
+    "ActivityPrediction",
     "Alternatives",
     "AnswerRows",
     "Checklist",
@@ -85,6 +87,7 @@ __all__ = [
     "operator_agreement",
     "permuted_answers",
     "plain_text_losses",
+    "predict_activity",
     "random_models",
     "random_spans",
     "record_answers",
@@ -96,6 +99,7 @@ __all__ = [
     "shuffled_labels",
     "shuffled_steps",
     "silence_instead",
+    "sink_at_failures",
     "sliding_window",
     "step_effects",
     "verdict_above",

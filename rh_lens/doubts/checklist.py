@@ -12,6 +12,7 @@ from rh_lens.checks import (
     require_number,
     require_type,
 )
+from rh_lens.doubts.activity_doubts import doubt_activity, doubt_sink
 from rh_lens.doubts.case import DoubtCase, require_case
 from rh_lens.doubts.cause_doubts import (
     doubt_alternatives,
@@ -53,6 +54,8 @@ DOUBTS: Mapping[str, DoubtTest] = {
     "windows": doubt_windows,
     "timing": doubt_timing,
     "copy gain": doubt_copy_gain,
+    "activity": doubt_activity,
+    "sink": doubt_sink,
     "choices": doubt_choices,
     "haystacks": doubt_haystacks,
 }

@@ -20,6 +20,7 @@ def files(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_checklist_is_printed_saved_and_gone_on_with(files, capsys):
     out = files / "out"
     command = ["doubt", str(files / "scores.json"), *QUICK, "--out", str(out)]

@@ -33,6 +33,7 @@ def test_the_copying_head_costs_more_than_every_alternative(planted, prompts):
     assert table["name"].iloc[[0, -1]].tolist() == ["the heads", "needle's stream"]
 
 
+@pytest.mark.slow
 def test_an_idle_head_costs_nothing(planted, prompts):
     found = silence_instead(planted, prompts, IDLE[-1])
     assert found.effect().mean == pytest.approx(0, abs=1e-4)
@@ -73,6 +74,7 @@ def test_all_operators_find_the_copying_head_and_none_an_idle_one(planted, promp
     assert max(abs(idle.effect(name).mean) for name in ("zero", "mean", "uniform")) < 1e-3
 
 
+@pytest.mark.slow
 def test_operators_that_an_architecture_discards_are_left_out_with_the_reason(
     tiny_model, otter_prompt
 ):
@@ -110,6 +112,7 @@ def test_too_few_others_are_refused():
         matched_heads([(0, 0), (0, 1)], traits)
 
 
+@pytest.mark.slow
 def test_traits_are_those_of_the_rows(planted, prompts):
     values = matching_traits(planted, prompts[:2]).values
     assert values.shape == (2, 4, 3)

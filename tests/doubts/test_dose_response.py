@@ -25,6 +25,7 @@ def test_a_fed_answer_is_as_likely_as_one_pass_says(planted, prompts):
     assert list(found.to_dataframe()["condition"]) == ["plain", "silent"]
 
 
+@pytest.mark.slow
 def test_hooks_of_a_prompt_and_conditions_on_reading_are_conditions_too(planted, prompts):
     asked = []
 
@@ -60,6 +61,7 @@ def test_an_idle_head_has_no_dose(planted, prompts):
     assert slope.mean == pytest.approx(0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_suppressor_has_the_opposite_sign(planted, prompts):
     assert dose_response(planted, prompts, SUPPRESSOR, controls=IDLE).slope().high < 0
 

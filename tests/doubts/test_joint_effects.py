@@ -60,6 +60,7 @@ def test_the_planted_head_has_all_of_the_share(planted, prompts):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_sampled_shares_are_near_the_exact_ones_within_their_error(planted, prompts):
     heads = [INDUCTION, SUPPRESSOR, *IDLE[-2:]]
     exact = shapley_values(planted, prompts[:2], heads, n_orders=24)

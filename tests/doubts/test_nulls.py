@@ -43,6 +43,7 @@ def test_few_needles_reach_no_small_p_value():
     assert found.heads() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("null", NULLS)
 def test_heads_that_look_anywhere_are_called_above_chance_at_the_level(null):
     # Every one of 60 simulated runs has four heads that look anywhere: any of them is an error.
@@ -101,6 +102,7 @@ def test_the_same_head_for_every_needle_is_told_from_another_one_each_time():
     assert shuffled_labels(make_scores(other), list(NAMES), n_draws=199).heads() == []
 
 
+@pytest.mark.slow
 def test_shuffled_labels_hold_their_level_over_heads():
     generator = torch.Generator().manual_seed(5)
     wrong = sum(

@@ -35,6 +35,7 @@ def test_answers_must_be_as_many_as_prompts(planted, prompts):
         record_answers(planted, prompts, [torch.tensor([3])])
 
 
+@pytest.mark.slow
 def test_random_weights_copy_nothing_and_the_planted_ones_do(planted, prompts):
     state = torch.random.get_rng_state()
     found = random_models(planted, prompts[:2], n_models=19)
@@ -46,6 +47,7 @@ def test_random_weights_copy_nothing_and_the_planted_ones_do(planted, prompts):
     assert again.draws.equal(found.draws[:2])
 
 
+@pytest.mark.slow
 def test_a_model_with_random_weights_is_no_exception_among_its_likes(llama, otter_prompt):
     found = random_models(llama, [otter_prompt], n_models=5)
     assert found.smallest_pvalue == 1 / 6

@@ -76,6 +76,7 @@ def test_heads_that_look_alike_have_no_gain_over_each_other():
     assert copy_gain(rows, [(0, 1)], d_vocab=VOCAB).gain().mean < 0.05
 
 
+@pytest.mark.slow
 def test_looks_at_random_have_no_gain_at_the_level():
     wrong = sum(
         copy_gain(recorded(seed), [Head(0, 1)], d_vocab=VOCAB).gain(level=0.9).low > 0

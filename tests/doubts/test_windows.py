@@ -46,6 +46,7 @@ def test_the_copying_head_must_see_the_needle_and_idle_ones_need_not(planted, pr
     assert idle.lost(12).mean == pytest.approx(0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_head_that_looks_one_token_back_needs_a_window_of_two(planted, prompts):
     found = window_curve(planted, prompts[:2], [PREVIOUS], [1, 2])
     assert found.lost(1).mean > 1
