@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rh_lens.checks import require_choice
+from rh_lens.checks import require_choice, require_tensor
 from rh_lens.circuits.pairs import PromptPair
 
 MetricName: TypeAlias = Literal["logit-difference", "log-prob"]
@@ -25,11 +25,16 @@ def answer_log_probability(
         logits: Of the rows that predict the answer's tokens, the answer being fed.
         answer: Its tokens.
 
+    Raises:
+        TypeError: An argument is no tensor.
+        ValueError: A tensor has other axes, or there are more or fewer tokens than rows.
+
     Examples:
         >>> logits = teacher_force(model, prompt.tokens, prompt.answer_tokens)
         >>> round(answer_log_probability(logits, prompt.answer_tokens).item(), 2)
         -0.01
     """
+    _require_rows(logits, answer=answer)
     log_probabilities = logits.float().log_softmax(dim=-1)
     return log_probabilities.gather(-1, answer.to(logits.device)[:, None]).sum()
 
@@ -49,6 +54,10 @@ def answer_logit_difference(
         answer: The answer's tokens.
         foil: Tokens of another answer, as many.
 
+    Raises:
+        TypeError: An argument is no tensor.
+        ValueError: A tensor has other axes, or there are more or fewer tokens than rows.
+
     Examples:
         >>> pair = pairs.pairs[0]
         >>> logits = teacher_force(model, pair.clean.tokens, pair.clean.answer_tokens)
@@ -56,10 +65,23 @@ def answer_logit_difference(
         >>> difference.item() > 5
         True
     """
+    _require_rows(logits, answer=answer, foil=foil)
     answer, foil = answer.to(logits.device), foil.to(logits.device)
     rows = torch.arange(len(answer), device=logits.device)
     difference = (logits[rows, answer] - logits[rows, foil]).float()
     return difference[answer != foil].mean()
+
+
+def _require_rows(logits: Tensor, **tokens: Tensor) -> None:
+    """Refuse logits, or tokens that are not as many."""
+    require_tensor("logits", logits, ("answer", "d_vocab"))
+    for name, ids in tokens.items():
+        require_tensor(name, ids, ("answer",), whole=True)
+        if len(ids) != len(logits):
+            raise ValueError(
+                f"Expected {name} with a token for each of the {len(logits)} rows; found "
+                f"{len(ids)}. Feed the answer itself."
+            )
 
 
 def measure(

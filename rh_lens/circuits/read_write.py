@@ -1,14 +1,14 @@
 """Where heads look beside what they write: one table."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rh_lens.checks import require_number, require_type
+from rh_lens.checks import require_choice, require_number, require_type
 from rh_lens.circuits.head_scores import HeadScores
 from rh_lens.detection import RetrievalScores
 from rh_lens.heads import Head
@@ -45,7 +45,18 @@ class ReadWrite:
     __repr__ = short_repr
 
     def kind(self, head: Head) -> ReadWriteKind:
-        """What a head does."""
+        """What a head does.
+
+        Raises:
+            TypeError: It is no head.
+            ValueError: The table has no such head.
+        """
+        require_type("head", head, Head, remedy="Pass one such as Head(2, 3).")
+        if not (head.layer < self.read.shape[0] and head.head < self.read.shape[1]):
+            raise ValueError(
+                f"Expected a head of {self.read.shape[0]} layers of {self.read.shape[1]}; found "
+                f"{head.label}. Choose one that the model has."
+            )
         reads = float(self.read[head.layer, head.head]) >= self.read_threshold
         written = float(self.write[head.layer, head.head])
         if written >= self.write_threshold:
@@ -55,7 +66,13 @@ class ReadWrite:
         return "reads only" if reads else "neither"
 
     def heads(self, kind: ReadWriteKind) -> list[Head]:
-        """The heads of a kind, by layer."""
+        """The heads of a kind, by layer.
+
+        Raises:
+            TypeError: The kind is no text.
+            ValueError: There is no such kind.
+        """
+        require_choice("kind", kind, get_args(ReadWriteKind))
         return [head for head in self._scored() if self.kind(head) == kind]
 
     def counts(self) -> dict[str, int]:

@@ -8,6 +8,7 @@ from bad_values import (
     MODEL,
     PROMPTS,
     SEED,
+    TENSOR,
     bad,
     choice,
     entries,
@@ -54,6 +55,11 @@ PAIR_MAKING = {
     "filler": tuple(value for value in instance() if value.value is not None),
     "seed": SEED,
 }
+
+
+def read_write(t):
+    return {"self": c.read_write_table(t.scores, t.scores)}
+
 
 CIRCUITS = [
     entry(c.make_pair, lambda t: {"prompt": t.prompt}, prompt=PROMPT, **PAIR_MAKING),
@@ -146,6 +152,39 @@ CIRCUITS = [
         model=MODEL,
         n_tokens=whole(2, 100_000),
         seed=SEED,
+    ),
+    entry(
+        c.CopyingScores.top,
+        lambda t: {"self": c.copying_scores(t.model, n_tokens=5)},
+        k=whole(1, huge=False),
+    ),
+    entry(
+        c.LogitAttribution.top,
+        lambda t: {"self": c.attribute_logits(t.model, t.prompts[:1])},
+        k=whole(1, huge=False),
+    ),
+    entry(
+        c.SourceContributions.top,
+        lambda t: {"self": c.source_contributions(t.model, t.prompt, Head(2, 2))},
+        k=whole(1, huge=False),
+    ),
+    entry(c.ReadWrite.kind, read_write, head=wrong(None, 3, "L0H0", (0, 0)) + bad(Head(99, 0))),
+    entry(c.ReadWrite.heads, read_write, kind=choice(nearly="reads onli")),
+    entry(
+        c.answer_log_probability,
+        lambda t: {"logits": torch.zeros(2, 5), "answer": torch.tensor([1, 2])},
+        logits=TENSOR + bad(torch.zeros(5), piece="logits"),
+        answer=TENSOR + bad(torch.zeros(2), torch.tensor([1])),
+    ),
+    entry(
+        c.answer_logit_difference,
+        lambda t: (
+            {"logits": torch.zeros(2, 5), "answer": torch.tensor([1, 2])}
+            | {"foil": torch.tensor([1, 3])}
+        ),
+        logits=TENSOR + bad(torch.zeros(5), piece="logits"),
+        answer=TENSOR + bad(torch.zeros(2), torch.tensor([1])),
+        foil=TENSOR + bad(torch.zeros(2), torch.tensor([1])),
     ),
     entry(
         c.read_write_table,
