@@ -6,6 +6,7 @@ from rh_lens.interventions.ablation import (
     scale_heads,
     zero_ablation,
 )
+from rh_lens.interventions.attention_bonus import add_attention_bonus
 from rh_lens.interventions.controls import ControlDraws, Match, NoControlsError, control_heads
 from rh_lens.interventions.directions import add_direction, project_out, random_ablation
 from rh_lens.interventions.head_outputs import (
@@ -31,6 +32,7 @@ __all__ = [
     "OperatorName",
     "RankingDraws",
     "RowKind",
+    "add_attention_bonus",
     "add_direction",
     "control_heads",
     "draw_rankings",

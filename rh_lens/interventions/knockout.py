@@ -58,15 +58,15 @@ def knock_out_edges(
     """
     if keeps_all_keys is not None:
         require_flag("keeps_all_keys", keeps_all_keys)
-    heads, positions = as_heads(heads), _positions(keys)
+    heads, positions = as_heads(heads), key_positions(keys)
     # What makes attention uniform there can cut it as well.
     uniform_attention(model, heads)
-    windows = _cutting_windows(model, heads, keeps_all_keys)
+    windows = cutting_windows(model, heads, keeps_all_keys)
     dtype = model.cfg.dtype
 
     def edit_of(layer: int) -> HeadEdit:
         def cut(scores: Float[Tensor, "batch head query key"]) -> Tensor:
-            _require_positions(layer, scores, positions, windows.get(layer))
+            require_positions(layer, scores, positions, windows.get(layer))
             kept = scores.clone()
             kept[..., positions] = -torch.inf
             _require_a_key(layer, visible_keys(scores, dtype), visible_keys(kept, dtype))
@@ -77,7 +77,7 @@ def knock_out_edges(
     return edit_scores(heads, edit_of)
 
 
-def _positions(keys: tuple[int, int] | Sequence[int]) -> list[int]:
+def key_positions(keys: tuple[int, int] | Sequence[int]) -> list[int]:
     """Key positions, sorted."""
     if isinstance(keys, tuple):
         require_list("keys", keys, Integral)
@@ -93,7 +93,7 @@ def _positions(keys: tuple[int, int] | Sequence[int]) -> list[int]:
     return sorted({int(key) for key in positions})
 
 
-def _cutting_windows(
+def cutting_windows(
     model: Bridge, heads: HeadsLike, keeps_all_keys: bool | None
 ) -> dict[int, AttentionWindow]:
     """Windows of the layers whose key axis may lack keys beyond a window."""
@@ -112,7 +112,7 @@ def _cutting_windows(
     return {} if keeps_all_keys else windows
 
 
-def _require_positions(
+def require_positions(
     layer: int,
     scores: Float[Tensor, "batch head query key"],
     positions: Sequence[int],

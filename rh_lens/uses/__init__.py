@@ -7,6 +7,16 @@ from rh_lens.uses.citation_quality import CitationQuality, citation_quality
 from rh_lens.uses.cited_answer import CitedAnswer, SourceSpan
 from rh_lens.uses.compression import CompressionCurve, compression_curve
 from rh_lens.uses.context_need import context_need
+from rh_lens.uses.contrast import (
+    Contrasted,
+    Strength,
+    context_aware_decode,
+    contrast,
+    contrast_decode,
+    contrast_strength,
+)
+from rh_lens.uses.contrast_processor import ContextContrast, HeadContrast, silent_heads
+from rh_lens.uses.contrast_quality import ContrastQuality, contrast_quality
 from rh_lens.uses.headwise_attention import headwise_attention
 from rh_lens.uses.headwise_cache import HeadwiseCache, cache_bytes
 from rh_lens.uses.lora import lora_heads
@@ -30,9 +40,14 @@ __all__ = [
     "CitationQuality",
     "CitedAnswer",
     "CompressionCurve",
+    "ContextContrast",
+    "ContrastQuality",
+    "Contrasted",
+    "HeadContrast",
     "HeadwiseCache",
     "PreferencePairs",
     "SourceSpan",
+    "Strength",
     "TrainableHeads",
     "ask_document",
     "attention_shape",
@@ -41,12 +56,18 @@ __all__ = [
     "citation_quality",
     "cite",
     "compression_curve",
+    "context_aware_decode",
     "context_need",
+    "contrast",
+    "contrast_decode",
+    "contrast_quality",
+    "contrast_strength",
     "contrastive_pairs",
     "group_scores",
     "headwise_attention",
     "lora_heads",
     "save_ablated",
+    "silent_heads",
     "trainable_heads",
     "windows_above",
     "windows_by_share",

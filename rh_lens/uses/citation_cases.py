@@ -13,10 +13,10 @@ from rh_lens.prompts import Haystack, Needle
 from rh_lens.prompts.sentences import sentence_gaps
 from rh_lens.representation import short_repr
 
-CASE_KINDS = ("plain", "distractors", "echo", "unanswerable", "near miss")
+CASE_KINDS = ("plain", "distractors", "echo", "contradiction", "unanswerable", "near miss")
 """What else is in the document: only prose; the needle's distractors, with other answers; one of
-them that says the needle's answer of something else; prose only, and no needle; its distractors,
-and no needle."""
+them that says the needle's answer of something else; the needle's sentence a second time with a
+distractor's answer; prose only, and no needle; its distractors, and no needle."""
 _WITHOUT_NEEDLE = ("unanswerable", "near miss")
 
 
@@ -47,7 +47,7 @@ def citation_cases(
     n_characters: int = 700,
     seed: int = 0,
 ) -> list[CitationCase]:
-    """Five documents a needle, one of each kind, whose sentences stand in random places.
+    """Six documents a needle, one of each kind, whose sentences stand in random places.
 
     Args:
         haystack: Prose around the needles.
@@ -62,8 +62,8 @@ def citation_cases(
     Examples:
         >>> cases = citation_cases(haystack, evaluation_needles()[:1])
         >>> [(case.kind, case.answer_span is not None) for case in cases]
-        [('plain', True), ('distractors', True), ('echo', True), ('unanswerable', False),
-         ('near miss', False)]
+        [('plain', True), ('distractors', True), ('echo', True), ('contradiction', True),
+         ('unanswerable', False), ('near miss', False)]
     """
     require_type("haystack", haystack, Haystack, remedy="Make one with synthetic_haystack.")
     chosen = require_list("needles", needles, Needle, at_least=1)
@@ -106,6 +106,9 @@ def _others(kind: str, needle: Needle) -> list[str] | None:
     if kind in ("distractors", "near miss"):
         return [one.text for one in needle.distractors]
     one = needle.distractors[0]
+    if kind == "contradiction":
+        start, stop = needle.answer_characters
+        return [needle.text[:start] + one.answer + needle.text[stop:]]
     start, stop = one.answer_characters
     return [one.text[:start] + needle.answer + one.text[stop:]]
 

@@ -111,6 +111,15 @@ INTERVENTIONS = [
         keeps_all_keys=FLAG[1:],
     ),
     entry(
+        i.add_attention_bonus,
+        lambda t: on_model(t) | {"keys": (3, 5), "bonus": 1.0},
+        model=MODEL,
+        heads=HEADS,
+        keys=wrong(None, 3, "3", [1.5], ["a"], [None]) + bad([], (5, 3), (1, 2, 3), [-1], (-3, 2)),
+        bonus=number(),
+        keeps_all_keys=FLAG[1:],
+    ),
+    entry(
         i.head_outputs,
         lambda t: {"model": t.model, "prompt": t.prompt},
         model=MODEL,

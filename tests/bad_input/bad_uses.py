@@ -1,5 +1,7 @@
 """Bad values for the room `uses`."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import torch
@@ -25,9 +27,10 @@ from bad_values import (
     wrong,
 )
 from bad_values import TOKENIZER as TOKENIZER_ALONE
-from transformers import DynamicCache
+from transformers import AutoModelForCausalLM, DynamicCache
 
 from rh_lens import uses as u
+from rh_lens.demo import DEMO_MODEL_FOLDER
 from rh_lens.heads import Head
 
 HF_MODEL = wrong(None, "demo", 3, torch.nn.Linear(2, 2), piece="model")
@@ -95,7 +98,94 @@ def cases(t):
     return u.citation_cases(t.haystack, t.needles[:1], n_characters=100)
 
 
+DECODING = {
+    "model": MODEL,
+    "alpha": number(least=0),
+    "hooks": wrong(None, 3, ["L2H4"], [("a",)], [("a", 3)]),
+    "max_new_tokens": SMALL + bad(10**6),
+    "stop": STOP,
+}
+BY = wrong(None, 3, ["static"]) + bad("", "x") + bad("entropi", piece="Did you mean")
+PROMPT_TOKENS = wrong(None, {"a": 1}, piece="") + bad(torch.zeros(0).long(), piece="")
+NO_SUCH_HEADS = wrong(3, 2.4, [None], piece="heads") + bad("x", ["L9H0"], ["L0H99"], piece="")
+
+
+@cache
+def loaded():
+    return AutoModelForCausalLM.from_pretrained(DEMO_MODEL_FOLDER)
+
+
+def hf_model(t):
+    return loaded()
+
+
 USES = [
+    entry(
+        u.contrast_decode,
+        lambda t: {"model": t.model, "prompt": t.prompt.tokens, "heads": "L2H4"},
+        **DECODING,
+        prompt=PROMPT_TOKENS,
+        heads=NO_SUCH_HEADS,
+        by=BY,
+    ),
+    entry(
+        u.context_aware_decode,
+        lambda t: {"model": t.model, "prompt": t.prompt.tokens, "without": "Why?"},
+        **DECODING,
+        prompt=PROMPT_TOKENS,
+        without=PROMPT_TOKENS,
+    ),
+    entry(
+        u.contrast_quality,
+        lambda t: {"model": t.model, "cases": cases(t)[:1], "heads": "L2H4", "progress": False},
+        model=MODEL,
+        cases=entries(),
+        heads=NO_SUCH_HEADS,
+        weakened=wrong(None, 3, "x", [None], ["x"]) + bad([], [NAN]),
+        amplified=number(),
+        template=instance("{context} {question}"),
+        max_new_tokens=SMALL,
+        progress=FLAG,
+    ),
+    entry(
+        u.ContrastQuality.summary, lambda t: {"self": u.ContrastQuality(None)}, level=INSIDE_UNIT
+    ),
+    entry(
+        u.HeadContrast,
+        lambda t: {"model": hf_model(t), "heads": "L2H4"},
+        model=HF_MODEL,
+        heads=NO_SUCH_HEADS,
+        alpha=number(least=0),
+        by=BY,
+    ),
+    entry(
+        u.ContextContrast,
+        lambda t: {"model": hf_model(t), "without": torch.ones(3).long()},
+        model=HF_MODEL,
+        without=TENSOR + bad(torch.zeros(3), torch.zeros(2, 2).long(), torch.zeros(0).long()),
+        alpha=number(least=0),
+    ),
+    entry(
+        u.silent_heads,
+        lambda t: {"model": hf_model(t), "heads": "L2H4"},
+        lazy=True,
+        model=HF_MODEL,
+        heads=NO_SUCH_HEADS,
+    ),
+    entry(
+        u.contrast,
+        lambda t: {"base": torch.ones(3), "other": torch.ones(3), "strength": torch.ones(1)},
+        base=TENSOR,
+        other=TENSOR,
+        strength=TENSOR,
+    ),
+    entry(
+        u.contrast_strength,
+        lambda t: {"base": torch.ones(3), "alpha": 1.0, "by": "entropy"},
+        base=TENSOR,
+        alpha=number(least=0),
+        by=BY,
+    ),
     entry(
         u.ask_document,
         lambda t: {"tokenizer": t.tokenizer, "document": "It rained.", "question": "Why?"},

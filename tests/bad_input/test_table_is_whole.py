@@ -38,6 +38,8 @@ Component
 Composition
 CompressionCurve
 ConditionsRow
+ContrastQuality
+Contrasted
 ConfidenceBounds
 ControlDraws
 CopyingScores

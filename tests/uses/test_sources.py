@@ -151,9 +151,9 @@ def test_mean_attention_is_that_of_one_whole_pass(model) -> None:
 def test_cases_hold_what_they_say() -> None:
     needles = evaluation_needles()[:3]
     cases = {(c.kind, c.needle.name): c for c in citation_cases(HAYSTACK, needles)}
-    assert len(cases) == 15
+    assert len(cases) == 18
     for needle in needles:
-        for kind, n in (("plain", 1), ("distractors", 1), ("echo", 2)):
+        for kind, n in (("plain", 1), ("contradiction", 1), ("echo", 2)):
             case = cases[kind, needle.name]
             assert case.document.count(needle.answer) == n
             assert case.document[slice(*case.answer_span)] == needle.answer

@@ -1,0 +1,163 @@
+"""Contrasts: their formula, their identities, and two implementations that agree."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from tiny_models import TinyModel
+from tolerances import assert_close, model_rounding
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from rh_lens.demo import DEMO_MODEL_FOLDER, load_demo_model
+from rh_lens.interventions import scale_heads, zero_ablation
+from rh_lens.prompts import build_grid, evaluation_needles, synthetic_haystack
+from rh_lens.runtime import greedy_decode, inference, open_context, stop_rule
+from rh_lens.runtime.generation import GenerationUnderWay
+from rh_lens.uses import (
+    ContextContrast,
+    HeadContrast,
+    citation_cases,
+    context_aware_decode,
+    contrast,
+    contrast_decode,
+    contrast_quality,
+    contrast_strength,
+    silent_heads,
+)
+from rh_lens.uses.contrast import _two_contexts
+
+HEADS = ["L2H2", "L2H3", "L2H4", "L2H5"]
+HAYSTACK = synthetic_haystack(seed=3, n_sentences=60)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_demo_model()
+
+
+@pytest.fixture(scope="module")
+def plain_model():
+    return AutoModelForCausalLM.from_pretrained(DEMO_MODEL_FOLDER)
+
+
+@pytest.fixture(scope="module")
+def prompts(model):
+    return build_grid(
+        model.tokenizer, HAYSTACK, evaluation_needles()[:2], context_lengths=[96], depths=[0.4]
+    )
+
+
+def test_strength_is_the_entropy_in_nats_or_alike() -> None:
+    logits = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, -math.inf, -math.inf, -math.inf]])
+    found = contrast_strength(logits, 0.5, "entropy")
+    assert found.tolist() == [[pytest.approx(0.5 * math.log(4))], [0.0]]
+    assert contrast_strength(logits, 0.5, "static").tolist() == [[0.5], [0.5]]
+
+
+def test_a_contrast_of_none_is_the_base_to_the_last_bit() -> None:
+    base, other = torch.randn(3, 50), torch.randn(3, 50)
+    other[0, 0], base[1, 1] = -math.inf, -math.inf
+    strength = torch.tensor([[0.0], [0.0], [2.0]])
+    found = contrast(base, other, strength)
+    assert torch.equal(found[:2], base[:2])
+    torch.testing.assert_close(found[2], 3 * base[2] - 2 * other[2])
+
+
+def test_alpha_0_says_what_greedy_decoding_says(model, prompts) -> None:
+    stop = stop_rule(model.tokenizer)
+    hooks = scale_heads(HEADS, 0.3)
+    for prompt in prompts:
+        plain = greedy_decode(model, prompt.tokens, stop=stop, decode_hooks=hooks)
+        found = contrast_decode(model, prompt.tokens, HEADS, alpha=0.0, hooks=hooks)
+        assert torch.equal(found.generation.tokens, plain.tokens)
+        alone = "Question: Who?\nAnswer:"
+        found = context_aware_decode(model, prompt.tokens, alone, alpha=0.0, hooks=hooks)
+        assert torch.equal(found.generation.tokens, plain.tokens)
+        assert found.strength.count_nonzero() == 0
+
+
+@pytest.mark.parametrize("by", ["entropy", pytest.param("static", marks=pytest.mark.slow)])
+def test_rows_contexts_and_a_processor_of_a_plain_model_say_the_same(
+    model, plain_model, prompts, by
+) -> None:
+    tokens = prompts[0].tokens
+    found = contrast_decode(model, tokens, HEADS, by=by, max_new_tokens=8)
+    stop = stop_rule(model.tokenizer)
+    with inference(model):
+        context = open_context(model, tokens, longest=len(tokens) + 8)
+        answer = GenerationUnderWay(model.tokenizer, int(tokens[-1]), 8, stop)
+        asked = [(tokens, ()), (tokens, zero_ablation(HEADS))]
+        apart = _two_contexts(model, asked, context, answer, 1.0, by)
+    assert apart.generation.said == found.generation.said
+    torch.testing.assert_close(apart.strength, found.strength, atol=1e-4, rtol=1e-3)
+    processor = HeadContrast(plain_model, HEADS, by=by)
+    for _ in range(2):  # a second prompt with the same processor
+        said = plain_model.generate(
+            tokens[None],
+            attention_mask=torch.ones_like(tokens)[None],
+            logits_processor=[processor],
+            max_new_tokens=len(found.generation.said),
+            do_sample=False,
+        )
+        assert said[0, len(tokens) :].tolist() == list(found.generation.said)
+
+
+def test_without_its_context_two_implementations_agree(model, plain_model, prompts) -> None:
+    tokens = prompts[0].tokens
+    alone = model.tokenizer("Question: Who?\nAnswer:", return_tensors="pt").input_ids[0]
+    found = context_aware_decode(model, tokens, alone, alpha=2.0, max_new_tokens=8)
+    said = plain_model.generate(
+        tokens[None],
+        attention_mask=torch.ones_like(tokens)[None],
+        logits_processor=[ContextContrast(plain_model, alone, alpha=2.0)],
+        max_new_tokens=len(found.generation.said),
+        do_sample=False,
+    )
+    assert said[0, len(tokens) :].tolist() == list(found.generation.said)
+
+
+def test_scores_come_back_as_they_are_at_alpha_0_and_batches_are_refused(plain_model) -> None:
+    ids, scores = torch.zeros(2, 5, dtype=torch.long), torch.randn(2, 20)
+    assert HeadContrast(plain_model, HEADS, alpha=0.0)(ids, scores) is scores
+    with pytest.raises(ValueError, match="one answer at a time; found a batch of 2"):
+        HeadContrast(plain_model, HEADS)(ids, scores)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "gpt-neox", "phi3"])
+@torch.no_grad()
+def test_silent_heads_of_a_plain_model_are_zero_ablation(
+    name: str, tiny_model: Callable[[str], TinyModel], random_tokens: Tensor
+) -> None:
+    tiny = tiny_model(name)
+    heads = ["L0H1", "L1H0", "L1H3"]
+    before = tiny.reference(random_tokens[None]).logits
+    with silent_heads(tiny.reference, heads):
+        found = tiny.reference(random_tokens[None]).logits
+    with tiny.bridge.hooks(fwd_hooks=zero_ablation(heads)):
+        expected = tiny.bridge(random_tokens[None])
+    assert_close(found, expected, model_rounding(tiny.bridge, 40))
+    assert torch.equal(tiny.reference(random_tokens[None]).logits, before)
+    assert not torch.equal(found, before)
+
+
+def test_where_rows_cannot_stand_side_by_side_there_are_two_passes(
+    tiny_model: Callable[[str], TinyModel], random_tokens: Tensor
+) -> None:
+    """A layer with a window; the heads of a random model change what it says."""
+    bridge = tiny_model("mistral-window").bridge
+    found = contrast_decode(bridge, random_tokens, ["L0H0", "L1H1"], max_new_tokens=3)
+    plain = greedy_decode(bridge, random_tokens, stop=stop_rule(bridge.tokenizer), max_new_tokens=3)
+    assert found.strength[0] > 1
+    assert len(found.generation.said) == len(plain.said) == 3
+
+
+@pytest.mark.slow
+def test_a_contrast_brings_back_what_weak_heads_have_lost(model) -> None:
+    needles = evaluation_needles()[:2]
+    cases = [c for c in citation_cases(HAYSTACK, needles, n_characters=300) if c.kind == "plain"]
+    found = contrast_quality(model, cases, HEADS, weakened=[0.2], progress=False)
+    right = found.summary().set_index("method")["right"]
+    assert right["greedy"] == 0
+    assert right["DeCoRe entropy"] == 1
