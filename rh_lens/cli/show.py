@@ -28,6 +28,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     add("--ablation", type=path, metavar="FOLDER", help="folder of rh-lens ablate")
     add("--survey", type=path, metavar="FOLDER", help="folder of rh-lens describe")
     add("--doubts", type=path, metavar="FOLDER", help="folder of rh-lens doubt")
+    add("--tasks", type=path, action="append", metavar="FOLDER", help="folder of rh-lens "
+        "evaluate; may be repeated")  # fmt: skip
     add("--note", type=words, action="append", help="a sentence to show below the claims; may be "
         "repeated")  # fmt: skip
     add("--claims", type=path, action="append", metavar="FILE",
@@ -42,7 +44,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from rh_lens.doubts import load_checklist
-    from rh_lens.runs import load_ablation, load_claims, load_run, load_survey
+    from rh_lens.runs import load_ablation, load_claims, load_evaluation, load_run, load_survey
     from rh_lens.views.page import save_page
 
     files = args.claims or []
@@ -50,6 +52,7 @@ def _run(args: argparse.Namespace) -> int:
     claims = [claim for file in files for claim in load_claims(file)]
     survey = load_survey(args.survey) if args.survey else None
     doubts = load_checklist(args.doubts) if args.doubts else None
+    tasks = [load_evaluation(folder) for folder in args.tasks or []]
     run = load_run(args.folder)
     is_demo = run.description.get("model", {}).get("name") == DEMO
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +65,7 @@ def _run(args: argparse.Namespace) -> int:
         claims=claims,
         survey=survey,
         doubts=doubts,
+        tasks=tasks,
         notes=args.note or [],
         title=args.title or (_DEMO_TITLE if is_demo else None),
     )

@@ -16,7 +16,7 @@ from rh_lens.cli.study_stages import Stage, page_words, stages
 
 _MINUTES, _QUICK = 10.0, 2.0
 # Share of the time for what the sizes are chosen for; the rest is for the last stages.
-_SHARE = 0.6
+_SHARE = 0.7
 _ENDED = (130, 141, 143)
 # Prompts of each length that are timed.
 _N_TIMED = 4

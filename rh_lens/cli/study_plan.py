@@ -27,6 +27,7 @@ class Sizes:
         depths: Depths of the detection.
         ablation_depths: Depths of the ablation, at the two shortest lengths.
         controls: Control draws for each K and match.
+        items: Items of the task.
         all_ks: Whether the curve has all numbers of heads; else only three quarters and all of the
             retrieval heads.
     """
@@ -34,16 +35,17 @@ class Sizes:
     depths: int
     ablation_depths: int
     controls: int
+    items: int
     all_ks: bool
 
 
 # From the most to the least; 19 rankings, with which a p-value can reach 0.05, are in all.
 LEVELS = (
-    Sizes(10, 4, 5, True),
-    Sizes(10, 2, 3, True),
-    Sizes(5, 2, 3, False),
-    Sizes(3, 1, 3, False),
-    Sizes(2, 1, 2, False),
+    Sizes(10, 4, 5, 24, True),
+    Sizes(10, 2, 3, 24, True),
+    Sizes(5, 2, 3, 24, False),
+    Sizes(3, 1, 3, 12, False),
+    Sizes(2, 1, 2, 12, False),
 )
 
 
@@ -159,5 +161,6 @@ def _needed(
         "detect": sizes.depths * n_needles * sum(answers),
         "ablate": n_prompts * n_conditions * timing.condition,
         "describe": _SURVEY_READINGS * n_needles * answers[0],
+        "evaluate": sizes.items * (1 + 2 * (1 + sizes.controls + N_RANKINGS)) * timing.condition,
     }
     return {name: _RESERVE * (one + timing.load) for name, one in needed.items()}

@@ -47,12 +47,17 @@ def stages(args: argparse.Namespace, sizes: Sizes) -> list[Stage]:
     def ablate(minutes: float) -> Words:
         return ["ablate", run, *model, "--lengths", _listed(short), "--depths",
                 str(sizes.ablation_depths), *prompts, "--match", "layer,any", "--controls",
-                str(sizes.controls), *_top(Path(run), sizes), "--out", str(args.out / "ablation"),
-                "--quiet"]  # fmt: skip
+                str(sizes.controls), *_top(Path(run), all_ks=sizes.all_ks), "--out",
+                str(args.out / "ablation"), "--quiet"]  # fmt: skip
 
     def describe(minutes: float) -> Words:
         return ["describe", run, *model, "--lengths", str(short[-1]), *prompts, *needles, "--out",
                 str(args.out / "survey"), "--quiet"]  # fmt: skip
+
+    def evaluate(minutes: float) -> Words:
+        return ["evaluate", run, *model, "--task", "qa", "--asked", "usual", "--limit",
+                str(sizes.items), *_top(Path(run), all_ks=False), "--controls",
+                str(sizes.controls), "--out", str(args.out / "tasks"), "--quiet"]  # fmt: skip
 
     def doubt(minutes: float) -> Words:
         return ["doubt", run, *model, "--length", str(short[-1]), "--depths", "1", "--minutes",
@@ -62,14 +67,17 @@ def stages(args: argparse.Namespace, sizes: Sizes) -> list[Stage]:
         Stage("detect", "which heads copy", detect, needed=True),
         Stage("ablate", "what happens without them", ablate),
         Stage("describe", "what else these heads do", describe),
+        Stage("evaluate", "what they do for reading", evaluate),
         Stage("doubt", "would they have come out anyway", doubt),
     ]
 
 
 def page_words(args: argparse.Namespace, notes: list[str]) -> Words:
     """The command that writes the page, with what there is."""
-    parts = {"--ablation": "ablation", "--survey": "survey", "--doubts": "doubts"}
-    files = {"ablation": "curve.csv", "survey": "survey.json", "doubts": "doubts.json"}
+    parts = {"--ablation": "ablation", "--survey": "survey", "--doubts": "doubts",
+             "--tasks": "tasks"}  # fmt: skip
+    files = {"ablation": "curve.csv", "survey": "survey.json", "doubts": "doubts.json",
+             "tasks": "curve.csv"}  # fmt: skip
     found = [
         word
         for option, name in parts.items()
@@ -95,9 +103,9 @@ def _listed(numbers: list[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def _top(run: Path, sizes: Sizes) -> Words:
+def _top(run: Path, *, all_ks: bool) -> Words:
     """Three quarters and all of the retrieval heads, where the curve is to be short."""
-    if sizes.all_ks:
+    if all_ks:
         return []
     from rh_lens.runs import load_run
 

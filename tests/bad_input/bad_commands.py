@@ -362,6 +362,7 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
         {
             "--doubts": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x"),
                          folder("odd-doubts", doubts__json="[]")],
+            "--tasks": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x")],
             "--note": [""],
             "--survey": ["", "no-such-folder", folder("nothing"), file("a-file.txt", "x"),
                          folder("odd-survey", survey__json="[]")],

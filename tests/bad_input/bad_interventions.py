@@ -226,6 +226,7 @@ VIEWS = [
         trials=wrong(3, "x", [1.5], ["a"]) + bad([999], piece="trial"),
         title=wrong(3, b"x", ["x"]), claims=wrong(3, "x", [1]), survey=wrong(3, "x", [1]),
         doubts=wrong(3, "x", [1]), notes=wrong(None, 3, "x", [1]),
+        tasks=wrong(None, 3, "x", [1]),
     ),
     entry(v.claims_text, lambda t: {"claims": []}, claims=wrong(None, 3, "x", [1])),
     entry(v.view_patterns, lambda t: {"found": with_patterns(t)}, found=RUN,

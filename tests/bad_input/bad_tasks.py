@@ -158,6 +158,12 @@ TASKS = [
           other=instance(none=True), margin=INSIDE_UNIT),
     entry(ts.claims_of_tasks, lambda t: {"tables": ts.task_tables(curve(t))}, tables=instance(),
           k=whole(1, none=True, huge=False) + bad(3), command=text()),
+    entry(ts.claims_of_task, lambda t: {"tables": ts.task_tables(curve(t))}, tables=instance(),
+          k=whole(1, none=True, huge=False) + bad(31),
+          command=wrong(None, 3, ["x"]) + bad("", " ")),
+    entry(ts.unmeasured_tasks, lambda t: {"why": "no time"},
+          why=wrong(None, 3, piece="against") + bad("", piece="against"),
+          command=wrong(None, 3, ["x"]) + bad("", " ")),
     entry(ts.chain_steps, lambda t: {"result": curve(t).result}, result=instance()),
     entry(ts.chain_breaks, lambda t: {"curve": curve(t)}, curve=instance()),
     entry(

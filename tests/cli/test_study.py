@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rh_lens.cli import main, study
+from rh_lens.cli import main, study, study_stages
 from rh_lens.cli.study_plan import LEVELS, StudyPlan, Timing, choose
 from rh_lens.cli.study_record import StudyRecord
 from rh_lens.runs import load_run
 
 FAST = Timing(load=1.0, shortest=0.01, longest=0.02, condition=0.001)
-STAGES = ["detect", "ablate", "describe", "doubt", "show"]
+STAGES = ["detect", "ablate", "describe", "evaluate", "doubt", "show"]
 NEEDLES = Path(__file__).parents[1] / "four_needles.jsonl"
 
 
@@ -28,6 +28,7 @@ class TestSizes:
         assert found.sizes == LEVELS[-1]
         assert found.seconds["detect"] == pytest.approx(1.3 * (1 + 20 * 0.03))
         assert found.seconds["ablate"] == pytest.approx(1.3 * (1 + 20 * 49 * 0.001))
+        assert found.seconds["evaluate"] == pytest.approx(1.3 * (1 + 12 * 45 * 0.001))
         assert found.seconds["describe"] == pytest.approx(1.3 * (1 + 150 * 0.01))
 
     def test_the_most_that_fits_is_taken(self):
@@ -92,6 +93,7 @@ def ran(monkeypatch):
 
     monkeypatch.setattr(study, "_command", command)
     monkeypatch.setattr(study, "_plan", planned)
+    monkeypatch.setattr(study_stages, "_top", lambda run, *, all_ks: ["--top", "3,4"])
     return lines, codes
 
 
@@ -106,7 +108,7 @@ class TestStages:
         lines.clear()
         assert main(words) == 0
         assert [line[0] for line in lines] == ["show"]
-        assert capsys.readouterr().out.count("done before") == 4
+        assert capsys.readouterr().out.count("done before") == 5
 
     def test_one_that_was_stopped_goes_on(self, ran, tmp_path):
         lines, codes = ran
@@ -121,7 +123,7 @@ class TestStages:
     def test_the_last_are_left_out_when_time_is_over_and_made_up_later(self, ran, tmp_path):
         lines, _ = ran
         assert main(["study", "--out", str(tmp_path), "--minutes", "0.1"]) == 0
-        assert [line[0] for line in lines] == ["detect", "describe", "doubt", "show"]
+        assert [line[0] for line in lines] == ["detect", "describe", "evaluate", "doubt", "show"]
         (note,) = [line[place + 1] for line in lines for place, word in enumerate(line)
                    if word == "--note"]  # fmt: skip
         assert note.startswith("What happens without them: left out")
@@ -159,10 +161,11 @@ def test_a_study_of_the_bundled_model_ends_with_its_page(tmp_path, capsys):
     top = curve.set_index("k").loc[n, "top"]
     assert f"{n} of 32" in page
     assert f"{top:.3f}".rstrip("0").rstrip(".") in page
-    for anchor in ("claims", "summary", "silencing", "kinds", "doubts", "trials", "making"):
+    sections = "claims summary silencing tasks kinds doubts trials making"
+    for anchor in sections.split():
         assert f'<section id="{anchor}"' in page
     stages = json.loads((tmp_path / "study.json").read_text())["stages"]
     assert {one["status"] for one in stages.values()} == {"done"}
     capsys.readouterr()
     assert main([*words, "--out", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.count("done before") == 4
+    assert capsys.readouterr().out.count("done before") == 5

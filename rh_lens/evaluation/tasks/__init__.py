@@ -40,6 +40,7 @@ from rh_lens.evaluation.tasks.scoring import (
 from rh_lens.evaluation.tasks.squad import load_squad
 from rh_lens.evaluation.tasks.tables import TaskTables, task_tables
 from rh_lens.evaluation.tasks.task import Answering, Task
+from rh_lens.evaluation.tasks.task_claims import claims_of_task, unmeasured_tasks
 from rh_lens.evaluation.tasks.template import (
     ANSWER_ONLY,
     CHAIN,
@@ -76,6 +77,7 @@ __all__ = [
     "chain_breaks",
     "chain_steps",
     "choice_letter",
+    "claims_of_task",
     "claims_of_tasks",
     "contains_all",
     "contains_any",
@@ -105,6 +107,7 @@ __all__ = [
     "task_prompts",
     "task_tables",
     "token_f1",
+    "unmeasured_tasks",
     "whole_text",
     "with_chain",
     "without_known_items",

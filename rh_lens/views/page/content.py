@@ -26,12 +26,17 @@ from rh_lens.evaluation import (
     claims_of_ablation,
     unmeasured_silencing,
 )
+from rh_lens.evaluation.tasks import claims_of_task, unmeasured_tasks
 from rh_lens.heads import Head
 from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.representation import short_repr
-from rh_lens.runs import StoredAblation, StoredRun, StoredSurvey
+from rh_lens.runs import StoredAblation, StoredEvaluation, StoredRun, StoredSurvey
 from rh_lens.views.page.words import shortened
 
+_NO_TASK = (
+    "No such task was asked for this page. It needs questions that the model can answer: for "
+    "chains of thought those that it solves in both ways."
+)
 # Numbers in a table of scores up to which intervals are computed: beyond, they take gigabytes.
 _MAX_VALUES = 20_000_000
 
@@ -57,6 +62,7 @@ class PageContent:
         claims: Claims that were looked into beside those of the run and the ablation.
         survey: Kinds of heads, or None.
         doubts: Doubts that were tested, or None.
+        tasks: Evaluations of tasks.
         notes: Sentences on what was left out.
     """
 
@@ -75,6 +81,7 @@ class PageContent:
     claims: tuple[Claim, ...] = ()
     survey: StoredSurvey | None = None
     doubts: Checklist | None = None
+    tasks: tuple[StoredEvaluation, ...] = ()
     notes: tuple[str, ...] = ()
 
     __repr__ = short_repr
@@ -118,7 +125,14 @@ class PageContent:
         else:
             asked = {int(k) for k in self.ablation.curve["k"]}
             silenced = len(self.ablation_description.get("retrieval_heads", self.heads))
-            found += claims_of_ablation(self.ablation, silenced if silenced in asked else None)
+            chosen = silenced if silenced in asked - {0} else None
+            found += claims_of_ablation(self.ablation, chosen)
+        found += unmeasured_tasks(_NO_TASK)
+        for one in self.tasks:
+            ks = {int(k) for k in one.tables.curve["k"]}
+            if ks - {0}:
+                silenced = len(one.description.get("retrieval_heads", self.heads))
+                found += claims_of_task(one.tables, silenced if silenced in ks - {0} else None)
         by_name = {claim.name: claim for claim in [*found, *self.claims]}
         return list(by_name.values())
 
@@ -144,6 +158,7 @@ def page_content(
     claims: Sequence[Claim] = (),
     survey: object = None,
     doubts: object = None,
+    tasks: Sequence[StoredEvaluation] = (),
     notes: Sequence[str] = (),
 ) -> PageContent:
     """The content of a page; arguments as in `save_page`."""
@@ -175,6 +190,7 @@ def page_content(
         claims=require_list("claims", claims, Claim),
         survey=cast("StoredSurvey | None", survey),
         doubts=cast("Checklist | None", doubts),
+        tasks=require_list("tasks", tasks, StoredEvaluation),
         notes=require_list("notes", notes, str),
         **found,
     )

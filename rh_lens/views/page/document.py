@@ -22,6 +22,7 @@ from rh_lens.views.page.section import Section
 from rh_lens.views.page.silencing import silencing
 from rh_lens.views.page.steadiness import steadiness
 from rh_lens.views.page.summary import summary
+from rh_lens.views.page.tasks import tasks
 from rh_lens.views.page.trials import trials
 
 SECTIONS: tuple[Callable[[PageContent], Section | None], ...] = (
@@ -31,6 +32,7 @@ SECTIONS: tuple[Callable[[PageContent], Section | None], ...] = (
     needle_grid,
     steadiness,
     silencing,
+    tasks,
     kinds,
     doubts,
     trials,
@@ -56,6 +58,7 @@ def save_page(
     claims: Sequence[Claim] = (),
     survey: object = None,
     doubts: object = None,
+    tasks: Sequence[Any] = (),
     notes: Sequence[str] = (),
 ) -> Path:
     """Write one HTML file that tells of a run; it opens anywhere, without network.
@@ -78,6 +81,7 @@ def save_page(
             ablation tell of; one of the same name takes the place of theirs.
         survey: From `load_survey`.
         doubts: From `run_doubts` or `load_checklist`.
+        tasks: Evaluations of tasks, from `load_evaluation`.
         notes: Sentences to show below the claims, such as what was left out.
 
     Returns:
@@ -104,6 +108,7 @@ def save_page(
         claims=claims,
         survey=survey,
         doubts=doubts,
+        tasks=tasks,
         notes=notes,
     )
     page = page_html(content).encode()
