@@ -19,7 +19,7 @@ from rh_lens.circuits.attribution import write_scores
 from rh_lens.circuits.detectors.retrieval import retrieval_heads
 from rh_lens.circuits.head_effects import head_effects, patching_effects
 from rh_lens.circuits.head_scores import HeadScores
-from rh_lens.circuits.pairs import PairBatch, PromptPair
+from rh_lens.circuits.pairs import PairBatch, PromptPair, require_pairs
 from rh_lens.circuits.question_attention import contrastive_heads, query_focused_heads
 from rh_lens.detection import RetrievalResult, detect_retrieval_heads
 from rh_lens.evaluation import RecallResult, difference_interval, mean_interval, needle_recall
@@ -78,6 +78,8 @@ def retrieval_detectors(
     prompts = require_prompts(prompts)
     for name, flag in {"write": write, "effects": effects}.items():
         require_flag(name, flag)
+    # All of it before anything is measured, which takes a while.
+    pairs = None if pairs is None else require_pairs(pairs)
     if detection is None:
         detection = detect_retrieval_heads(model, prompts, score="teacher-forced", progress=False)
     require_type("detection", detection, RetrievalResult)

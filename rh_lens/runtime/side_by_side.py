@@ -107,15 +107,15 @@ def _can_share(
 def _rows_agree(model: Bridge, context: Context, tokens: list[int]) -> bool:
     """Whether conditions that begin in different layers read side by side as they do alone."""
     n_layers, third = int(model.cfg.n_layers), len(tokens) // 3
-    trial = {"none": (), "all": _halved(model, 0), "upper": _halved(model, (n_layers + 1) // 2)}
+    tried = {"none": (), "all": _halved(model, 0), "upper": _halved(model, (n_layers + 1) // 2)}
     # Tokens of each row in two passes; where a row has fewer than others, it is filled up.
     parts = {"none": (2, 3), "all": (5, 1), "upper": (1, 4)}
     with inference(model):
         expected = [
-            _read_alone(model, context, trial[name], tokens, third, parts[name]) for name in trial
+            _read_alone(model, context, tried[name], tokens, third, parts[name]) for name in tried
         ]
         try:
-            found = _read_together(model, context, trial, tokens, third, parts)
+            found = _read_together(model, context, tried, tokens, third, parts)
         except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError):
             return False
     logits = torch.cat(expected)
@@ -153,25 +153,25 @@ def _read_alone(
 def _read_together(
     model: Bridge,
     context: Context,
-    trial: Mapping[str, FwdHooks],
+    tried: Mapping[str, FwdHooks],
     tokens: list[int],
     n_before: int,
     parts: Mapping[str, tuple[int, int]],
 ) -> list[Float[Tensor, "row d_vocab"]]:
     """The same logits of all conditions, in two passes of rows."""
-    conditions = {name: Condition(hooks) for name, hooks in trial.items()}
+    conditions = {name: Condition(hooks) for name, hooks in tried.items()}
     rows = ConditionRows(model, context.strategy, conditions)
     rows.reach(tokens[:n_before])
     cache = open_rows(rows, 2 * max(map(sum, parts.values())))
-    read: dict[str, list[Tensor]] = {name: [] for name in trial}
+    read: dict[str, list[Tensor]] = {name: [] for name in tried}
     for step in (0, 1):
         starts = [n_before + sum(parts[name][:step]) for name in rows.names]
         own = [
             tokens[start : start + parts[name][step]]
             for name, start in zip(rows.names, starts, strict=True)
         ]
-        with model.hooks(fwd_hooks=list(row_hooks([trial[name] for name in rows.names]))):
+        with model.hooks(fwd_hooks=list(row_hooks([tried[name] for name in rows.names]))):
             logits = read_rows(model, cache, starts, own)
         for name, kept, one in zip(rows.names, logits, own, strict=True):
             read[name].append(kept[: len(one)])
-    return [torch.cat(read[name]) for name in trial]
+    return [torch.cat(read[name]) for name in tried]
