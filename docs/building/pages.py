@@ -1,7 +1,7 @@
 """MkDocs hooks: pages that are made from files elsewhere, so that each text stands once.
 
-The home page is README.md; the API has a page a room, named in rh_lens/README.md, and that page
-itself, each name linked.
+The home page is README.md, tutorials are the notebooks; the API has a page a room, named in
+rh_lens/README.md, and that page itself, each name linked.
 """
 
 import re
@@ -13,6 +13,7 @@ from mkdocs.structure.files import File, Files
 
 sys.path.append(str(Path(__file__).parent))
 
+import notebooks
 from formulas import Formulas
 
 ROOT = Path(__file__).parent.parent.parent
@@ -26,6 +27,7 @@ REPEATED = {
 LINKS = {
     "docs/": "",
     "rh_lens/README.md": "api/names.md",
+    "tutorials)": "tutorials.md)",
     **{source: page for page, source in REPEATED.items()},
 }
 NAMES = "rh_lens/README.md"
@@ -36,6 +38,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Formulas in all pages and docstrings; the rooms' pages in the navigation."""
     config.markdown_extensions.append(Formulas())
     for section in config.nav or []:
+        if "Tutorials" in section:
+            section["Tutorials"] += list(notebooks.pages(ROOT / "tutorials"))
         if "API by room" in section:
             section["API by room"] += [{room: f"api/{room}.md"} for room in rooms()]
     return config
@@ -46,6 +50,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     texts = {page: linked(read(source)) for page, source in REPEATED.items()}
     texts["api/names.md"] = names_page(read(NAMES))
     texts |= {f"api/{room}.md": room_page(room, names) for room, names in rooms().items()}
+    texts |= notebooks.pages(ROOT / "tutorials")
     texts["CITATION.cff"] = read("CITATION.cff")
     for page, text in texts.items():
         files.append(File.generated(config, page, content=text))
