@@ -163,7 +163,7 @@ def test_means_cannot_be_audited():
         audit_scores(scores_of([[[0.5]]], source))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 6), times=st.integers(1, 4))
 def test_repeating_every_sample_changes_neither_scores_nor_what_is_distinct(seed, n, times):
     once = np.random.default_rng(seed).beta(0.3, 1, (n, 2, 3))

@@ -106,7 +106,7 @@ def test_orders_read_the_second_vector_in_another_order():
 scores = st.lists(st.sampled_from([0.0, 0.0, 0.1, 0.3, 0.8, 1.0]), min_size=6, max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scores, scores, st.integers(1, 8), st.floats(0.05, 0.99), st.randoms())
 def test_invariants(a, b, k, p, random):
     a, b = np.array(a), np.array(b)

@@ -89,7 +89,7 @@ def test_the_last_windows_are_short_and_their_span_ends_behind_the_prompt():
     assert official_score(source, prompt, said, (1, 5)).item() == 1 / 4
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(
     prompt=st.lists(st.integers(0, 12), min_size=1, max_size=40),
     alone=st.lists(st.integers(0, 12), min_size=1, max_size=15),

@@ -59,10 +59,10 @@ def test_controls_exclude_heads_in_every_notation(notation):
 
 
 def test_curves_and_recall_take_labels(llama):
-    curve = ablation_curve(
-        llama, [PROMPT], ["L1H0", (1, 2)], ks=[2], n_controls=1, record="L2H1", progress=False
-    )
+    short = {"max_new_tokens": 4, "progress": False}
+    few = {"ks": [2], "n_controls": 1, "n_rankings": 0, "record": "L2H1"}
+    curve = ablation_curve(llama, [PROMPT], ["L1H0", (1, 2)], **few, **short)
     assert curve.heads.set_index("condition").loc["top-2", "heads"] == "L1H0 L1H2"
-    again = needle_recall(llama, [PROMPT], heads=(2, 1), progress=False)
+    again = needle_recall(llama, [PROMPT], heads=(2, 1), **short)
     for activity in (curve.recall.activity, again.activity):
         assert activity[["layer", "head"]].drop_duplicates().to_numpy().tolist() == [[2, 1]]
