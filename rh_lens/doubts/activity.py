@@ -92,6 +92,12 @@ def predict_activity(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There are fewer than three needles, or a head was not recorded.
+
+    Examples:
+        >>> rows = record_trials(model, result.accepted)
+        >>> found = predict_activity(rows, ["L1H6", "L2H1"], model.tokenizer)
+        >>> list(found.to_dataframe()["head"])
+        ['L1H6', 'L2H1']
     """
     needles = needles_of(rows)
     require_tokenizer(tokenizer)
@@ -133,6 +139,12 @@ def sink_at_failures(
     Raises:
         TypeError: An argument is of another type.
         ValueError: There are fewer than two needles with failing steps, or with right ones.
+
+    Examples:
+        >>> wrong = [torch.tensor([5, 6, 7])] * len(prompts)
+        >>> rows = record_answers(model, prompts) + record_answers(model, prompts, wrong)
+        >>> sink_at_failures(rows, heads).n_needles > 1
+        True
     """
     require_number("level", level, above=0, below=1)
     needles = needles_of(rows)
