@@ -1,6 +1,7 @@
 """What retrieval heads are good for, on a bridge or on a plain Hugging Face model."""
 
 from rh_lens.uses.asked_document import AskedDocument, ask_document
+from rh_lens.uses.bm25 import bm25_scores
 from rh_lens.uses.checkpoints import save_ablated
 from rh_lens.uses.citation_cases import CASE_KINDS, CitationCase, citation_cases
 from rh_lens.uses.citation_quality import CitationQuality, citation_quality
@@ -22,6 +23,9 @@ from rh_lens.uses.headwise_cache import HeadwiseCache, cache_bytes
 from rh_lens.uses.lora import lora_heads
 from rh_lens.uses.model_shape import AttentionShape, attention_shape
 from rh_lens.uses.preferences import PreferencePairs, contrastive_pairs
+from rh_lens.uses.ranking import PassageAttention, passage_attention, rank_passages
+from rh_lens.uses.ranking_cases import RankingCase, needle_cases, read_beir
+from rh_lens.uses.ranking_quality import RankingQuality, ndcg, ranking_quality, recall_at
 from rh_lens.uses.sources import cite
 from rh_lens.uses.training import TrainableHeads, trainable_heads
 from rh_lens.uses.windows import (
@@ -45,12 +49,16 @@ __all__ = [
     "Contrasted",
     "HeadContrast",
     "HeadwiseCache",
+    "PassageAttention",
     "PreferencePairs",
+    "RankingCase",
+    "RankingQuality",
     "SourceSpan",
     "Strength",
     "TrainableHeads",
     "ask_document",
     "attention_shape",
+    "bm25_scores",
     "cache_bytes",
     "citation_cases",
     "citation_quality",
@@ -66,6 +74,13 @@ __all__ = [
     "group_scores",
     "headwise_attention",
     "lora_heads",
+    "ndcg",
+    "needle_cases",
+    "passage_attention",
+    "rank_passages",
+    "ranking_quality",
+    "read_beir",
+    "recall_at",
     "save_ablated",
     "silent_heads",
     "trainable_heads",

@@ -19,7 +19,7 @@ ROOMS = {
     "prompts": "bad_prompts.PROMPTS",
     "demo": "bad_prompts.DEMO",
     "circuits": "bad_circuits.CIRCUITS bad_survey.SURVEY",
-    "uses": "bad_uses.USES",
+    "uses": "bad_uses.USES bad_ranking.RANKING",
     "runtime": "bad_runtime.RUNTIME",
     "detection": "bad_detection.DETECTION bad_kernels.KERNELS",
     "evaluation": "bad_evaluation.EVALUATION",

@@ -77,6 +77,7 @@ PackingCheck
 PairBatch
 PairComparison
 Patching
+PassageAttention
 PathEnds
 PathPatching
 Plan
@@ -85,6 +86,7 @@ PreferencePairs
 ProbeResult
 PromptPair
 RankingDraws
+RankingQuality
 ReadWrite
 RecallResult
 Repetition
@@ -148,6 +150,9 @@ LEFT_OUT = {
     ("chat_template", "options"),
     # Handed on to build_grid.
     ("harder_prompts", "options"),
+    # Of `passage_attention`.
+    ("rank_passages", "options"),
+    ("ranking_quality", "options"),
     # The text's own parts, by any name.
     ("mark_text", "parts"),
     # Said by the project's own functions of their arguments.
