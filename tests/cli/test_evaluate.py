@@ -70,6 +70,7 @@ def test_a_run_goes_on_and_another_one_is_refused(
         load_ablation(out)
 
 
+@pytest.mark.slow
 def test_own_data_asked_in_both_ways(
     scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

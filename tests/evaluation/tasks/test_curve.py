@@ -66,6 +66,7 @@ def test_what_is_done_is_not_asked_again(curve, demo_model, reading):
     assert again.answers.equals(curve.answers)
 
 
+@pytest.mark.slow
 def test_hooks_by_name_and_their_summary(demo_model, reading):
     off = Condition(zero_ablation(RETRIEVAL, model=demo_model), "decode")
     result = evaluate_task(demo_model, reading, {"plain": [], "off": off}, progress=False)
@@ -75,6 +76,7 @@ def test_hooks_by_name_and_their_summary(demo_model, reading):
     assert result.answers["item"].tolist() == [item.id for item in reading.items] * 2
 
 
+@pytest.mark.slow
 def test_every_kind_of_task_runs_on_the_bundled_model(demo_model):
     number = {"accuracy": same_number}
     tasks = [
