@@ -28,7 +28,7 @@ from .prompts import (
 )
 from .runs import RunFolder, load_result, load_run, save_result
 from .runtime import Condition, Execution, greedy_decode, load_model, stop_rule
-from .views import plot_curve, summarise
+from .views import plot_curve, save_page, summarise
 
 __all__ = [
     "Condition",
@@ -66,6 +66,7 @@ __all__ = [
     "pydoc_haystack",
     "read_head_scores",
     "resample_ablation",
+    "save_page",
     "save_result",
     "scale_heads",
     "score_intervals",
