@@ -234,7 +234,7 @@ class Things:
     def run(self) -> Path:
         """A finished run folder."""
         path = self.folder / "run"
-        with runs.RunFolder(path, self.model, self.prompts, max_new_tokens=16) as run:
+        with runs.RunFolder(path, self.model, self.prompts, name="demo", max_new_tokens=16) as run:
             run.detect(progress=False)
             run.finish()
         return path
