@@ -1,5 +1,6 @@
 """What retrieval heads are good for, on a bridge or on a plain Hugging Face model."""
 
+from rh_lens.uses.answer_watch import AnswerWatch
 from rh_lens.uses.asked_document import AskedDocument, ask_document
 from rh_lens.uses.bm25 import bm25_scores
 from rh_lens.uses.checkpoints import save_ablated
@@ -22,10 +23,12 @@ from rh_lens.uses.headwise_attention import headwise_attention
 from rh_lens.uses.headwise_cache import HeadwiseCache, cache_bytes
 from rh_lens.uses.lora import lora_heads
 from rh_lens.uses.model_shape import AttentionShape, attention_shape
+from rh_lens.uses.monitor import BASELINES, HEAD_FEATURES, answer_features, monitored_answers
 from rh_lens.uses.preferences import PreferencePairs, contrastive_pairs
 from rh_lens.uses.ranking import PassageAttention, passage_attention, rank_passages
 from rh_lens.uses.ranking_cases import RankingCase, needle_cases, read_beir
 from rh_lens.uses.ranking_quality import RankingQuality, ndcg, ranking_quality, recall_at
+from rh_lens.uses.risk import AnswerMonitor, fit_monitor, monitor_quality
 from rh_lens.uses.sources import cite
 from rh_lens.uses.training import TrainableHeads, trainable_heads
 from rh_lens.uses.windows import (
@@ -37,7 +40,11 @@ from rh_lens.uses.windows import (
 )
 
 __all__ = [
+    "BASELINES",
     "CASE_KINDS",
+    "HEAD_FEATURES",
+    "AnswerMonitor",
+    "AnswerWatch",
     "AskedDocument",
     "AttentionShape",
     "CitationCase",
@@ -56,6 +63,7 @@ __all__ = [
     "SourceSpan",
     "Strength",
     "TrainableHeads",
+    "answer_features",
     "ask_document",
     "attention_shape",
     "bm25_scores",
@@ -71,9 +79,12 @@ __all__ = [
     "contrast_quality",
     "contrast_strength",
     "contrastive_pairs",
+    "fit_monitor",
     "group_scores",
     "headwise_attention",
     "lora_heads",
+    "monitor_quality",
+    "monitored_answers",
     "ndcg",
     "needle_cases",
     "passage_attention",

@@ -15,6 +15,7 @@ from bad_values import (
     PROMPTS,
     SEED,
     SHARE,
+    TABLE,
     TENSOR,
     Bad,
     bad,
@@ -119,7 +120,75 @@ def hf_model(t):
     return loaded()
 
 
+def monitored():
+    """A wrong answer and a right one."""
+    return pd.DataFrame({"wrong": [True, False], "copies": [0.0, 1.0], "needle": "a"})
+
+
 USES = [
+    entry(
+        u.answer_features,
+        lambda t: {
+            "model": t.model,
+            "asked": u.ask_document(t.tokenizer, "It rained.", "Why?"),
+            "said": torch.ones(2).long(),
+            "heads": "L2H4",
+        },
+        model=MODEL,
+        asked=instance(),
+        said=TENSOR + bad(torch.zeros(3), torch.zeros(0).long()),
+        heads=NO_SUCH_HEADS,
+        hooks=DECODING["hooks"],
+    ),
+    entry(
+        u.monitored_answers,
+        lambda t: {"model": t.model, "cases": cases(t)[:1], "heads": "L2H4", "progress": False},
+        model=MODEL,
+        cases=entries(),
+        heads=NO_SUCH_HEADS,
+        weakened=wrong(None, 3, "x", [None], ["x"]) + bad([], [NAN]),
+        template=instance("{context} {question}"),
+        max_new_tokens=SMALL,
+        progress=FLAG,
+    ),
+    entry(
+        u.fit_monitor,
+        lambda t: {"answers": monitored(), "features": ["copies"]},
+        answers=TABLE + bad(monitored().assign(wrong=True), piece="wrong"),
+        features=wrong(None, 3, "x", [3]) + bad([], piece="features") + bad(["x"], piece="x"),
+        penalty=number(above=0),
+    ),
+    entry(
+        u.monitor_quality,
+        lambda t: {
+            "monitor": u.fit_monitor(monitored(), features=["copies"]), "answers": monitored(),
+        },
+        monitor=instance(),
+        answers=TABLE + bad(monitored().assign(wrong=True), piece="wrong"),
+        level=INSIDE_UNIT,
+    ),
+    entry(
+        u.AnswerMonitor.risk,
+        lambda t: {
+            "self": u.fit_monitor(monitored(), features=["copies"]), "answers": monitored(),
+        },
+        answers=TABLE,
+    ),
+    entry(
+        u.AnswerWatch,
+        lambda t: {
+            "model": t.model,
+            "asked": u.ask_document(t.tokenizer, "It rained.", "Why?"),
+            "heads": "L2H4",
+        },
+        model=MODEL,
+        asked=instance(),
+        heads=NO_SUCH_HEADS,
+        least=SHARE,
+        patience=SMALL,
+        on_warning=wrong(3, "x", [1]),
+        stop=FLAG,
+    ),
     entry(
         u.contrast_decode,
         lambda t: {"model": t.model, "prompt": t.prompt.tokens, "heads": "L2H4"},

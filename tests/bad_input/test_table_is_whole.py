@@ -16,6 +16,7 @@ AblationTables
 Acceptance
 Answer
 AnswerMap
+AnswerMonitor
 AnswerPatterns
 Architecture
 AskedDocument
