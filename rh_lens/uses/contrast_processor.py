@@ -155,7 +155,8 @@ def silent_heads(model: PreTrainedModel, heads: HeadsLike) -> Iterator[None]:
 
     Examples:
         >>> from transformers import AutoModelForCausalLM
-        >>> hf_model = AutoModelForCausalLM.from_pretrained(rh_lens.demo.DEMO_MODEL_FOLDER)
+        >>> from rh_lens.demo import DEMO_MODEL_FOLDER
+        >>> hf_model = AutoModelForCausalLM.from_pretrained(DEMO_MODEL_FOLDER)
         >>> with silent_heads(hf_model, ["L2H4", "L2H5"]):
         ...     logits = hf_model(prompt.tokens[None]).logits
     """

@@ -75,8 +75,8 @@ def answer_features(
         >>> asked = ask_document(tokenizer, "The key is under the blue mat.", "Where is the key?")
         >>> said = tokenizer(" the blue mat", return_tensors="pt", add_special_tokens=False)
         >>> table = answer_features(model, asked, said.input_ids[0], heads)
-        >>> table[["token", "content"]].iloc[0].tolist()
-        [' the', True]
+        >>> table["token"].tolist()
+        [' the', ' blue', ' mat']
     """
     require_bridge(model)
     require_type("asked", asked, AskedDocument, remedy="Make it with ask_document.")
