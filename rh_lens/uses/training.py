@@ -32,7 +32,9 @@ class TrainableHeads:
     masks: dict[str, Bool[Tensor, "*weight"]]
 
     def __repr__(self) -> str:
-        total = sum(value.numel() for value in self.parts.parameters.values())
+        # A bridge has several names for the same weight.
+        sizes = {value.data_ptr(): value.numel() for value in self.parts.parameters.values()}
+        total = sum(sizes.values())
         return (
             f"TrainableHeads({self.n_parameters:,} of {total:,} parameters, "
             f"in {len(self.masks)} weights)"

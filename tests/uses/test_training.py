@@ -177,6 +177,8 @@ def test_a_bridge_trains_where_its_weights_are_those_of_hugging_face(
         optimiser = torch.optim.AdamW(trainable.parameter_groups(), lr=0.05, weight_decay=0.5)
         tiny.bridge(random_tokens[None], return_type="loss").backward()
         optimiser.step()
+    n_all = sum(value.numel() for value in tiny.reference.parameters())
+    assert f" of {n_all:,} parameters" in repr(trainable)
     now, before = tiny.bridge.original_model.state_dict(), tiny.reference.state_dict()
     for n, value in now.items():
         plain = n.replace("_original_component.", "")
