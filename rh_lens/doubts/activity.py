@@ -17,6 +17,7 @@ from rh_lens.doubts.fed_answers import over_needles
 from rh_lens.doubts.recording import AnswerRows, needles_of
 from rh_lens.evaluation import Estimate, first_failing_step
 from rh_lens.heads import Head, HeadsLike, as_heads
+from rh_lens.interventions.editing import require_heads
 from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.representation import html_table
 
@@ -149,6 +150,7 @@ def sink_at_failures(
     require_number("level", level, above=0, below=1)
     needles = needles_of(rows)
     chosen = require_list("heads", as_heads(heads), Head, at_least=1)
+    require_heads(chosen, dict.fromkeys(rows[0].sources.layers, rows[0].sources.source.shape[-1]))
     failing: dict[str, list[float]] = {}
     right: dict[str, list[float]] = {}
     for row, name in zip(rows, needles, strict=True):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from rh_lens.checks import require_seed, require_type
+from rh_lens.checks import require_list, require_seed, require_type, require_whole_number
 from rh_lens.detection import RetrievalResult, detect_retrieval_heads, room_for_answers
 from rh_lens.doubts.heads_given import heads_in_question
 from rh_lens.doubts.nulls import with_other_needles
@@ -130,7 +130,11 @@ def doubt_case(
     """
     require_seed("seed", seed)
     chosen = heads_in_question(model, heads)
-    given = tuple(evaluation_needles() if needles is None else needles)
+    most = int(model.cfg.n_ctx) - room_for_answers(())
+    require_whole_number("context_length", context_length, at_least=1, at_most=most)
+    require_whole_number("n_depths", n_depths, at_least=1, at_most=1000)
+    own = evaluation_needles() if needles is None else needles
+    given = require_list("needles", own, Needle, at_least=2)
     hay = synthetic_haystack(seed=seed) if haystack is None else haystack
     text = synthetic_haystack(seed=seed + 2) if prose is None else prose
     require_type("prose", text, Haystack, remedy="Make one with synthetic_haystack().")
@@ -141,7 +145,7 @@ def doubt_case(
         context_lengths=context_length,
         depths=n_depths,
         template=template,
-        max_context=model.cfg.n_ctx - room_for_answers(()),
+        max_context=most,
     )
     return DoubtCase(model, chosen, tuple(prompts), given, hay, text, template, seed)
 

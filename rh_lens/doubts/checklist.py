@@ -129,7 +129,7 @@ def require_names(names: Iterable[str] | None) -> tuple[str, ...]:
         return tuple(DOUBTS)
     given = require_list("names", names, str, at_least=1)
     for name in given:
-        require_choice("the name of a doubt", name, DOUBTS)
+        require_choice("names", name, DOUBTS)
     return tuple(name for name in DOUBTS if name in given)
 
 

@@ -163,12 +163,12 @@ def score_choices(
     given = require_numbers("recalls", list(recalls))
     require_number("threshold", threshold, at_least=0, at_most=1)
     require_number("min_recall", min_recall, at_least=-1, at_most=1)
-    extra = {} if more is None else dict(more)
-    require_type("more", extra, Mapping)
+    require_type("more", {} if more is None else more, Mapping, remedy="Pass scores by name.")
+    extra = dict(more or {})
     require_list("more", list(extra.values()), HeadScores)
     if len(given) != len(rows) or not (given > min_recall).any():
         raise ValueError(
-            f"Expected a recall for each of {len(rows)} answers, one of them above {min_recall:g}; "
+            f"Expected recalls for each of {len(rows)} answers, one of them above {min_recall:g}; "
             f"found {len(given)}, the highest {given.max():.2f}. Pass [trial.recall for ...]."
         )
 

@@ -10,6 +10,7 @@ from rh_lens.detection import Trial, acceptance
 from rh_lens.doubts.recording import AnswerRows, Span
 from rh_lens.heads import HeadsLike, as_heads
 from rh_lens.prompts import Needle, NeedlePrompt
+from rh_lens.prompts.pieces import require_tokenizer
 
 NEEDLE = "needle"
 COPY_COLUMNS = ("trial", "step", "layer", "head", "source", "role", "sentence", "place", "n_places")
@@ -89,6 +90,8 @@ def said_where(
         0      0     1.0
         1      1     1.0
     """
+    require_tokenizer(tokenizer)
+    names = require_list("roles", roles, str)
     found = []
     for trial in require_list("trials", trials, Trial, at_least=1):
         spans = answer_spans(trial.prompt)
@@ -97,7 +100,7 @@ def said_where(
             lure = Needle("What?", answer, answer)
             verdict = acceptance(trial.text, trial.tokens.tolist(), lure, tokenizer)
             found.append(
-                (trial.index, trial.prompt.needle.name, _role(index, roles), index,
+                (trial.index, trial.prompt.needle.name, _role(index, names), index,
                  order.index(index), verdict.recall)
             )  # fmt: skip
     columns = ["trial", "needle", "role", "sentence", "place", "recall"]

@@ -151,6 +151,7 @@ def _condition(
     given: ConditionLike | Callable[[NeedlePrompt], FwdHooks], prompt: NeedlePrompt
 ) -> Condition:
     hooks = given(prompt) if callable(given) else given
+    require_type("conditions", hooks, (Condition, list, tuple), remedy="Pass hooks by name.")
     return hooks if isinstance(hooks, Condition) else Condition(list(hooks), scope="decode")
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from rh_lens.checks import require_choice, require_list, require_number
+from rh_lens.checks import require_choice, require_list, require_number, require_whole_number
 from rh_lens.circuits import HeadScores
 from rh_lens.detection import NoAcceptedTrialsError, Trial, detect_retrieval_heads
 from rh_lens.doubts.copied_where import NEEDLE, copied_where, said_where
+from rh_lens.doubts.heads_given import heads_in_question
 from rh_lens.doubts.recording import record_trials
 from rh_lens.evaluation import Estimate, mean_interval
 from rh_lens.heads import Head, HeadsLike
@@ -146,9 +147,12 @@ def kind_scores(
         >>> type(found).__name__
         'KindScores'
     """
-    names = tuple(HAYSTACK_KINDS) if kinds is None else require_list("kinds", kinds, str)
+    chosen = heads_in_question(model, heads)
+    own = HAYSTACK_KINDS if kinds is None else kinds
+    names = require_list("kinds", own, str, at_least=1)
     for name in names:
-        require_choice("kind", name, HAYSTACK_KINDS)
+        require_choice("kinds", name, HAYSTACK_KINDS)
+    require_whole_number("n_depths", n_depths, at_least=1, at_most=1000)
     hay = synthetic_haystack(seed=seed) if haystack is None else haystack
     recall, scores, said, copied = {}, {}, [], []
     for name in names:
@@ -165,7 +169,7 @@ def kind_scores(
             scores[name] = found
         if speaking := [trial for trial in trials if len(trial.tokens)]:
             rows = record_trials(model, speaking)
-            copied.append(copied_where(rows, heads, roles).assign(kind=name))
+            copied.append(copied_where(rows, chosen, roles).assign(kind=name))
     return KindScores(recall, scores, pd.concat(said), pd.concat(copied))
 
 

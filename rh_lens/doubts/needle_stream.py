@@ -10,7 +10,7 @@ from rh_lens.checks import require_whole_number
 from rh_lens.circuits import answer_log_probability
 from rh_lens.circuits.rerun import Rerun, with_answer
 from rh_lens.prompts import NeedlePrompt, require_prompts
-from rh_lens.runtime import Bridge, Context, inference, open_context
+from rh_lens.runtime import Bridge, Context, inference, open_context, require_bridge
 
 
 def needle_stream_lost(
@@ -37,6 +37,7 @@ def needle_stream_lost(
         >>> lost.shape, (lost > 1).all().item()
         (torch.Size([4]), True)
     """
+    require_bridge(model)
     asked = require_prompts(prompts)
     require_whole_number("layer", layer, at_least=0, at_most=int(model.cfg.n_layers) - 1)
     longest = max(len(one.tokens) + len(one.answer_tokens) for one in asked)

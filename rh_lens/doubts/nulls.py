@@ -192,7 +192,8 @@ def shuffled_labels(
     _require_draws(n_draws, seed)
     if len(names) != len(scores.trials):
         raise ValueError(
-            f"Expected a needle for each of {len(scores.trials)} trials; found {len(names)}. Pass "
+            f"Expected needles to name one for each of {len(scores.trials)} trials; found "
+            f"{len(names)}. Pass "
             "[trial.prompt.needle.name for trial in result.accepted]."
         )
     by_needle = _by_needle(scores.values, names)

@@ -98,7 +98,7 @@ def record_answers(
     require_list("said", answers, Tensor)
     if len(answers) != len(asked) or not all(len(one) for one in answers):
         raise ValueError(
-            f"Expected an answer of one token or more for each of {len(asked)} prompts; found "
+            f"Expected said to hold a token or more for each of {len(asked)} prompts; found "
             f"{len(answers)} answers of {[len(one) for one in answers][:8]} tokens. Leave out "
             "prompts that got no answer."
         )

@@ -6,13 +6,15 @@ from typing import Literal, TypeAlias, get_args
 
 import pandas as pd
 
-from rh_lens.checks import require_choice, require_list, require_number, require_text
+from rh_lens.checks import require_choice, require_list, require_number, require_text, require_type
 from rh_lens.evaluation import Estimate
 from rh_lens.representation import cut, html_table
 
 DoubtVerdict: TypeAlias = Literal["supported", "not supported", "undecided"]
 """Supported: the test shows it. Not supported: it could have and did not, or shows the opposite.
 Undecided: these prompts are too few to tell, or the test does not apply."""
+
+_FROM = "Take an interval over needles, such as found.effect()."
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def verdict_above(found: Estimate, bound: float = 0.0) -> DoubtVerdict:
         >>> verdict_above(mean_interval([1.0] * 12, list(range(12))), 0.5)
         'supported'
     """
+    require_type("found", found, Estimate, remedy=_FROM)
     require_number("bound", bound)
     if found.low > bound:
         return "supported"
@@ -122,6 +125,7 @@ def verdict_within(found: Estimate, margin: float) -> DoubtVerdict:
         >>> verdict_within(mean_interval([0.0] * 12, list(range(12))), 0.5)
         'supported'
     """
+    require_type("found", found, Estimate, remedy=_FROM)
     require_number("margin", margin, above=0)
     if -margin < found.low and found.high < margin:
         return "supported"
@@ -165,7 +169,7 @@ def all_of(verdicts: Iterable[DoubtVerdict]) -> DoubtVerdict:
     """
     given = require_list("verdicts", verdicts, str, at_least=1)
     for one in given:
-        require_choice("verdict", one, get_args(DoubtVerdict))
+        require_choice("verdicts", one, get_args(DoubtVerdict))
     order: tuple[DoubtVerdict, ...] = ("not supported", "undecided", "supported")
     return min(given, key=order.index)
 

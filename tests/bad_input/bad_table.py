@@ -24,6 +24,7 @@ ROOMS = {
     "detection": "bad_detection.DETECTION bad_kernels.KERNELS",
     "evaluation": "bad_evaluation.EVALUATION",
     "evaluation.tasks": "bad_tasks.TASKS",
+    "doubts": "bad_doubts.DOUBTS",
     "runs": "bad_runs.RUNS",
     "formats": "bad_runs.FORMATS",
 }

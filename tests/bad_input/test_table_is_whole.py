@@ -14,10 +14,13 @@ AblationCurve
 AblationPlan
 AblationTables
 Acceptance
+ActivityPrediction
+Alternatives
 Answer
 AnswerMap
 AnswerMonitor
 AnswerPatterns
+AnswerRows
 Architecture
 AskedDocument
 AttentionPattern
@@ -29,6 +32,8 @@ Audit
 Bench
 BenchModel
 CacheKind
+Checklist
+Choices
 CitationCase
 CitationQuality
 CitedAnswer
@@ -39,40 +44,51 @@ Component
 Composition
 CompressionCurve
 ConditionsRow
+ConfidenceBounds
 ContrastQuality
 Contrasted
-ConfidenceBounds
 ControlDraws
+CopyGain
 CopyingScores
 Detector
 DocumentPrompt
+DoseResponse
+DoubtCase
 DuplicateRuns
 EffectPrediction
 Estimate
+FedAnswers
 Generation
 GridChoice
+HaystackKind
 HeadActivation
 HeadCells
 HeadEstimates
 HeadLooks
+HeadNull
 HeadOutputs
 HeadOverlap
 HeadSet
 HeadSurvey
-HaystackKind
 HeadTraits
 HeadwiseCache
+JointEffects
 KeptAnswer
+KindScores
 KnockOut
 LineageComparison
 LogitAttribution
 MarkedText
+MatchedHeads
+MatchingTraits
 Measurement
 Mediation
 NeedleAgreement
 NeedlePrompt
 OfficialResult
 OfflineView
+OperatorAgreement
+Option
 PackedPrompt
 PackingCheck
 PairBatch
@@ -81,9 +97,10 @@ Patching
 PassageAttention
 PathEnds
 PathPatching
+PlainText
 Plan
-PrefillMethod
 PreferencePairs
+PrefillMethod
 ProbeResult
 PromptPair
 RankingDraws
@@ -101,12 +118,14 @@ ScoreIntervals
 ScoreOrigin
 ScoreProfile
 ScreenAgreement
+ShapleyValues
 Similarity
 SourceContributions
 SourceSpan
 Sparsity
 SplitHalf
 Step
+StepEffects
 StoredAblation
 StoredEvaluation
 StoredRun
@@ -120,11 +139,51 @@ TrainableHeads
 Trial
 UntilStatement
 VarianceComponents
+WindowCurve
 """.split()
 # No classes to call: what others offer, and the keywords of another function.
 OF_OTHERS = ("Bridge", "DetectionChoices", "TrialLog")
 # Left out, and why.
 LEFT_OUT = {
+    # Which of a doubt's own parts, and the level of an interval, which evaluation checks.
+    *{
+        (method, parameter)
+        for method, parameters in {
+            "ActivityPrediction.gain": "head level",
+            "Alternatives.bound": "level",
+            "Alternatives.effect": "name level",
+            "Alternatives.excess": "name level",
+            "AnswerRows.placed": "values",
+            "Checklist.count": "verdict",
+            "Choices.jaccard": "option",
+            "CopyGain.gain": "level",
+            "DoseResponse.excess": "level",
+            "DoseResponse.slope": "of_controls level",
+            "DoubtLog.add": "doubt",
+            "DoubtLog.write_tables": "checklist",
+            "FedAnswers.lost": "condition than level",
+            "FedAnswers.of": "condition",
+            "HeadNull.heads": "level",
+            "JointEffects.backup": "level",
+            "JointEffects.interaction": "one other level",
+            "JointEffects.lost": "heads",
+            "JointEffects.rescue": "head level",
+            "KindScores.everywhere": "threshold",
+            "KindScores.heads": "kind threshold",
+            "KindScores.only_literal": "threshold",
+            "KindScores.to_dataframe": "k",
+            "OperatorAgreement.effect": "operator of level",
+            "OperatorAgreement.excess": "operator level",
+            "PlainText.rise": "of level",
+            "ShapleyValues.value": "head level",
+            "StepEffects.at_lag": "lag level",
+            "StepEffects.excess": "level",
+            "WindowCurve.excess": "width level",
+            "WindowCurve.lost": "width of level",
+            "Doubt": "table seconds",
+        }.items()
+        for parameter in parameters.split()
+    },
     # Its arguments are those of the function beside it, whose rows they have.
     ("require_hooks", "name"),
     ("require_scores", "name"),
