@@ -97,6 +97,10 @@ def estimate_run(
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: There is no prompt, or the model can't be read as asked for.
+
+    Examples:
+        >>> estimate_run(model, prompts, max_new_tokens=8).n_tokens
+        1024
     """
     require_whole_number("max_new_tokens", max_new_tokens, at_least=1, at_most=10**9)
     require_answering(stop=stop, execution=execution)
@@ -135,6 +139,9 @@ def require_memory(estimate: RunEstimate) -> None:
     Raises:
         TypeError: It is no estimate.
         ValueError: It does; the message says how much.
+
+    Examples:
+        >>> require_memory(estimate_run(model, prompts, max_new_tokens=8))
     """
     require_type("estimate", estimate, RunEstimate, remedy="Take it from estimate_run.")
     if not estimate.fits:
