@@ -22,6 +22,12 @@ def bm25_scores(query: str, passages: Sequence[str]) -> Float[Tensor, " passage"
         ImportError: bm25s is not installed.
         TypeError: An argument is of another type.
         ValueError: The query is blank, or there is no passage.
+
+    Examples:
+        >>> bm25_scores("who swims", [])
+        Traceback (most recent call last):
+            ...
+        ValueError: Expected passages to have 1 or more entries; found 0. Pass more.
     """
     require_text("query", query)
     passages = require_list("passages", passages, str, at_least=1)

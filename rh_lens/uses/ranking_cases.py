@@ -130,6 +130,19 @@ def read_beir(
         OSError: A file is missing.
         TypeError: An argument is of another type.
         ValueError: A file is not as it should be, or judges nothing.
+
+    Examples:
+        >>> import json
+        >>> import pandas as pd
+        >>> from pathlib import Path
+        >>> Path("qrels").mkdir()
+        >>> passage = {"_id": "p1", "title": "", "text": "Otters swim."}
+        >>> _ = Path("corpus.jsonl").write_text(json.dumps(passage))
+        >>> _ = Path("queries.jsonl").write_text(json.dumps({"_id": "q1", "text": "Who swims?"}))
+        >>> table = pd.DataFrame({"query-id": ["q1"], "corpus-id": ["p1"], "score": [1]})
+        >>> table.to_csv("qrels/test.tsv", sep=chr(9), index=False)
+        >>> len(read_beir("."))
+        1
     """
     folder = usable_path("folder", folder)
     require_text("split", split)
