@@ -10,6 +10,8 @@ from rh_lens.prompts import harder_prompts
 
 # Weak heads that are looked at, and the share of trials in which they must copy.
 _N_WEAK, _LEAST = 4, 0.02
+# Attention that must have gone over to the first token, as a share of all, to be called looking.
+_SINK = 0.05
 # Kinds of haystack that small models fail on, and some of whose answers begin rightly.
 _FAILING = ("same form", "several", "spread", "codes", "table")
 
@@ -64,8 +66,8 @@ def doubt_sink(case: DoubtCase) -> Doubt:
         "Where an answer goes wrong, the heads look at the first token instead.",
         f"attention on the first token, failing steps less right ones, in {len(_FAILING)} kinds of "
         "harder haystacks; interval over needles",
-        f"{shown_estimate(found, 'of attention more', 3)}",
-        verdict_above(found),
+        f"{shown_estimate(found, 'of attention more', 4)}; {_SINK:g} would matter",
+        verdict_above(found, _SINK),
         "Failing steps stand later in the answer, and what stands there may be different anyway. "
         "Models differ in whether they have a sink at all.",
     )
