@@ -84,6 +84,7 @@ def read_attention_pattern(folder: str | Path) -> AttentionPattern:
         ValueError: A file is not as it should be.
 
     Examples:
+        >>> folder = export_heads(scores, "pattern", n_kv_heads=4, sink=4, recent=64)
         >>> read_attention_pattern(folder).sink
         4
     """

@@ -97,7 +97,7 @@ def trainable_heads(
         >>> with trainable_heads(model, heads, parts=("q", "o")) as trainable:
         ...     optimiser = torch.optim.AdamW(trainable.parameter_groups(), lr=1e-3)
         >>> trainable
-        TrainableHeads(...)
+        TrainableHeads(...
     """
     hf_model = hf_model_of(model)
     found = trainable_parts(model, heads, parts, shared).require_moving()

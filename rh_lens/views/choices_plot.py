@@ -29,6 +29,7 @@ def plot_choices(choices: Choices) -> "Figure":
         TypeError: They are no choices.
 
     Examples:
+        >>> rows, recalls = record_trials(model, trials), [trial.recall for trial in trials]
         >>> plot_choices(score_choices(rows, recalls)).savefig("choices.png")
     """
     require_type("choices", choices, Choices, remedy="Make them with score_choices.")
