@@ -140,7 +140,7 @@ def _evaluate(
 ) -> None:
     """Answer what is missing in a folder, print what was found and save it."""
     from rh_lens.evaluation import default_ks
-    from rh_lens.evaluation.tasks import claims_of_tasks, task_prompts, task_tables
+    from rh_lens.evaluation.tasks import claims_of_task, task_prompts, task_tables
     from rh_lens.runs import CLAIMS, TaskFolder, describe_command, save_claims
     from rh_lens.views import plot_tasks
 
@@ -162,7 +162,8 @@ def _evaluate(
         _print(args, tables, retrieval, left_out)
         folder.finish(tables)
     k = max((k for k in ks if k <= len(retrieval)), default=max(ks))
-    save_claims(claims_of_tasks(tables, k or None), out / CLAIMS)
+    if any(ks):
+        save_claims(claims_of_task(tables, k or None), out / CLAIMS)
     output.save_picture(out / "tasks.png", lambda: plot_tasks(tables))
     output.say(args, f"Saved in {out}")
 

@@ -156,8 +156,6 @@ TASKS = [
     ),
     entry(ts.task_tables, lambda t: {"curve": curve(t)}, curve=instance(),
           other=instance(none=True), margin=INSIDE_UNIT),
-    entry(ts.claims_of_tasks, lambda t: {"tables": ts.task_tables(curve(t))}, tables=instance(),
-          k=whole(1, none=True, huge=False) + bad(3), command=text()),
     entry(ts.claims_of_task, lambda t: {"tables": ts.task_tables(curve(t))}, tables=instance(),
           k=whole(1, none=True, huge=False) + bad(31),
           command=wrong(None, 3, ["x"]) + bad("", " ")),

@@ -1,7 +1,6 @@
 """What models do with retrieval: reading, reasoning and knowing, asked under conditions."""
 
 from rh_lens.evaluation.tasks.chain_steps import chain_breaks, chain_steps
-from rh_lens.evaluation.tasks.claims import claims_of_tasks
 from rh_lens.evaluation.tasks.closed_book import ClosedBookSplit, without_known_items
 from rh_lens.evaluation.tasks.comparison import difference_in_differences
 from rh_lens.evaluation.tasks.curve import TaskCurve, task_curve
@@ -78,7 +77,6 @@ __all__ = [
     "chain_steps",
     "choice_letter",
     "claims_of_task",
-    "claims_of_tasks",
     "contains_all",
     "contains_any",
     "difference_in_differences",

@@ -54,7 +54,8 @@ def claims_of_task(
         >>> curve = {"task": "qa", "k": 4, "metric": "f1", "n_documents": 12, "n_items": 24}
         >>> curve |= {"change": -0.5, "change_low": -0.7, "change_high": -0.3, "margin": 0.05}
         >>> curve |= {"p_documents": 0.001, "p_heads": 0.05, "p_equivalent": 1.0}
-        >>> claims_of_task(TaskTables(pd.DataFrame([curve])))[0].verdict
+        >>> from pandas import DataFrame
+        >>> claims_of_task(TaskTables(DataFrame([curve])))[0].verdict
         'holds'
     """
     require_type("tables", tables, TaskTables, remedy="Take it from task_tables.")
