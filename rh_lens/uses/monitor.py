@@ -76,7 +76,7 @@ def answer_features(
         >>> said = tokenizer(" the blue mat", return_tensors="pt", add_special_tokens=False)
         >>> table = answer_features(model, asked, said.input_ids[0], heads)
         >>> table["token"].tolist()
-        [' the', ' blue', ' mat']
+        [' the', ' blue', ' m', 'at']
     """
     require_bridge(model)
     require_type("asked", asked, AskedDocument, remedy="Make it with ask_document.")
