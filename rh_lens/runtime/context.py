@@ -183,6 +183,17 @@ class Context:
         del self.tokens[n_tokens:]
         self.n_prompt = min(self.n_prompt, n_tokens)
 
+    def keep(self, n_before: int, columns: Sequence[int]) -> None:
+        """Keep the first tokens, and of those that `read_masked` has read some only.
+
+        Args:
+            n_before: Tokens that stay where they are.
+            columns: Where the others that stay are now, rising; they move up.
+        """
+        for layer in self.cache.layers:
+            layer.keep(n_before, columns)
+        self.tokens[n_before:] = [self.tokens[column] for column in columns]
+
     def _fill(self, tokens: Sequence[int]) -> None:
         """Read tokens for their keys and values only."""
         if not tokens:

@@ -3,11 +3,12 @@
 Imported when needed: `transformers` takes a while.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from transformers import DynamicCache
@@ -46,6 +47,22 @@ class GrowingLayer(DynamicLayer):
         self._buffers = keys, values
         self.keys, self.values = keys[..., :n_tokens, :], values[..., :n_tokens, :]
         return self.keys, self.values
+
+    def keep(self, n_before: int, columns: Sequence[int]) -> None:
+        """Keep the first tokens, and of those after them some only, which move up.
+
+        Args:
+            n_before: Tokens that stay where they are.
+            columns: Where the others that stay are now, rising.
+        """
+        n_tokens = n_before + len(columns)
+        keys, values = self._buffers
+        assert keys is not None
+        assert values is not None
+        for buffer in (keys, values):
+            kept = buffer[..., torch.tensor(columns, dtype=torch.long, device=buffer.device), :]
+            buffer[..., n_before:n_tokens, :] = kept
+        self.keys, self.values = keys[..., :n_tokens, :], values[..., :n_tokens, :]
 
     def _written(
         self, buffer: Tensor | None, new: Float[Tensor, "batch head pos d_head"], n_held: int

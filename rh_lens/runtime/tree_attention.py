@@ -124,9 +124,23 @@ def decode_turn(
         while under_way := [branch for branch in every if branch.answer.is_open()]:
             for part, own in _passes(under_way, _most_rows(context, under_way)):
                 _run_pass(context, n_common, part, own)
+            if len(prompts) > 1:
+                _drop_refused(context, n_common, every)
         # The rows of all branches go; of what was read, the context alone is everybody's.
         context.truncate(n_common)
     return [{name: branch.answer.result() for name, branch in of.items()} for of in branches]
+
+
+def _drop_refused(context: Context, n_common: int, branches: Sequence[Branch]) -> None:
+    """Let go of rows that no answer under way sees, where there are more of them than others."""
+    under_way = [branch for branch in branches if branch.answer.is_open()]
+    kept = sorted({column for branch in under_way for column in branch.columns})
+    if context.n_read - n_common <= 2 * len(kept):
+        return
+    context.keep(n_common, kept)
+    moved = {column: n_common + place for place, column in enumerate(kept)}
+    for branch in under_way:
+        branch.columns = [moved[column] for column in branch.columns]
 
 
 def _read_questions(

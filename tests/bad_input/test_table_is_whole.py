@@ -193,6 +193,7 @@ LEFT_OUT = {
     # Tree attention's own: rows and masks that it makes.
     *{("Context.read_masked", name) for name in ("tokens", "visible", "positions", "options")},
     *{("Context.fill_masked", name) for name in ("tokens", "visible", "positions")},
+    *{("Context.keep", name) for name in ("n_before", "columns")},
     # A field of a row of the table of scores: what a trial is asked for.
     ("Score.<lambda>", "trial"),
     # What TransformerLens boots with: it is asked which options it has.

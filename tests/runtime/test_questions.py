@@ -109,6 +109,25 @@ def test_a_turn_is_read_once_and_answered_in_as_many_passes_as_one_question(llam
     assert rows[-8:] == [N_CONTEXT, 9, *[3] * STEPS]
 
 
+def test_rows_of_refused_guesses_do_not_pile_up(llama):
+    """Guesses that are never right: without letting go, 3 * 24 steps would leave over 300 rows."""
+    lengths = []
+
+    def note(keys, hook):
+        lengths.append(keys.shape[-1])
+
+    wrong = turns(1)
+    conditions = {"noted": Condition([("blocks.0.attn.hook_pattern", note)], "decode")}
+    found = list(answer_prompts(llama, wrong, conditions, max_new_tokens=24, stop=NEVER))
+    plain = list(answer_prompts(llama, wrong, max_new_tokens=24, stop=NEVER,
+                                execution=PLAIN_EXECUTION))  # fmt: skip
+    said = {one["noted"].index: one["noted"].generation.said for one in found}
+    assert said == {one["plain"].index: one["plain"].generation.said for one in plain}
+    cache = found[-1]["noted"].context.cache.layers[0]
+    assert cache._buffers[0].shape[-2] <= 2 * (N_CONTEXT + 12 + 3 * 24)
+    assert max(lengths) <= N_CONTEXT + 8 + 24
+
+
 def test_conditions_and_questions_behind_one_context(llama):
     """Twelve answers in one tree: three questions under four conditions."""
     prompts, heads = turns(1), [Head(1, 2), Head(2, 0)]
