@@ -153,8 +153,10 @@ def ranking_quality(
         ValueError: There is no case or no set of heads, or an argument is out of range.
 
     Examples:
-        >>> ranking_quality(model, cases, {"top": heads, "all": None}, progress=False)
-        RankingQuality(12 queries; nDCG@10: top ..., all ...)
+        >>> ranking_quality(model, [], {"top": heads}, progress=False)
+        Traceback (most recent call last):
+            ...
+        ValueError: ...
     """
     cases = require_list("cases", cases, RankingCase, at_least=1)
     if not isinstance(methods, Mapping) or not methods:
