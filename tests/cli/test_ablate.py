@@ -9,8 +9,7 @@ from dataclasses import asdict
 import pandas as pd
 import pytest
 
-from rh_lens.cli import main, options
-from rh_lens.cli.ablate_saving import draw
+from rh_lens.cli import main, options, output
 from rh_lens.demo import load_demo_model
 from rh_lens.evaluation import ablation_curve
 from rh_lens.prompts import build_grid, evaluation_needles, load_haystack, synthetic_haystack
@@ -131,12 +130,11 @@ def test_other_operators_take_the_answer_away(files, operator, tmp_path):
     assert run["scores_origin"]["path"].endswith("head_scores.json")
 
 
-def test_without_matplotlib_there_is_no_picture_and_no_error(tmp_path, monkeypatch, capsys):
-    def refuse(tables):
+def test_without_matplotlib_there_is_no_picture_and_no_error(tmp_path, capsys):
+    def refuse():
         raise ImportError("Install rh-lens[viz]")
 
-    monkeypatch.setattr("rh_lens.views.plot_curve", refuse)
-    draw(tmp_path, {"curve": pd.DataFrame({"k": [0]})})
+    output.save_picture(tmp_path / "curve.png", refuse)
     assert "no curve.png: Install rh-lens[viz]" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

@@ -22,7 +22,7 @@ def completions(line, **variables):
 
 def test_commands_options_and_choices_are_completed():
     pytest.importorskip("argcomplete")
-    assert completions("rh-lens a")[0] == ["ablate", "audit"]
+    assert completions("rh-lens a")[0] == ["ablate", "ask", "audit"]
     assert completions("rh-lens detect --sco")[0] == ["--score"]
     assert completions("rh-lens detect --score tea")[0] == ["teacher-forced"]
 
