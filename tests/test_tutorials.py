@@ -19,12 +19,11 @@ def read(path: Path) -> Any:
 
 
 def texts(cell: Any) -> list[str]:
-    """What a cell printed or showed, without the addresses of objects."""
-    found = []
-    for output in cell.get("outputs", []):
-        text = output.get("text") or output.get("data", {}).get("text/plain", "")
-        found.append(re.sub(r"0x[0-9a-f]+", "", text))
-    return found
+    """What a cell printed, in however many pieces, and what it showed, without addresses."""
+    outputs = cell.get("outputs", [])
+    printed = "".join(one.get("text", "") for one in outputs)
+    showed = [one.get("data", {}).get("text/plain", "") for one in outputs if "data" in one]
+    return [re.sub(r"0x[0-9a-f]+", "", text) for text in (printed, *showed)]
 
 
 def numbers(text: str) -> list[float]:

@@ -148,7 +148,7 @@ def kind_scores(
         'KindScores'
     """
     chosen = heads_in_question(model, heads)
-    own = HAYSTACK_KINDS if kinds is None else kinds
+    own = tuple(HAYSTACK_KINDS) if kinds is None else kinds
     names = require_list("kinds", own, str, at_least=1)
     for name in names:
         require_choice("kinds", name, HAYSTACK_KINDS)

@@ -152,6 +152,7 @@ def rank_passages(
         ValueError: An argument is out of range; see `passage_attention`.
 
     Examples:
+        >>> passages = ["It rained all day.", "The brass key is under the mat."]
         >>> rank_passages(model, "Where is the brass key?", passages, heads)["passage"].tolist()
         [1, 0]
     """
