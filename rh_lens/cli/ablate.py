@@ -43,7 +43,7 @@ def _run(args: argparse.Namespace) -> int:
         require_run_or_nothing(out, "answers")
         haystack = load_haystack(args.haystack, seed=args.seed)
         needles = load_needles(args.needles) if args.needles else evaluation_needles()
-        scores = _scores(args)
+        scores = options.named_scores(args)
         model = options.load_model(args)
         template = load_template(args.template, model.tokenizer)
         prompts = options.build_prompts(args, model, haystack, needles, template)
@@ -57,20 +57,6 @@ def _run(args: argparse.Namespace) -> int:
         require_scores_of(scores, model)
         _ablate(args, model, reference, prompts, scores, description, out)
     return 0
-
-
-def _scores(args: argparse.Namespace) -> "RetrievalScores | None":
-    """The scores that the arguments name; None for the bundled model, whose are found anew."""
-    from rh_lens.runs import read_scores
-
-    if args.scores:
-        return read_scores(args.scores)
-    if args.model == options.DEMO:
-        return None
-    raise ValueError(
-        f"Expected scores of the heads of {args.model!r}; found no run folder and no score file "
-        "among the arguments. Run rh-lens detect first and name its folder."
-    )
 
 
 def _ablate(

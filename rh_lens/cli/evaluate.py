@@ -31,19 +31,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from rh_lens.detection import require_scores_of
-    from rh_lens.runs import describe_model, read_scores
+    from rh_lens.runs import describe_model
     from rh_lens.runs.read_scores import require_run_of
     from rh_lens.runs.store import require_run_or_nothing
 
     # Before the model, which may take long to load: a mistake in these shows at once.
     with options.reserved(args, "evaluate") as out:
         require_run_or_nothing(out, "task answers")
-        if not args.scores and args.model != options.DEMO:
-            raise ValueError(
-                f"Expected scores of the heads of {args.model!r}; found no run folder and no score "
-                "file among the arguments. Run rh-lens detect first and name its folder."
-            )
-        scores = read_scores(args.scores) if args.scores else None
+        scores = options.named_scores(args)
         tasks = _tasks(args)
         model = options.load_model(args)
         described = describe_model(model, args.model)

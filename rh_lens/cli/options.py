@@ -15,6 +15,7 @@ from rh_lens.checks import MAX_SEED, shown
 from rh_lens.cli.arguments import MAX_ENTRIES, lengths, path, whole, words
 
 if TYPE_CHECKING:
+    from rh_lens.detection import RetrievalScores
     from rh_lens.prompts import Haystack, Needle, NeedlePrompt, Template
     from rh_lens.runs import Shard
     from rh_lens.runtime import Bridge, StopRule
@@ -171,6 +172,20 @@ def _device_map(args: argparse.Namespace) -> "str | dict[str, str | int] | None"
             'for each module, such as {"model.layers.0": 1}.'
         )
     return places
+
+
+def named_scores(args: argparse.Namespace) -> "RetrievalScores | None":
+    """The scores that the arguments name; None for the bundled model, whose are found anew."""
+    from rh_lens.runs import read_scores
+
+    if args.scores:
+        return read_scores(args.scores)
+    if args.model == DEMO:
+        return None
+    raise ValueError(
+        f"Expected scores of the heads of {args.model!r}; found no run folder and no score file "
+        "among the arguments. Run rh-lens detect first and name its folder."
+    )
 
 
 def build_prompts(

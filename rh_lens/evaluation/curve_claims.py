@@ -1,6 +1,7 @@
 """The paper's claims about silencing heads, beside an ablation's figures."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pandas as pd
@@ -83,11 +84,7 @@ def claims_of_ablation(
     require_type("tables", tables, AblationTables, remedy="Take it from ablation_tables.")
     require_text("command", command)
     asked = [int(one) for one in tables.curve["k"]]
-    if k is not None:
-        require_whole_number("k", k, at_least=1)
-    k = max(asked) if k is None else k
-    if k not in asked:
-        raise ValueError(f"Expected k to be one of {asked}; found {k}. Choose one of the curve's.")
+    k = chosen_k(asked, k)
     if k == 0:
         return unmeasured_silencing("Nothing was silenced.", command=command)
     row = tables.curve[tables.curve["k"] == k].iloc[0]
@@ -97,6 +94,25 @@ def claims_of_ablation(
         _specific(tables, k, command),
         _hallucination(tables, k, command),
     ]
+
+
+def chosen_k(asked: Sequence[int], k: int | None) -> int:
+    """The number of silenced heads that a claim is about; None takes the largest.
+
+    Args:
+        asked: Those of the curve.
+        k: The one that is wanted.
+
+    Raises:
+        TypeError: It is no whole number.
+        ValueError: The curve was not asked at it.
+    """
+    if k is None:
+        return max(asked)
+    require_whole_number("k", k, at_least=1)
+    if k not in asked:
+        raise ValueError(f"Expected k to be one of {asked}; found {k}. Choose one of the curve's.")
+    return k
 
 
 def unmeasured_silencing(why: str, *, command: str = ABLATE) -> list[Claim]:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from rh_lens.checks import require_text, require_type, require_whole_number
+from rh_lens.checks import require_text, require_type
 from rh_lens.evaluation.claims import Claim, unmeasured_claim
+from rh_lens.evaluation.curve_claims import chosen_k
 from rh_lens.evaluation.tasks.tables import TaskTables
 
 EVALUATE = "rh-lens evaluate RUN --model NAME --task TASK --asked both --out TASKS"
@@ -63,11 +64,7 @@ def claims_of_task(
     asked = sorted({int(one) for one in tables.curve["k"] if one})
     if not asked:
         raise ValueError("Expected k to be above 0 somewhere; found only 0. Silence some heads.")
-    if k is not None:
-        require_whole_number("k", k, at_least=1)
-    k = asked[-1] if k is None else k
-    if k not in asked:
-        raise ValueError(f"Expected k to be one of {asked}; found {k}. Choose one of the curve's.")
+    k = chosen_k(asked, k)
     if tables.ways is not None:
         return [_chain(tables.ways[tables.ways["k"] == k].iloc[0], command)]
     return [_reading(tables.curve[tables.curve["k"] == k].iloc[0], k, command)]
