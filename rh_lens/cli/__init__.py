@@ -19,6 +19,7 @@ from rh_lens.cli import (
     doubt,
     evaluate,
     merge,
+    rank,
     show,
     study,
 )
@@ -74,6 +75,7 @@ def _parser() -> Parser:
     describe.add(commands.add_parser("describe", help=described))
     study.add(commands.add_parser("study", help="all of it in one folder and on one page"))
     ask.add(commands.add_parser("ask", help="an answer about a document, with its sources"))
+    rank.add(commands.add_parser("rank", help="passages by the attention of retrieval heads"))
     show.add(commands.add_parser("show", help="a run as one page that opens in a browser"))
     demo_page.add(commands.add_parser("demo-page", help="that page for the bundled model"))
     audit.add(commands.add_parser("audit", help="what the published protocol did to scores"))

@@ -59,6 +59,11 @@ def numbers(text: str) -> list[int]:
     return _entries(text, whole(0, MAX_LENGTH), "numbers such as 0,1,5")
 
 
+def places(text: str) -> list[int]:
+    """Numbers of first places from "1,3,10"."""
+    return _entries(text, whole(1, MAX_LENGTH), "places such as 1,3,10")
+
+
 def path(text: str) -> Path:
     """A path, which need not exist."""
     return _refused(lambda: require_path("it", text))

@@ -3,14 +3,13 @@
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rh_lens.cli import options, output
 from rh_lens.cli.arguments import MAX_ENTRIES, number, path, whole, words
 from rh_lens.cli.inputs import require_not_an_input
 
 if TYPE_CHECKING:
-    from rh_lens.detection import RetrievalScores
     from rh_lens.uses import CitedAnswer
 
 
@@ -58,7 +57,7 @@ def _run(args: argparse.Namespace) -> int:
     file = existing_file("a document", args.document, remedy="Check the path of --document.")
     document = read_text(file, remedy=remedy)
     scores = read_scores(args.scores)
-    heads, weights = _voters(args, scores)
+    heads, weights = options.heads_above(args, scores)
     model = options.load_model(args)
     require_run_of(args.scores, describe_model(model, args.model))
     require_scores_of(scores, model)
@@ -79,19 +78,6 @@ def _run(args: argparse.Namespace) -> int:
         save_cited_page(answer, args.out)
         output.say(args, f"\nSaved in {args.out}: open it in a browser.")
     return 0
-
-
-def _voters(args: argparse.Namespace, scores: "RetrievalScores") -> tuple[Any, list[float]]:
-    """The heads that are asked, and their scores."""
-    mean = scores.mean()
-    heads = [one for one in scores.heads(args.threshold) if mean[one.layer, one.head] > 0]
-    if not heads:
-        raise ValueError(
-            f"Expected heads with a score of {args.threshold:g} or more in {str(args.scores)!r}; "
-            "found none. Lower it with --threshold."
-        )
-    chosen = heads[: args.heads]
-    return chosen, [float(mean[one.layer, one.head]) for one in chosen]
 
 
 def _print(args: argparse.Namespace, answer: "CitedAnswer") -> None:

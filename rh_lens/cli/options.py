@@ -16,6 +16,7 @@ from rh_lens.cli.arguments import MAX_ENTRIES, lengths, path, whole, words
 
 if TYPE_CHECKING:
     from rh_lens.detection import RetrievalScores
+    from rh_lens.heads import Head
     from rh_lens.prompts import Haystack, Needle, NeedlePrompt, Template
     from rh_lens.runs import Shard
     from rh_lens.runtime import Bridge, StopRule
@@ -186,6 +187,29 @@ def named_scores(args: argparse.Namespace) -> "RetrievalScores | None":
         f"Expected scores of the heads of {args.model!r}; found no run folder and no score file "
         "among the arguments. Run rh-lens detect first and name its folder."
     )
+
+
+def heads_above(
+    args: argparse.Namespace, scores: "RetrievalScores"
+) -> "tuple[tuple[Head, ...], list[float]]":
+    """The best heads of those at a threshold, and their scores.
+
+    Args:
+        args: With `threshold`, `heads` (the most of them) and `scores` (where they come from).
+        scores: Read from there.
+
+    Raises:
+        ValueError: No head reaches the threshold.
+    """
+    mean = scores.mean()
+    heads = [one for one in scores.heads(args.threshold) if mean[one.layer, one.head] > 0]
+    if not heads:
+        raise ValueError(
+            f"Expected heads with a score of {args.threshold:g} or more in {str(args.scores)!r}; "
+            "found none. Lower it with --threshold."
+        )
+    chosen = tuple(heads[: args.heads])
+    return chosen, [float(mean[one.layer, one.head]) for one in chosen]
 
 
 def build_prompts(

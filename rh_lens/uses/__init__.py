@@ -26,7 +26,8 @@ from rh_lens.uses.model_shape import AttentionShape, attention_shape
 from rh_lens.uses.monitor import BASELINES, HEAD_FEATURES, answer_features, monitored_answers
 from rh_lens.uses.preferences import PreferencePairs, contrastive_pairs
 from rh_lens.uses.ranking import PassageAttention, passage_attention, rank_passages
-from rh_lens.uses.ranking_cases import RankingCase, needle_cases, read_beir
+from rh_lens.uses.ranking_cases import RankingCase, needle_cases
+from rh_lens.uses.ranking_files import read_beir, read_ranking
 from rh_lens.uses.ranking_quality import RankingQuality, ndcg, ranking_quality, recall_at
 from rh_lens.uses.risk import AnswerMonitor, fit_monitor, monitor_quality
 from rh_lens.uses.sources import cite
@@ -91,6 +92,7 @@ __all__ = [
     "rank_passages",
     "ranking_quality",
     "read_beir",
+    "read_ranking",
     "recall_at",
     "save_ablated",
     "silent_heads",

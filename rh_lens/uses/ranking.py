@@ -114,18 +114,24 @@ def passage_attention(
     passages = require_list("passages", passages, str, at_least=1)
     for passage in passages:
         require_text("a passage", passage)
-    document = SEPARATOR.join(passages)
-    stops = list(accumulate((len(passage) for passage in passages), _next_stop))
-    places = [(stop - len(p), stop) for p, stop in zip(passages, stops, strict=True)]
-    asked = ask_document(tokenizer, document, query, template=template)
+    asked = asked_passages(tokenizer, query, passages, template)
     closings = [_closing(asked)]
     if null_query is not None:
-        closings.append(_closing(ask_document(tokenizer, document, null_query, template=template)))
+        closings.append(_closing(asked_passages(tokenizer, null_query, passages, template)))
+    stops = list(accumulate((len(passage) for passage in passages), _next_stop))
+    places = [(stop - len(p), stop) for p, stop in zip(passages, stops, strict=True)]
     start, stop = asked.span
     rows = question_rows(model, asked.prompt.tokens[:stop], closings)
     means = [r.float().mean(dim=2)[:, :, start:stop] for r in rows]
     values = means[0] - means[1] if len(means) > 1 else means[0]
     return PassageAttention(values, tuple(_tokens_of(asked, *place) for place in places))
+
+
+def asked_passages(
+    tokenizer: PreTrainedTokenizerBase, query: str, passages: Sequence[str], template: Template
+) -> AskedDocument:
+    """The prompt in which a query follows passages."""
+    return ask_document(tokenizer, SEPARATOR.join(passages), query, template=template)
 
 
 def rank_passages(

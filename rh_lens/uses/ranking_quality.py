@@ -84,10 +84,13 @@ class RankingQuality:
         table: One row a way and query: `method`, `query` (its name), `ndcg`, and a column
             `recall_at_k` for each k.
         k: Places that count for `ndcg`.
+        scores: One row a way, query and passage: `method`, `query`, `passage` (its index), `score`
+            (more comes first), `gain` (its relevance).
     """
 
     table: pd.DataFrame
     k: int
+    scores: pd.DataFrame
 
     def __repr__(self) -> str:
         means = self.table.groupby("method", sort=False)["ndcg"].mean()
@@ -167,7 +170,7 @@ def ranking_quality(
         require_whole_number("recall_ks", one, at_least=1)
     require_flag("bm25", bm25)
     require_flag("progress", progress)
-    rows = []
+    rows, given = [], []
     for case in tqdm(cases, desc="queries", disable=not progress):
         found = passage_attention(model, case.query, case.passages, **options)
         scores = {name: found.scores(heads) for name, heads in methods.items()}
@@ -179,7 +182,9 @@ def ranking_quality(
             rows.append(
                 {"method": name, "query": case.name, "ndcg": ndcg(own, gains, k), **recalls}
             )
-    return RankingQuality(pd.DataFrame(rows), k)
+            columns = {"passage": range(len(own)), "score": own.tolist(), "gain": case.gains}
+            given.append(pd.DataFrame({"method": name, "query": case.name} | columns))
+    return RankingQuality(pd.DataFrame(rows), k, pd.concat(given, ignore_index=True))
 
 
 def _in_order(

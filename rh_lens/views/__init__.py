@@ -8,6 +8,7 @@ from rh_lens.views import (  # noqa: F401
     doubts_text,
     official_text,
     plan_text,
+    ranking_text,
     run_text,
     survey_text,
     task_text,

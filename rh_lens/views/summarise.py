@@ -20,6 +20,7 @@ def summarise(result: Any, **options: Any) -> str:
     | `Audit` | repeated, empty and excessive samples, and what they change | |
     | `CitedAnswer` | the answer, and its sources with the text around them | |
     | `CompressionCurve` | recall and perplexity by size of the cache | |
+    | `RankingQuality` | nDCG and recall of each way to order passages | |
     | `Sparsity` | shares of heads above, between, at and below zero | |
     | `LineageComparison` | do models share their heads, beside chance | |
     | `Checklist` | each doubt: claim, what speaks against it, test, result, verdict | |

@@ -287,6 +287,30 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--json": FLAG,
         },
     ),
+    "rank": (
+        ["--quiet"],
+        {argument: FEW[argument] for argument in (*MODEL, "--template", "--seed")} | {
+            "SCORES": SCORE_FILES[:6],
+            "--data": [*FILES, "no-such-file", folder("a-folder"), file("empty.jsonl", ""),
+                       file("binary.jsonl", bytes(range(128, 256)) * 10), file("list.jsonl", "[1]"),
+                       file("deep.jsonl", DEEP), file("keys.jsonl", '{"query": "a"}'),
+                       file("blank.jsonl", '{"query": "a", "passages": [" "], "relevant": []}'),
+                       (file("long.jsonl", json.dumps({"query": "a", "relevant": [0],
+                             "passages": ["A fox ran. " * 3000]})), "context window")],
+            "--split": ["", " "],
+            "--passages": [*NOT_WHOLE, "1"],
+            "--limit": NOT_WHOLE,
+            "--threshold": NOT_SHARE,
+            "--heads": NOT_WHOLE,
+            "--controls": ["-1", "x", "1.5", "", "10000000000"],
+            "--k": NOT_WHOLE,
+            "--recall-at": [*NOT_WHOLE, "1,,2"],
+            "--null-query": ["", " "],
+            "--out": OUT,
+            "--json": FLAG,
+            "--quiet": FLAG,
+        },
+    ),
     "audit": (
         [],
         {
@@ -408,7 +432,7 @@ MAIN = [
 def command_line(name: str, argument: str, value: str, base: list[str], t: Any) -> list[str]:
     """Words of a command with one bad value, all others good."""
     if argument.startswith("--"):
-        good = [fine_scores(t)] if name in ("audit", "compress") else []
+        good = [fine_scores(t)] if name in ("audit", "compress", "rank") else []
         good = [fine_scores(t), f"other={t.score_file}"] if name == "compare" else good
         good = [str(t.folder / "no-such-run")] if name == "merge" else good
         good = [str(t.run)] if name in ("show", "doubt", "describe") else good

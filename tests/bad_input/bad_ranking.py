@@ -22,6 +22,7 @@ from rh_lens import uses as u
 
 TEXTS = ["It rained.", "The key is under the mat."]
 PASSAGES = wrong(None, 3, "x", [1]) + bad([])
+NO_TABLES = (pd.DataFrame(), 10, pd.DataFrame())
 VECTOR = TENSOR + bad(torch.zeros(2, 2), torch.zeros(5))
 NO_HEADS = HEADS + bad([], piece="heads")
 
@@ -69,7 +70,7 @@ RANKING = [
     entry(u.ndcg, measured, scores=VECTOR, gains=VECTOR, k=SMALL),
     entry(u.recall_at, measured, scores=VECTOR, gains=VECTOR, k=SMALL),
     entry(
-        u.RankingQuality.summary, lambda t: {"self": u.RankingQuality(pd.DataFrame(), 10)},
+        u.RankingQuality.summary, lambda t: {"self": u.RankingQuality(*NO_TABLES)},
         level=INSIDE_UNIT,
     ),
     entry(
@@ -97,6 +98,10 @@ RANKING = [
         passages=PASSAGES,
         gains=wrong(None, 3, ("x",)) + bad((), (-1.0,), (1.0, 2.0)),
         name=text(),
+    ),
+    entry(
+        u.read_ranking, lambda t: {"path": t.folder},
+        path=missing_file(OSError), split=text(), n_passages=SMALL,
     ),
     entry(
         u.read_beir, lambda t: {"folder": t.folder},

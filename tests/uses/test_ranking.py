@@ -24,6 +24,7 @@ from rh_lens.uses import (
     rank_passages,
     ranking_quality,
     read_beir,
+    read_ranking,
     recall_at,
 )
 
@@ -113,6 +114,9 @@ def test_the_bundled_models_retrieval_heads_find_the_passage(things: Things) -> 
     assert table.loc["retrieval", "ndcg"] == 1
     assert table.loc["others", "ndcg"] < 1
     assert table.loc["retrieval", "recall_at_1"] == 1
+    given = found.scores.query("method == 'retrieval'")
+    assert [len(rows) for _, rows in given.groupby("query")] == [4, 4, 4]
+    assert (given.loc[given.groupby("query")["score"].idxmax(), "gain"] == 1).all()
     ranked = rank_passages(things.model, cases[0].query, cases[0].passages, heads)
     assert cases[0].gains[ranked["passage"].iloc[0]] == 1
     assert repr(found).startswith("RankingQuality(3 queries; nDCG@10: retrieval 1.00")
@@ -148,6 +152,33 @@ def test_malformed_files_are_refused(file: str, text: str, message: str, tmp_pat
     (beir(tmp_path) / file).write_text(text)
     with pytest.raises(ValueError, match=message):
         read_beir(tmp_path)
+
+
+def test_lines_and_folders_are_told_apart(tmp_path: Path) -> None:
+    assert read_ranking(beir(tmp_path)) == read_beir(tmp_path)
+    line = {"query": QUERY, "passages": PASSAGES}
+    rows = [line | {"relevant": [0, 2]}, line | {"gains": [0, 2, 1], "name": "graded"}]
+    (tmp_path / "lines.jsonl").write_text("\n\n".join(map(json.dumps, rows)))
+    first, second = read_ranking(tmp_path / "lines.jsonl")
+    assert (first.gains, first.name, first.passages) == ((1, 0, 1), "1", tuple(PASSAGES))
+    assert (second.gains, second.name) == ((0, 2, 1), "graded")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", r"relevant \(or gains\) in every line .*found '\{' in line 2"),
+        ('{"query": "a", "passages": ["b"]}', r"in line 2 \(KeyError\)"),
+        ('{"query": "a", "passages": ["b"], "relevant": [1]}', "Expected relevant to be"),
+        ('{"query": "a", "passages": ["b"], "gains": [1, 0]}', "one for each of 1 passage"),
+        ('{"query": 3, "passages": ["b"], "gains": [1]}', "Expected query to be"),
+        ("[1]", r"in line 2 "),
+    ],
+)
+def test_malformed_lines_are_refused(line: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "lines.jsonl").write_text(f"\n{line}\n")
+    with pytest.raises(ValueError, match=message):
+        read_ranking(tmp_path / "lines.jsonl")
 
 
 def test_a_large_corpus_is_searched_by_words(tmp_path: Path) -> None:
