@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rh_lens.checks import shown
 from rh_lens.cli import detect_grid, official, options, output
 from rh_lens.cli.arguments import number, path, whole
+from rh_lens.cli.bundled import bundled
 
 if TYPE_CHECKING:
     from rh_lens.detection import Until
@@ -116,7 +117,7 @@ def _run(args: argparse.Namespace) -> int:
         haystack = load_haystack(args.haystack, seed=args.seed)
         needles = _needles(args)
         detect_grid.require_needles(args, needles)
-        if args.model != options.DEMO or args.device is not None:  # bundled: on the CPU
+        if not bundled(args.model) or args.device is not None:  # bundled: on the CPU
             args.device = own_device(args.device)
         model = options.load_model(args)
         template = load_template(args.template, model.tokenizer)

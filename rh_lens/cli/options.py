@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rh_lens.checks import MAX_SEED, shown
 from rh_lens.cli.arguments import MAX_ENTRIES, lengths, path, whole, words
+from rh_lens.cli.bundled import DEMO, bundled, folder_name, model_name
 
 if TYPE_CHECKING:
     from rh_lens.detection import RetrievalScores
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from rh_lens.runs import Shard
     from rh_lens.runtime import Bridge, StopRule
 
-DEMO = "demo"
 DTYPES = ("float32", "bfloat16", "float16")
 DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 NO_STOP = "none"
@@ -43,9 +43,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--model",
-        type=words,
+        type=model_name,
         default=DEMO,
-        help="demo (bundled), a hub name or a folder",
+        help="demo (bundled), demo:NAME (another bundled one), a hub name or a folder",
     )
     add_loading(parser)
 
@@ -123,7 +123,7 @@ def load_model(args: argparse.Namespace) -> "Bridge":
     from rh_lens import runtime
 
     dtype = getattr(torch, args.dtype)
-    if args.model == DEMO:
+    if demo := bundled(args.model):
         if args.revision is not None:
             raise ValueError(
                 f"Expected --revision for a hub model only; found {args.revision!r} for the "
@@ -136,7 +136,7 @@ def load_model(args: argparse.Namespace) -> "Bridge":
             )
         from rh_lens.demo import load_demo_model
 
-        return load_demo_model(device=args.device or "cpu", dtype=dtype)
+        return load_demo_model(demo, device=args.device or "cpu", dtype=dtype)
     model = runtime.load_model(
         args.model,
         device=args.device,
@@ -176,12 +176,12 @@ def _device_map(args: argparse.Namespace) -> "str | dict[str, str | int] | None"
 
 
 def named_scores(args: argparse.Namespace) -> "RetrievalScores | None":
-    """The scores that the arguments name; None for the bundled model, whose are found anew."""
+    """The scores that the arguments name; None for a bundled model, whose are found anew."""
     from rh_lens.runs import read_scores
 
     if args.scores:
         return read_scores(args.scores)
-    if args.model == DEMO:
+    if bundled(args.model):
         return None
     raise ValueError(
         f"Expected scores of the heads of {args.model!r}; found no run folder and no score file "
@@ -311,4 +311,4 @@ def reserved(args: argparse.Namespace, prefix: str = "") -> Iterator[Path]:
 
 def run_name(model: str) -> str:
     """A folder name from the model's and the time, such as `demo-20260102-030405`."""
-    return f"{Path(model).name}-{datetime.now():%Y%m%d-%H%M%S}"
+    return f"{folder_name(model)}-{datetime.now():%Y%m%d-%H%M%S}"

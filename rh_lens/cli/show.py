@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rh_lens.cli import output
 from rh_lens.cli.arguments import numbers, path, words
+from rh_lens.cli.bundled import DEMO, bundled
 from rh_lens.cli.inputs import require_not_an_input
-from rh_lens.cli.options import DEMO
 
 if TYPE_CHECKING:
     from rh_lens.runs import StoredRun
@@ -54,7 +54,6 @@ def _run(args: argparse.Namespace) -> int:
     doubts = load_checklist(args.doubts) if args.doubts else None
     tasks = [load_evaluation(folder) for folder in args.tasks or []]
     run = load_run(args.folder)
-    is_demo = run.description.get("model", {}).get("name") == DEMO
     args.out.parent.mkdir(parents=True, exist_ok=True)
     save_page(
         run,
@@ -67,11 +66,19 @@ def _run(args: argparse.Namespace) -> int:
         doubts=doubts,
         tasks=tasks,
         notes=args.note or [],
-        title=args.title or (_DEMO_TITLE if is_demo else None),
+        title=args.title or _demo_title(run.description.get("model", {}).get("name")),
     )
     output.say(args, f"Saved in {args.out}: open it in a browser.")
     output.print_record(args, out=str(args.out), run=str(args.folder), **run.accounting())
     return 0
+
+
+def _demo_title(name: Any) -> str | None:
+    """The title of a bundled model's page; None for other models."""
+    if name == DEMO:
+        return _DEMO_TITLE
+    demo = bundled(str(name))
+    return f"{_DEMO_TITLE} {demo}" if demo else None
 
 
 def _tokenizer(run: "StoredRun") -> Any:
@@ -103,8 +110,8 @@ def _load_tokenizer(name: Any, revision: str | None) -> Any:
     """
     from transformers import AutoTokenizer
 
-    if name == DEMO:
-        from rh_lens.demo.load import DEMO_MODEL_FOLDER
+    if demo := bundled(str(name)):
+        from rh_lens.demo.bundled import demo_folder
 
-        return AutoTokenizer.from_pretrained(DEMO_MODEL_FOLDER)
+        return AutoTokenizer.from_pretrained(demo_folder(demo))
     return AutoTokenizer.from_pretrained(name, revision=revision, local_files_only=True)

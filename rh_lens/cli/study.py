@@ -10,6 +10,7 @@ from pathlib import Path
 from rh_lens.checks import MAX_SEED
 from rh_lens.cli import options
 from rh_lens.cli.arguments import lengths, number, path, whole, words
+from rh_lens.cli.bundled import DEMO, bundled, folder_name, model_name
 from rh_lens.cli.study_plan import StudyPlan, choose, time_model
 from rh_lens.cli.study_record import StudyRecord
 from rh_lens.cli.study_stages import Stage, page_words, stages
@@ -20,7 +21,7 @@ _SHARE = 0.7
 _ENDED = (130, 141, 143)
 # Prompts of each length that are timed.
 _N_TIMED = 4
-# The context length of a model that is not the bundled one, if it reads as much.
+# The context length of a model that is not bundled, if it reads as much.
 _LONGEST = 2048
 
 
@@ -34,8 +35,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.set_defaults(run=_run)
     add = parser.add_argument
-    add("model", nargs="?", type=words, default=options.DEMO, metavar="MODEL",
-        help="demo (bundled; the default), a hub name or a folder")  # fmt: skip
+    add("model", nargs="?", type=model_name, default=DEMO, metavar="MODEL",
+        help="demo (bundled; the default), demo:NAME, a hub name or a folder")  # fmt: skip
     options.add_loading(parser)
     add("--quick", action="store_true", help="the least of everything, in two minutes for the "
         "bundled model")  # fmt: skip
@@ -56,7 +57,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     from rh_lens.runs import reserve_folder
 
-    args.out = args.out or Path("rh_lens_study") / Path(args.model).name
+    args.out = args.out or Path("rh_lens_study") / folder_name(args.model)
     minutes = args.minutes or (_QUICK if args.quick else _MINUTES)
     with reserve_folder(args.out):
         record = StudyRecord(args.out, _identity(args))
@@ -129,7 +130,7 @@ def _plan(args: argparse.Namespace, record: StudyRecord, minutes: float) -> Stud
 
 def _lengths(name: str, n_ctx: int) -> list[int]:
     """Context lengths of a model; a longest answer has room beside the longest."""
-    if name == options.DEMO:
+    if bundled(name):
         return [128, 256, 512]
     longest = min(_LONGEST, n_ctx - n_ctx // 8)
     return [longest // 4, longest // 2, longest]

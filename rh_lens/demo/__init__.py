@@ -1,6 +1,7 @@
-"""The bundled model: its text, its training, its weights."""
+"""The bundled models: their text, their training, their weights."""
 
-from rh_lens.demo.load import DEMO_MODEL_FOLDER, load_demo_model
+from rh_lens.demo.bundled import DEMO_MODEL_FOLDER, demo_models
+from rh_lens.demo.load import load_demo_model
 from rh_lens.demo.tasks import (
     chain_items,
     choice_items,
@@ -13,6 +14,7 @@ __all__ = [
     "DEMO_MODEL_FOLDER",
     "chain_items",
     "choice_items",
+    "demo_models",
     "example_task",
     "load_demo_model",
     "reading_items",

@@ -9,8 +9,9 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from rh_lens.demo.bundled import DEMO_MODEL_FOLDER
 from rh_lens.demo.card import write_card
-from rh_lens.demo.load import DEMO_MODEL_FOLDER, load_demo_model
+from rh_lens.demo.load import load_demo_model
 from rh_lens.demo.training.held_out import HaystackKind, held_out_prompts
 from rh_lens.detection import RetrievalResult, detect_retrieval_heads
 from rh_lens.heads import Head

@@ -85,6 +85,7 @@ MODEL: Arguments = {
         "no/such/model/folder",
         "./missing",
         "no-such-model",
+        ("demo:findr", "Did you mean 'demo:finder'?"),
         folder("empty-folder"),
         file("a-file.txt", "x"),
         damaged_model("cut-weights", cut(1000)),
@@ -401,7 +402,10 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--json": FLAG,
         },
     ),
-    "demo-page": ([], {"--out": FILES, "--quiet": FLAG}),
+    "demo-page": (
+        [],
+        {"--model": ["", ("demo:x", "demo:finder"), "gpt2"], "--out": FILES, "--quiet": FLAG},
+    ),
     "bench": (
         [],
         {

@@ -387,7 +387,8 @@ DEMO = [
     entry(demo.choice_items, n=whole(1), seed=SEED),
     entry(
         demo.load_demo_model,
-        folder=PATH
+        model=PATH
+        + bad("scholr", "gpt2", piece="Expected a bundled model")
         + made(lambda t: "/no/such/folder", error=OSError, piece="no such folder")
         + made(lambda t: t.folder, error=OSError, piece="config.json")
         + made(

@@ -15,7 +15,9 @@ def test_bad_arguments_are_refused(name, things, unchecked, record_property, mon
     load = demo.load_demo_model
     model = things.model
     monkeypatch.setattr(
-        demo, "load_demo_model", lambda **options: model if name != "main" else load(**options)
+        demo,
+        "load_demo_model",
+        lambda *which, **options: model if name != "main" else load(*which, **options),
     )
     verdicts = try_command(name, things, unchecked)
     for verdict in verdicts:

@@ -49,7 +49,7 @@ def test_the_default_grid_has_no_prompt_twice_and_says_how_many_there_are():
     """Ten depths at 128 tokens were 46 prompts of 120, the others repeated these."""
     from transformers import AutoTokenizer
 
-    from rh_lens.demo.load import DEMO_MODEL_FOLDER
+    from rh_lens.demo import DEMO_MODEL_FOLDER
 
     tokenizer = AutoTokenizer.from_pretrained(DEMO_MODEL_FOLDER)
     with pytest.warns(UserWarning, match="Expected 360 prompts.* found 286 that differ: 46 at 128"):
