@@ -129,10 +129,14 @@ def eos_token_ids(model: Bridge) -> frozenset[int]:
         True
     """
     require_bridge(model)
-    hf_model = model.original_model
+    return named_eos_ids(model.tokenizer, model.original_model)
+
+
+def named_eos_ids(tokenizer: Any, hf_model: Any) -> frozenset[int]:
+    """Every end-of-sequence id that a tokenizer and a Hugging Face model's configurations name."""
     # TransformerLens's own models have neither configuration.
     configurations = (getattr(hf_model, n, None) for n in ("generation_config", "config"))
-    sources = (model.tokenizer, *configurations)
+    sources = (tokenizer, *configurations)
     named = (getattr(source, "eos_token_id", None) for source in sources)
     return frozenset(id_ for ids in named for id_ in _as_ids(ids))
 

@@ -17,13 +17,14 @@ from rh_lens.uses.contrast import (
     contrast_decode,
     contrast_strength,
 )
-from rh_lens.uses.contrast_processor import ContextContrast, HeadContrast, silent_heads
+from rh_lens.uses.contrast_processor import ContextContrast, HeadContrast
 from rh_lens.uses.contrast_quality import ContrastQuality, contrast_quality
 from rh_lens.uses.headwise_attention import headwise_attention
 from rh_lens.uses.headwise_cache import HeadwiseCache, cache_bytes
 from rh_lens.uses.lora import lora_heads
 from rh_lens.uses.model_shape import AttentionShape, attention_shape
 from rh_lens.uses.monitor import BASELINES, HEAD_FEATURES, answer_features, monitored_answers
+from rh_lens.uses.plain_heads import silent_heads
 from rh_lens.uses.preferences import PreferencePairs, contrastive_pairs
 from rh_lens.uses.ranking import PassageAttention, passage_attention, rank_passages
 from rh_lens.uses.ranking_cases import RankingCase, needle_cases

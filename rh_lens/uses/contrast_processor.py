@@ -1,21 +1,16 @@
 """Contrasts as logits processors, for `generate` of a plain Hugging Face model."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from typing import Any, TypeAlias, get_args
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache, LogitsProcessor, PreTrainedModel
 
-from rh_lens.checks import refusal, require_choice, require_number, require_tensor
-from rh_lens.heads import HeadsLike, as_heads
+from rh_lens.checks import require_choice, require_number, require_tensor
+from rh_lens.heads import HeadsLike
 from rh_lens.uses.contrast import Strength, contrast, contrast_strength
-from rh_lens.uses.head_weights import head_weights
-
-_Columns: TypeAlias = list[tuple[torch.nn.Module, list[tuple[int, int]]]]
+from rh_lens.uses.plain_heads import head_columns, require_hf_model, scaled_columns
 
 
 class _Contrast(LogitsProcessor):
@@ -28,7 +23,7 @@ class _Contrast(LogitsProcessor):
     """
 
     def __init__(self, model: PreTrainedModel, alpha: float, by: Strength) -> None:
-        _require_hf_model(model)
+        require_hf_model(model)
         require_number("alpha", alpha, at_least=0)
         require_choice("by", by, get_args(Strength))
         self.model, self.alpha, self.by = model, alpha, by
@@ -101,12 +96,12 @@ class HeadContrast(_Contrast):
         by: Strength = "entropy",
     ) -> None:
         super().__init__(model, alpha, by)
-        self._columns = _columns(model, heads)
+        self._columns = head_columns(model, heads)
 
     def _other(self, tokens: list[int]) -> Float[Tensor, " d_vocab"]:
         if self._begin_unless_continued(tokens) and len(tokens) > 1:
             self._pass(tokens[:-1])
-        with _silenced(self._columns):
+        with scaled_columns(self._columns, 0.0):
             return self._pass(tokens[-1:])
 
 
@@ -139,66 +134,3 @@ class ContextContrast(_Contrast):
     def _other(self, tokens: list[int]) -> Float[Tensor, " d_vocab"]:
         new = self._begin_unless_continued(tokens)
         return self._pass(self.without if new else tokens[-1:])
-
-
-@contextmanager
-def silent_heads(model: PreTrainedModel, heads: HeadsLike) -> Iterator[None]:
-    """Context in which heads of a plain Hugging Face model add nothing: their outputs are 0.
-
-    Args:
-        model: A Hugging Face model for causal language modelling.
-        heads: Query heads, in any notation of `as_heads`.
-
-    Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: There is no such head, or the model's projections are of an unknown layout.
-
-    Examples:
-        >>> from transformers import AutoModelForCausalLM
-        >>> from rh_lens.demo import DEMO_MODEL_FOLDER
-        >>> hf_model = AutoModelForCausalLM.from_pretrained(DEMO_MODEL_FOLDER)
-        >>> with silent_heads(hf_model, ["L2H4", "L2H5"]):
-        ...     logits = hf_model(prompt.tokens[None]).logits
-    """
-    with _silenced(_columns(model, heads)):
-        yield
-
-
-def _columns(model: PreTrainedModel, heads: HeadsLike) -> _Columns:
-    """Where the heads' outputs stand in the input of each layer's output projection."""
-    _require_hf_model(model)
-    weights = head_weights(model.config, dict(model.named_parameters(remove_duplicate=False)))
-    chosen = as_heads(heads)
-    weights.require(chosen)
-    columns: dict[str, list[tuple[int, int]]] = {}
-    for head in chosen:
-        place = weights.slices(head, "o")[0]
-        columns.setdefault(place.name.rpartition(".")[0], []).append((place.start, place.stop))
-    return [(model.get_submodule(name), spans) for name, spans in columns.items()]
-
-
-@contextmanager
-def _silenced(columns: _Columns) -> Iterator[None]:
-    handles = [
-        module.register_forward_pre_hook(partial(_silence, spans)) for module, spans in columns
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _silence(spans: list[tuple[int, int]], module: object, inputs: tuple[Tensor, ...]) -> Any:
-    """The input of an output projection with some heads' part set to 0."""
-    z = inputs[0].clone()
-    for start, stop in spans:
-        z[..., start:stop] = 0
-    return (z, *inputs[1:])
-
-
-def _require_hf_model(model: object) -> None:
-    if not isinstance(model, PreTrainedModel) or not hasattr(model, "generate"):
-        wanted = "a Hugging Face model for causal language modelling"
-        remedy = "Load one with AutoModelForCausalLM.from_pretrained(...)."
-        raise TypeError(refusal("model", wanted, model, remedy))

@@ -1,17 +1,16 @@
 """Attention rows of what is asked after a text that is read once."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from rh_lens.runtime import Bridge, attention_layers, open_context, teacher_force
-from rh_lens.runtime.configuration import rope_limit
 from rh_lens.uses.model_shape import hf_model_of
+from rh_lens.uses.plain_reader import PlainReader
 
 Rows = Float[Tensor, "layer head _ key"]
 
@@ -66,51 +65,14 @@ def _keep(patterns: list[Tensor]) -> Callable[..., None]:
     return hook_fn
 
 
-@contextmanager
-def _evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """Context without dropout and gradients."""
-    training = [module for module in model.modules() if module.training]
-    try:
-        model.eval()
-        with torch.no_grad():
-            yield
-    finally:
-        for module in training:
-            module.training = True
-
-
 def _plain_rows(
     model: PreTrainedModel, text: Int[Tensor, " key"], questions: Sequence[Int[Tensor, " _"]]
 ) -> list[Rows]:
-    _require_plain(model, len(text) + max(map(len, questions)))
-    before, device = model.config._attn_implementation, model.device
+    reader = PlainReader(model, text, len(text) + max(map(len, questions)))
     found = []
-    with _evaluating(model):
-        cache = DynamicCache()
-        model(text[None].to(device), past_key_values=cache, use_cache=True, logits_to_keep=1)
-        try:
-            model.set_attn_implementation("eager")
-            for question in questions:
-                output = model(
-                    question[None].to(device), past_key_values=cache, output_attentions=True
-                )
-                on_text = [w[0, :, :, : len(text)].float().cpu() for w in output.attentions]
-                found.append(torch.stack(on_text))
-                cache.crop(-len(question))
-        finally:
-            model.set_attn_implementation(before)
+    for question in questions:
+        _, attentions = reader.read(question)
+        on_text = [weights[0, :, :, : len(text)].float().cpu() for weights in attentions]
+        found.append(torch.stack(on_text))
+        reader.forget(len(question))
     return found
-
-
-def _require_plain(model: PreTrainedModel, longest: int) -> None:
-    """Refuse models whose cache can't be cut back, or is not the same in pieces."""
-    config = model.config.get_text_config(decoder=True)
-    kinds = {type(layer).__name__ for layer in DynamicCache(config=config).layers}
-    limit = rope_limit(config)
-    odd = kinds - {"DynamicLayer", "DynamicSlidingWindowLayer"}
-    if odd or (limit is not None and longest > limit.n_tokens):
-        what = f"layers cached as {min(odd)}" if odd else "a RoPE that changes with the length"
-        raise ValueError(
-            f"Expected model to read a text in pieces as in one; found {what}. Pass a "
-            "TransformerBridge, which is read in another way: load_model(model, ...)."
-        )

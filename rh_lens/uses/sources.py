@@ -4,37 +4,34 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 from rh_lens.checks import require_list, require_number, require_whole_number
-from rh_lens.detection import AttentionSources, answer_recorder
 from rh_lens.heads import HeadsLike, as_heads
-from rh_lens.interventions.editing import head_counts, require_heads
+from rh_lens.interventions.editing import require_heads
 from rh_lens.prompts import BASE_TEMPLATE, Template
-from rh_lens.runtime import (
-    DEFAULT_EXECUTION,
-    Bridge,
-    Execution,
-    FwdHooks,
-    Generation,
-    StopRule,
-    eos_token_ids,
-    greedy_decode,
-    require_answering,
-    require_bridge,
-    stop_rule,
-)
-from rh_lens.uses.asked_document import AskedDocument, ask_document
+from rh_lens.runtime import DEFAULT_EXECUTION, Bridge, Execution, StopRule, require_answering
+from rh_lens.uses.asked_document import ask_document
 from rh_lens.uses.cited_answer import CitedAnswer, cited_answer
 from rh_lens.uses.copied_tokens import answer_pieces, copy_votes
+from rh_lens.uses.listened_answers import (
+    answer_with_sources,
+    heads_of_layers,
+    is_plain,
+    tokenizer_of,
+    usual_stop,
+)
 
 
 def cite(
-    model: Bridge,
+    model: PreTrainedModel | Bridge,
     document: str,
     question: str,
     *,
     heads: HeadsLike,
     weights: Sequence[float] | None = None,
     least_support: float = 0.25,
+    tokenizer: PreTrainedTokenizerBase | None = None,
     template: Template = BASE_TEMPLATE,
     max_new_tokens: int = 32,
     stop: StopRule | None = None,
@@ -48,23 +45,25 @@ def cite(
     unsupported. What a model says in words of its own is not copied, and is flagged too.
 
     Args:
-        model: A TransformerBridge.
+        model: A TransformerBridge, or a Hugging Face model for causal language modelling.
         document: The text.
         question: Asked after it.
         heads: Retrieval heads, in any notation of `as_heads`; one or more.
         weights: Of their votes, such as their retrieval scores. None: all alike.
         least_support: Weighted share of the heads, in [0, 1], from which on a token counts as
             copied.
+        tokenizer: A fast tokenizer; None takes a bridge's own.
         template: The text around document and question.
         max_new_tokens: Longest answer.
         stop: What ends it earlier. None: end of sequence and newline.
-        execution: How to read the prompt.
+        execution: How a bridge reads the prompt; a Hugging Face model reads it in one pass.
 
     Raises:
         ModelInUseError: Another thread is using the model.
-        TypeError: An argument has the wrong type.
+        TypeError: An argument has the wrong type, or a Hugging Face model comes without tokenizer.
         ValueError: There is no such head, document or question is blank, they do not fit the
-            context window, or a number is out of range.
+            context window, a number is out of range, or a Hugging Face model can't be read in
+            pieces or is given an execution.
 
     Examples:
         >>> document = "It rained. The Orrin sisters call the cat Baron Turnip. Nobody came."
@@ -75,16 +74,20 @@ def cite(
         >>> answer.spans
         (SourceSpan(start=42, stop=54, text='Baron Turnip', support=0.875),)
     """
-    require_bridge(model)
+    tokenizer = tokenizer_of(model, tokenizer)
     chosen = as_heads(heads)
     counted = _weights(model, chosen, weights)
     require_number("least_support", least_support, at_least=0, at_most=1)
     require_whole_number("max_new_tokens", max_new_tokens, at_least=1)
     require_answering(stop=stop, execution=execution)
-    stop = stop or stop_rule(model.tokenizer, eos=eos_token_ids(model))
-    asked = ask_document(model.tokenizer, document, question, template=template)
-    said, sources = answer_with_sources(model, asked, max_new_tokens, stop, execution)
-    tokenizer = model.tokenizer
+    if is_plain(model) and execution != DEFAULT_EXECUTION:
+        raise ValueError(
+            f"Expected an execution with a TransformerBridge only; found {execution} with "
+            f"{type(model).__name__}. Leave it out."
+        )
+    stop = stop or usual_stop(model, tokenizer)
+    asked = ask_document(tokenizer, document, question, template=template)
+    said, sources = answer_with_sources(model, asked.prompt, max_new_tokens, stop, execution)
     pieces = answer_pieces(tokenizer, said.tokens)
     votes = copy_votes(
         sources,
@@ -97,31 +100,11 @@ def cite(
     return cited_answer(asked, said.text, pieces, votes, chosen, least_support)
 
 
-def answer_with_sources(
-    model: Bridge,
-    asked: AskedDocument,
-    max_new_tokens: int,
-    stop: StopRule,
-    execution: Execution = DEFAULT_EXECUTION,
-    *,
-    hooks: FwdHooks = (),
-) -> tuple[Generation, AttentionSources]:
-    """A greedy answer, and the rows that predicted it; `hooks` act while it is said."""
-    recorder = answer_recorder(model, asked.prompt)
-    said = greedy_decode(
-        model,
-        asked.prompt.tokens,
-        max_new_tokens=max_new_tokens,
-        stop=stop,
-        decode_hooks=[*hooks, *recorder.fwd_hooks()],
-        execution=execution,
-    )
-    return said, recorder.result().answer_rows(len(asked.prompt.tokens), len(said.tokens))
-
-
-def _weights(model: Bridge, heads: Sequence[Any], weights: Sequence[float] | None) -> list[float]:
+def _weights(
+    model: PreTrainedModel | Bridge, heads: Sequence[Any], weights: Sequence[float] | None
+) -> list[float]:
     """The weight of each head's vote."""
-    require_heads(heads, head_counts(model))
+    require_heads(heads, heads_of_layers(model))
     remedy = "Pass retrieval heads, such as result.heads()."
     require_list("heads", heads, object, at_least=1, remedy=remedy)
     if weights is None:
