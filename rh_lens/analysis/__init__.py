@@ -11,6 +11,7 @@ from rh_lens.analysis.answer_map import AnswerMap, answer_map
 from rh_lens.analysis.audit import Audit, audit_scores
 from rh_lens.analysis.comparison import LineageComparison, PairComparison, Similarity
 from rh_lens.analysis.duplicates import DuplicateRuns, Repetition, duplicate_runs, repetition
+from rh_lens.analysis.emergence import Emergence, Moment, emergence_of
 from rh_lens.analysis.intervals import ScoreIntervals, score_intervals
 from rh_lens.analysis.kv_groups import kv_group_means
 from rh_lens.analysis.layer_profiles import layer_profile, sorted_score_distance
@@ -34,8 +35,10 @@ __all__ = [
     "AnswerMap",
     "Audit",
     "DuplicateRuns",
+    "Emergence",
     "HeadActivation",
     "LineageComparison",
+    "Moment",
     "NeedleAgreement",
     "PairComparison",
     "Repetition",
@@ -53,6 +56,7 @@ __all__ = [
     "compare_scores",
     "context_entropy",
     "duplicate_runs",
+    "emergence_of",
     "gini",
     "head_activation",
     "kv_group_means",

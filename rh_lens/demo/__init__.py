@@ -2,6 +2,7 @@
 
 from rh_lens.demo.bundled import DEMO_MODEL_FOLDER, demo_models
 from rh_lens.demo.load import load_demo_model
+from rh_lens.demo.moments import score_moments, score_weights, snapshots
 from rh_lens.demo.tasks import (
     chain_items,
     choice_items,
@@ -18,5 +19,8 @@ __all__ = [
     "example_task",
     "load_demo_model",
     "reading_items",
+    "score_moments",
+    "score_weights",
+    "snapshots",
     "sum_items",
 ]

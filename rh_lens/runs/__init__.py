@@ -7,6 +7,7 @@ from rh_lens.runs.load import StoredRun, load_run
 from rh_lens.runs.load_ablation import StoredAblation, load_ablation
 from rh_lens.runs.log import DamagedRunError
 from rh_lens.runs.merge import holds_one_run, merge_runs
+from rh_lens.runs.moments import score_moment
 from rh_lens.runs.provenance import (
     config_sha256,
     describe_command,
@@ -18,6 +19,7 @@ from rh_lens.runs.provenance import (
 )
 from rh_lens.runs.read_scores import read_scores
 from rh_lens.runs.reserve import reserve_file, reserve_folder, reserve_new_folder
+from rh_lens.runs.revisions import score_revisions
 from rh_lens.runs.run_folder import RunFolder
 from rh_lens.runs.run_key import require_same_weights, run_key
 from rh_lens.runs.save import load_result, save_result
@@ -65,6 +67,8 @@ __all__ = [
     "save_claims",
     "save_result",
     "save_survey",
+    "score_moment",
+    "score_revisions",
     "tokenizer_sha256",
     "trial_record",
     "weights_sha256",

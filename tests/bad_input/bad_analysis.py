@@ -6,6 +6,7 @@ from bad_calls import entry
 from bad_values import (
     INSIDE_UNIT,
     SEED,
+    TABLE,
     TENSOR,
     bad,
     choice,
@@ -75,6 +76,19 @@ ANALYSIS = [
         a.ScoreProfile.pivot,
         lambda t: {"self": a.score_profile(t.scores, t.trials)},
         value=choice(nearly="scores"),
+    ),
+    entry(a.Emergence.top, lambda t: {"self": t.emergence}, k=whole(1, huge=False)),
+    entry(a.Emergence.values, lambda t: {"self": t.emergence}, name=choice(nearly="scores")),
+    entry(a.Emergence.appearances, lambda t: {"self": t.emergence}, threshold=number()),
+    entry(
+        a.emergence_of,
+        lambda t: {"table": t.emergence.to_dataframe()},
+        table=TABLE
+        + made(
+            lambda t: t.emergence.to_dataframe().iloc[:0],
+            lambda t: t.emergence.to_dataframe().iloc[1:],
+            lambda t: t.emergence.to_dataframe().assign(layer="x"),
+        ),
     ),
     entry(
         a.answer_map,

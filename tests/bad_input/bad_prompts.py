@@ -1,6 +1,7 @@
 """Bad values for the rooms `prompts` and `demo`."""
 
 import json
+import shutil
 from copy import copy
 
 import numpy as np
@@ -370,6 +371,22 @@ def half_weights(t):
     return damaged("model.safetensors", whole_file[: len(whole_file) // 2])(t)
 
 
+def with_snapshots(t):
+    """A folder with a table of moments."""
+    path = t.folder / "with-snapshots" / "snapshots.csv"
+    path.parent.mkdir(exist_ok=True)
+    t.emergence.to_dataframe().to_csv(path, index=False)
+    return path.parent
+
+
+def with_weights(t):
+    """The folder of a training that kept the weights of one moment."""
+    folder = t.folder / "training"
+    if not folder.exists():
+        shutil.copytree(t.model_folder, folder / "snapshots" / "10")
+    return folder
+
+
 DEMO = [
     entry(
         demo.example_task,
@@ -385,6 +402,26 @@ DEMO = [
     entry(demo.chain_items, n_documents=whole(1), n_sentences=whole(0), seed=SEED),
     entry(demo.sum_items, n=whole(1), seed=SEED),
     entry(demo.choice_items, n=whole(1), seed=SEED),
+    entry(
+        demo.snapshots,
+        lambda t: {"model": with_snapshots(t)},
+        model=PATH
+        + made(lambda t: t.model_folder, piece="snapshots.csv")
+        + bad("scholr", piece="bundled model"),
+    ),
+    entry(
+        demo.score_weights,
+        lambda t: {"folder": t.model_folder, "name": "last"},
+        folder=PATH + made(lambda t: "/no/such/folder", error=OSError, piece="no such folder"),
+        name=text(),
+        step=bad(-1, float("inf")) + wrong("3", None),
+        tokens=bad(-1, float("inf")) + wrong("3", None),
+    ),
+    entry(
+        demo.score_moments,
+        lambda t: {"run": with_weights(t)},
+        run=PATH + made(lambda t: t.folder, lambda t: "/no/such/folder", piece="found none"),
+    ),
     entry(
         demo.load_demo_model,
         model=PATH

@@ -37,6 +37,13 @@ class Things:
     def model(self) -> Any:
         return demo.load_demo_model()
 
+    @cached_property
+    def emergence(self) -> Any:
+        """A single moment, without prompts."""
+        scores = torch.zeros(2, 2, dtype=torch.float64)
+        moment = analysis.Moment("0", 0.0, 0.0, scores, scores, scores, 0.0, 0.0, 1, 0)
+        return analysis.Emergence((moment,))
+
     @property
     def model_folder(self) -> Path:
         return demo.DEMO_MODEL_FOLDER

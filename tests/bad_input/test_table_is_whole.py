@@ -56,6 +56,7 @@ DoseResponse
 DoubtCase
 DuplicateRuns
 EffectPrediction
+Emergence
 Estimate
 FedAnswers
 Generation
@@ -82,6 +83,7 @@ MarkedText
 MatchedHeads
 MatchingTraits
 Measurement
+Moment
 Mediation
 NeedleAgreement
 NeedlePrompt
@@ -198,6 +200,8 @@ LEFT_OUT = {
     ("Score.<lambda>", "trial"),
     # What TransformerLens boots with: it is asked which options it has.
     ("load_model", "boot_options"),
+    # Of `load_model`.
+    ("score_revisions", "loading"),
     # Handed on as they are: to detect_retrieval_heads, to build_grid and build_packed_grid.
     ("check_packing", "choices"),
     ("choose_grid", "grid"),
