@@ -160,10 +160,15 @@ def documented(function: Callable[..., Any]) -> frozenset[str]:
     return frozenset(re.findall(r"^\s+(\w+):", raises, re.MULTILINE))
 
 
-def everything_in(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of every file."""
-    stats = {str(path): path.stat() for path in sorted(folder.rglob("*"))}
-    return {name: (s.st_size, s.st_mtime_ns) for name, s in stats.items()}
+def everything_in(folder: str | Path) -> dict[str, tuple[int, int]]:
+    """Size and time of every file and folder in it."""
+    found = {}
+    for entry in os.scandir(folder):
+        stat = entry.stat()
+        found[entry.path] = (stat.st_size, stat.st_mtime_ns)
+        if entry.is_dir(follow_symlinks=False):
+            found |= everything_in(entry.path)
+    return found
 
 
 @contextmanager

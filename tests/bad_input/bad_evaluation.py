@@ -166,7 +166,7 @@ EVALUATION = [
         what=WORDS, command=WORDS, why=wrong(None, 3, piece="against") + bad("", piece="against"),
     ),
     entry(
-        e.claims_of_ablation, lambda t: {"tables": e.ablation_tables(t.curve)}, tables=instance(),
+        e.claims_of_ablation, lambda t: {"tables": t.tables}, tables=instance(),
         k=whole(1, none=True, huge=False) + bad(31), command=WORDS,
     ),
     entry(

@@ -56,9 +56,13 @@ class Things:
         """What a refused call must leave as it was, beside the weights."""
         if "model" not in self.__dict__:
             return ()
-        n_hooks = sum(len(point.fwd_hooks) for point in self.model.hook_dict.values())
+        n_hooks = sum(len(point.fwd_hooks) for point in self._hook_points)
         attention = self.model.original_model.config._attn_implementation
         return (n_hooks, attention, self.model.training, torch.is_grad_enabled())
+
+    @cached_property
+    def _hook_points(self) -> list[Any]:
+        return list(self.model.hook_dict.values())
 
     @cached_property
     @torch.no_grad()
@@ -71,6 +75,10 @@ class Things:
             return False
         now = self.model.original_model.parameters()
         return not all(map(torch.equal, self._weights, now))
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        return runs.describe_model(self.model, "demo")
 
     @cached_property
     def haystack(self) -> Any:
@@ -183,6 +191,10 @@ class Things:
             self.model, self.prompts[:3], self.scores.ranking(), ks=[1], n_controls=1,
             record=self.heads, progress=False,
         )  # fmt: skip
+
+    @cached_property
+    def tables(self) -> Any:
+        return evaluation.ablation_tables(self.curve)
 
     @cached_property
     def curve_table(self) -> pd.DataFrame:
