@@ -12,12 +12,17 @@ from rh_lens.prompts import AnyPrompt, require_any_prompts
 from rh_lens.runtime.answer import answer_prompts
 from rh_lens.runtime.architecture import Bridge, architecture_of, input_device
 from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution, require_answering
+from rh_lens.runtime.pass_memory import cache_bytes, grown, most_eager_rows, pattern_bytes
 from rh_lens.runtime.plan import context_ends, plan_prompts
+from rh_lens.runtime.speculation import FIRST_GUESS
 from rh_lens.runtime.stop import StopRule
-from rh_lens.runtime.strategy import EAGER_CHUNK, configured_strategy
+from rh_lens.runtime.strategy import configured_strategy
 
-# Arrays of one size that a layer holds at once: scores, mask added, softmax and its result.
-_EAGER_ARRAYS, _MLP_ARRAYS = 4, 3
+# Arrays of one size that a layer holds at once: scores, mask added, softmax.
+_EAGER_ARRAYS, _MLP_ARRAYS = 3, 3
+# What a heap takes for what is in use, as freed room is not always where it is wanted; and bytes of
+# trials, events and all else that is small.
+_HEAP, _TRIALS_BYTES = 1.75, 24_000_000
 _GIGABYTE = 1e9
 
 
@@ -30,7 +35,8 @@ class RunEstimate:
         n_contexts: Haystacks that are read for them: one for all questions of a turn.
         n_tokens: Tokens in the prompts.
         n_read: Tokens that are read, those in the cache already left out; answers are not counted.
-        cache_bytes: Keys and values of the longest prompt and its answer, in all layers.
+        cache_bytes: Keys and values of the longest prompt and its answer, or of the largest turn
+            with all its questions, in all layers.
         pass_bytes: The most that one pass holds besides.
         free_bytes: Memory that is free on the model's device, with the model loaded; None where
             that can't be told.
@@ -82,9 +88,11 @@ def estimate_run(
 ) -> RunEstimate:
     """What answering prompts will take.
 
-    Memory is that of the `Context`: the cache of the longest prompt, and the largest arrays of one
-    layer's pass (mask and repeated keys with SDPA, scores of a chunk in eager attention, the MLP's
-    hidden numbers, logits). Windows that make layers hold less are not counted in.
+    Memory is that of the `Context`: the cache of the longest prompt, or of a turn's context with
+    all its questions and answers, and the largest arrays of one layer's pass (mask and repeated
+    keys with SDPA, scores of a pass's rows in eager attention, the MLP's hidden numbers, logits),
+    three quarters as much again for what a heap can't reuse, and 24 MB for trials and events.
+    Windows that make layers hold less are not counted in. The model is asked under one condition.
 
     Args:
         model: A TransformerBridge.
@@ -113,20 +121,18 @@ def estimate_run(
         contexts=context_ends(prompts),
     )
     turns = plan.turns or tuple((step.prompt,) for step in plan.steps)
-    cache_bytes, pass_bytes = _memory(
-        model, max(len(prompt.tokens) for prompt in prompts) + max_new_tokens, execution
-    )
+    asked = [[prompts[index] for index in turn] for turn in turns]
+    held, pass_bytes = _memory(model, asked, max_new_tokens, execution)
     seconds = None
     if stop is not None:
-        first = [prompts[index] for index in turns[0]]
-        taken, n_first = _timed(model, first, max_new_tokens, stop, execution)
+        taken, n_first = _timed(model, asked[0], max_new_tokens, stop, execution)
         seconds = taken * plan.n_computed / n_first
     return RunEstimate(
         n_prompts=len(prompts),
         n_contexts=len(turns),
         n_tokens=plan.n_tokens,
         n_read=plan.n_computed,
-        cache_bytes=cache_bytes,
+        cache_bytes=held,
         pass_bytes=pass_bytes,
         free_bytes=_free_bytes(input_device(model)),
         seconds=seconds,
@@ -154,24 +160,42 @@ def require_memory(estimate: RunEstimate) -> None:
         )
 
 
-def _memory(model: Bridge, longest: int, execution: Execution) -> tuple[int, int]:
-    """Bytes of the cache, and of the largest pass."""
+def _memory(
+    model: Bridge, turns: Sequence[Sequence[AnyPrompt]], max_new_tokens: int, execution: Execution
+) -> tuple[int, int]:
+    """Bytes of the cache, and of the largest pass with all that is left beside it."""
     cfg, needs = model.cfg, architecture_of(model)
+    longest = max(len(prompt.tokens) for turn in turns for prompt in turn) + max_new_tokens
     strategy = configured_strategy(model, longest=longest, execution=execution)
+    drafts = execution.speculate and strategy.truncates
+    n_own = min(max_new_tokens, FIRST_GUESS + 1) if drafts else 1
+    n_held, n_rows = longest, n_own
+    for turn in turns if strategy.truncates else ():
+        if len(turn) > 1:
+            n_held = max(n_held, grown(_tokens_of_turn(turn, max_new_tokens, n_own)))
+            n_rows = max(n_own, min(len(turn) * n_own, most_eager_rows(model, n_held)))
     size = torch.finfo(cfg.dtype).bits // 8
-    d_head, n_layers = int(cfg.d_head), len(needs.layers)
-    cache = 2 * n_layers * needs.n_kv_heads * longest * d_head * size
     chunk = min(strategy.prefill.chunk or longest, longest)
-    rows = min(EAGER_CHUNK, longest)
-    eager = _EAGER_ARRAYS * needs.n_heads * longest * 4
-    repeated = 2 * needs.n_heads * longest * d_head * size
-    mlp = _MLP_ARRAYS * int(getattr(cfg, "d_mlp", None) or 4 * cfg.d_model) * size
-    if strategy.prefill.name == "sdpa":
-        reading = chunk * (longest * size + mlp) + repeated
-    else:
-        reading = chunk * (eager + mlp) + repeated
-    decoding = rows * (eager + mlp + 2 * int(cfg.d_vocab) * 4) + repeated
-    return cache, max(reading, decoding)
+    fused = strategy.prefill.name == "sdpa"
+    repeated = 2 * needs.n_heads * n_held * int(cfg.d_head) * size
+    hidden = _MLP_ARRAYS * int(getattr(cfg, "d_mlp", None) or 4 * cfg.d_model) * size
+
+    def of_pass(n_rows: int, n_logits: int, *, eager: bool) -> int:
+        scores = _EAGER_ARRAYS * pattern_bytes(model, n_rows, n_held) if eager else 0
+        mask = n_rows * n_held * (1 + size)
+        logits = 2 * 4 * n_logits * int(cfg.d_vocab)
+        return scores + mask + n_rows * hidden + logits
+
+    largest = max(of_pass(chunk, 1, eager=not fused), of_pass(n_rows, n_rows, eager=True))
+    copies = repeated if needs.n_kv_heads < needs.n_heads else 0
+    return cache_bytes(model, n_held), int(_HEAP * (largest + copies)) + _TRIALS_BYTES
+
+
+def _tokens_of_turn(turn: Sequence[AnyPrompt], max_new_tokens: int, n_guessed: int) -> int:
+    """Most tokens in the cache while a turn's questions are answered, refused guesses too."""
+    n_context = min(context_ends(turn))
+    n_questions = sum(len(prompt.tokens) - n_context for prompt in turn)
+    return n_context + n_questions + len(turn) * (max_new_tokens + n_guessed * 4 // 3)
 
 
 def _timed(

@@ -14,6 +14,8 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from rh_lens.runtime.pass_memory import grown
+
 
 class PassEndedError(Exception):
     """The last layer's keys are in the cache, and the pass was run for nothing else."""
@@ -70,7 +72,7 @@ class GrowingLayer(DynamicLayer):
         """The buffer, or a larger one, with the new tokens after the `n_held` first."""
         n_tokens = n_held + new.shape[-2]
         if buffer is None or buffer.shape[-2] < n_tokens:
-            larger = max(self.n_room, n_tokens if buffer is None else n_tokens * 5 // 4)
+            larger = max(self.n_room, n_tokens if buffer is None else grown(n_tokens))
             held, buffer = buffer, new.new_empty((*new.shape[:-2], larger, new.shape[-1]))
             if held is not None:
                 buffer[..., :n_held, :] = held[..., :n_held, :]

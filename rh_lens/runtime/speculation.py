@@ -11,7 +11,7 @@ Tokens: TypeAlias = Sequence[int]
 _REMEDY = "Pass token ids: [5, 17, ...]."
 
 # Tokens of a first guess: longer than the answers to needles are.
-_OPENING = 64
+FIRST_GUESS = 64
 # Tokens of a first guess that is looked up in a document.
 _LOOKED_UP = 16
 # Longest run of last tokens that is looked up.
@@ -41,7 +41,7 @@ class Draft:
     guesses: Sequence[Tokens] = ()
     texts: Sequence[Tokens] = ()
     document: "NGramIndex | None" = None
-    allowance: int = _OPENING
+    allowance: int = FIRST_GUESS
     n_proposed: int = field(default=0, init=False)
     n_accepted: int = field(default=0, init=False)
     _foreseen: int | None = field(default=None, init=False)
@@ -114,7 +114,7 @@ class NGramIndex:
     def after(self, tokens: Tokens) -> list[int]:
         """What follows the last occurrence of a run in the text; nothing after a single token."""
         end = self._ends.get(tuple(tokens))
-        return [] if end is None else list(self.tokens[end : end + _OPENING])
+        return [] if end is None else list(self.tokens[end : end + FIRST_GUESS])
 
 
 @dataclass(eq=False)
@@ -134,7 +134,7 @@ class DraftMemory:
 
     closing: Tokens = ()
     _answers: dict[Hashable, list[int]] = field(default_factory=dict, init=False)
-    _opening: int = field(default=_OPENING, init=False)
+    _opening: int = field(default=FIRST_GUESS, init=False)
 
     def __post_init__(self) -> None:
         require_list("closing", self.closing, int, remedy=_REMEDY)
@@ -181,7 +181,7 @@ class DraftMemory:
         require_type("draft", draft, Draft, remedy="Pass the one that draft() made.")
         if draft.n_proposed:
             useful = 2 * draft.n_accepted >= draft.n_proposed
-            self._opening = _OPENING if useful else max(self._opening // 2, 4)
+            self._opening = FIRST_GUESS if useful else max(self._opening // 2, 4)
 
     def learn(self, question: Hashable, answer: Tokens, said: Tokens, draft: Draft) -> None:
         """Remember how a question was answered, and how well its draft did.

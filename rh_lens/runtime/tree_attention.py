@@ -14,10 +14,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from rh_lens.runtime.architecture import FwdHooks
+from rh_lens.runtime.architecture import FwdHooks, input_device
 from rh_lens.runtime.context import Context, prefill_attention, shared_prefix
 from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
 from rh_lens.runtime.inference import inference
+from rh_lens.runtime.pass_memory import hand_back_freed, most_eager_rows, pattern_bytes
 from rh_lens.runtime.row_hooks import (
     N_SAMPLE,
     OVER_KEYS,
@@ -27,7 +28,7 @@ from rh_lens.runtime.row_hooks import (
     hooks_on_rows,
 )
 from rh_lens.runtime.self_check import relative_error, tolerance
-from rh_lens.runtime.strategy import EAGER_CHUNK, SDPA_CHUNK_CPU
+from rh_lens.runtime.strategy import SDPA_CHUNK_CPU
 
 _Name = TypeVar("_Name", bound=Hashable)
 _NO_KEYS = torch.empty(0, dtype=torch.long)
@@ -215,7 +216,7 @@ def _most_rows(context: Context, branches: Sequence[Branch]) -> int:
         str(name).endswith(OVER_KEYS) for branch in branches for name, _ in branch.hooks
     )
     fused = context.strategy.prefill.name == "sdpa" and not over_keys
-    return SDPA_CHUNK_CPU if fused else EAGER_CHUNK
+    return SDPA_CHUNK_CPU if fused else most_eager_rows(context.model, context.n_read)
 
 
 def _passes(
@@ -239,6 +240,7 @@ def _run_pass(
 ) -> None:
     """Let the next tokens of some branches pass, and each go on by what the model says."""
     rows = _Rows.of(n_prompt, context.n_read, [branch.columns for branch in branches], tokens)
+    hand_back_freed(input_device(context.model), pattern_bytes(context.model, *rows.visible.shape))
     own = [
         OwnRows(
             branch.hooks,

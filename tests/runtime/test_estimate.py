@@ -1,12 +1,17 @@
 """What a run takes is told before it begins, and refused where it can't fit."""
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from running import NEVER, grid
 from test_questions import N_CONTEXT, turns
 
 from rh_lens.runtime import PLAIN_EXECUTION, answer_prompts, estimate_run, require_memory
+from rh_lens.runtime.pass_memory import cache_bytes, grown, most_eager_rows, pattern_bytes
 
 
 def test_tokens_to_read_are_those_that_are_read(llama):
@@ -50,3 +55,33 @@ def test_a_run_that_cannot_fit_is_refused(llama):
     with pytest.raises(ValueError, match=r"Expected a run that needs .* found"):
         require_memory(little)
     assert replace(found, free_bytes=None).fits
+
+
+def test_a_turn_keeps_its_questions_and_answers_in_the_cache(llama):
+    """50 + 12 tokens of questions, and 3 answers of 4 tokens with at most 5 refused guesses."""
+    found = estimate_run(llama, turns(), max_new_tokens=4)
+    assert found.cache_bytes == 384 * grown(N_CONTEXT + 12 + 3 * (4 + 5))
+
+
+def test_a_pass_has_fewer_rows_where_its_pattern_would_be_large(llama):
+    """4 heads in fp32 take 16 bytes a key and row: 8 MiB are 52 rows of 10,000 keys."""
+    assert pattern_bytes(llama, 3, 10) == 16 * 30
+    assert most_eager_rows(llama, 1000) == 128
+    assert most_eager_rows(llama, 10_000) == 52
+    # From here on the cache counts: a sixteenth of 384 bytes a key, over 16 bytes a key and row.
+    assert cache_bytes(llama, 10**6) == 384 * 10**6
+    assert most_eager_rows(llama, 10**6) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bundled", "refused"])
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are read on Linux")
+def test_no_peak_is_above_its_estimate_nor_far_below(name):
+    """One needle and packed, 1,024 tokens, each measured above the loaded model."""
+    script = Path(__file__).with_name("peaks.py")
+    run = subprocess.run(
+        [sys.executable, script, name, "1024"], capture_output=True, text=True, check=True
+    )
+    for _, kind, _, measured, estimated in json.loads(run.stdout):
+        assert measured <= estimated, kind
+        assert estimated <= 2 * measured + 25e6, kind
