@@ -1,17 +1,19 @@
 """`rh-lens compress`: recall against the size of the KV cache."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rh_lens.checks import MAX_SEED
 from rh_lens.cli import options, output
-from rh_lens.cli.arguments import MAX_ENTRIES, path, shares, whole
+from rh_lens.cli.arguments import MAX_ENTRIES, MAX_LENGTH, path, shares, whole, words
 
 if TYPE_CHECKING:
+    from rh_lens.evaluation.tasks import Task
     from rh_lens.prompts import NeedlePrompt
     from rh_lens.runtime import Bridge
-    from rh_lens.uses import CompressionCurve
+    from rh_lens.uses import CacheLog, CompressionCurve
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +21,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Keep the whole context only in key-value groups that hold the best heads, and windows in "
         "all others; measure needle recall and perplexity against the bytes of the cache, beside "
-        "random groups and the first layers. Prompts use other needles than detection does."
+        "random groups and the first layers. Prompts use other needles than detection does; "
+        "questions about short documents are answered as well."
     )
     parser.set_defaults(run=_run)
     add = parser.add_argument
@@ -38,7 +41,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     add("--draw-seed", type=whole(0, MAX_SEED), default=0, help="seed of these draws")
     add("--chunk", type=whole(1, MAX_ENTRIES), default=512,
         help="tokens of a prompt that are read in one pass (default: %(default)s)")  # fmt: skip
-    add("--out", type=path, metavar="DIR", help="results; default: a new folder in rh_lens_runs")
+    add("--items", type=whole(0, MAX_LENGTH), default=24,
+        help="questions about documents, 0 for none (default: %(default)s)")  # fmt: skip
+    add("--data", type=words, metavar="FILE", help="these questions in SQuAD's form, as in rh-lens "
+        "evaluate; default: some in the bundled model's words")  # fmt: skip
+    add("--out", type=path, metavar="DIR", help="results; default: a new folder in rh_lens_runs. "
+        "A command that was stopped there goes on")  # fmt: skip
     output.add_quiet(parser)
     output.add_json(parser)
 
@@ -54,6 +62,7 @@ def _run(args: argparse.Namespace) -> int:
         haystack = load_haystack(args.haystack, seed=args.seed)
         needles = load_needles(args.needles) if args.needles else evaluation_needles()
         scores = read_scores(args.scores)
+        task = _task(args)
         model = options.load_model(args)
         template = load_template(args.template, model.tokenizer)
         prompts = options.build_prompts(args, model, haystack, needles, template)
@@ -61,7 +70,8 @@ def _run(args: argparse.Namespace) -> int:
         description["model"] = describe_model(model, args.model)
         require_run_of(args.scores, description["model"])
         require_scores_of(scores, model)
-        curve = _measure(args, model, scores.mean(), prompts)
+        log = _log(args, out, model, prompts, task, description)
+        curve = _measure(args, model, scores.mean(), prompts, task, log)
         output.say(args, summarise(curve), end="\n\n")
         output.print_record(args, curve=output.rows_of(curve.summary()))
         _save(out, curve, description)
@@ -69,8 +79,54 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _task(args: argparse.Namespace) -> "Task | None":
+    """Questions about documents, if any are asked."""
+    from rh_lens.demo.tasks import example_task
+    from rh_lens.evaluation.tasks import load_task
+
+    if not args.items:
+        return None
+    if args.data:
+        return load_task("qa", args.data, limit=args.items)
+    return example_task("qa", args.items, seed=args.seed)
+
+
+def _log(
+    args: argparse.Namespace,
+    out: Path,
+    model: "Bridge",
+    prompts: "list[NeedlePrompt]",
+    task: "Task | None",
+    description: dict[str, Any],
+) -> "CacheLog":
+    """What caches gave before, if this is the same command again."""
+    from rh_lens.evaluation.tasks import task_prompts
+    from rh_lens.runs import prompts_sha256
+    from rh_lens.uses import CacheLog
+
+    asked = [] if task is None else task_prompts(model.tokenizer, task)
+    key = {
+        "weights": description["model"]["weights_sha256"],
+        "dtype": args.dtype,
+        "prompts": prompts_sha256(prompts),
+        "questions": prompts_sha256(asked) if asked else None,
+        "haystack": args.haystack,
+        "seed": args.seed,
+    }
+    key |= {name: getattr(args, name) for name in ("lengths", "sink", "chunk", "max_new_tokens")}
+    log = CacheLog(out, key | {"stop": args.stop})
+    if log.caches:
+        print(f"rh-lens: {len(log.caches)} caches are measured in {out}", file=sys.stderr)
+    return log
+
+
 def _measure(
-    args: argparse.Namespace, model: "Bridge", scores: Any, prompts: "list[NeedlePrompt]"
+    args: argparse.Namespace,
+    model: "Bridge",
+    scores: Any,
+    prompts: "list[NeedlePrompt]",
+    task: "Task | None",
+    log: "CacheLog",
 ) -> "CompressionCurve":
     """The curve, with the perplexity of prose that the prompts don't hold."""
     from rh_lens.prompts import load_haystack
@@ -88,6 +144,9 @@ def _measure(
         n_random=args.draws,
         seed=args.draw_seed,
         text=tokens[: max(args.lengths)],
+        task=task,
+        done=log.caches,
+        on_cache=log.add,
         stop=options.stop_rule(args, model),
         max_new_tokens=args.max_new_tokens,
         chunk=args.chunk,
@@ -102,5 +161,7 @@ def _save(out: Path, curve: "CompressionCurve", description: dict[str, Any]) -> 
 
     write_json(out / "run.json", description)
     write_text(out / "answers.csv", curve.answers.to_csv(index=False))
+    if not curve.reading.empty:
+        write_text(out / "reading.csv", curve.reading.to_csv(index=False))
     write_text(out / "curve.csv", curve.summary().to_csv(index=False))
     output.save_picture(out / "curve.png", lambda: plot_compression(curve))

@@ -8,6 +8,7 @@ from rh_lens.uses.citation_cases import CASE_KINDS, CitationCase, citation_cases
 from rh_lens.uses.citation_quality import CitationQuality, citation_quality
 from rh_lens.uses.cited_answer import CitedAnswer, SourceSpan
 from rh_lens.uses.compression import CompressionCurve, compression_curve
+from rh_lens.uses.compression_log import CacheLog
 from rh_lens.uses.context_need import context_need
 from rh_lens.uses.contrast import (
     Contrasted,
@@ -49,6 +50,7 @@ __all__ = [
     "AnswerWatch",
     "AskedDocument",
     "AttentionShape",
+    "CacheLog",
     "CitationCase",
     "CitationQuality",
     "CitedAnswer",

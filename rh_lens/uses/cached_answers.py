@@ -1,6 +1,6 @@
 """Needle prompts answered, and text read, through caches of several sizes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,11 @@ from transformers import PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
 from rh_lens.checks import require_whole_number
 from rh_lens.detection import acceptance, room_for_answers
-from rh_lens.prompts import NeedlePrompt, require_prompts
+from rh_lens.evaluation.tasks import Task
+from rh_lens.prompts import DocumentPrompt, NeedlePrompt, require_prompts
 from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.runtime import DEFAULT_EXECUTION, Bridge, StopRule, require_answering, stop_rule
-from rh_lens.runtime.stop import decode_exactly, tokens_before
+from rh_lens.runtime.stop import decode_exactly, named_eos_ids, tokens_before
 from rh_lens.uses.headwise_attention import headwise_attention
 from rh_lens.uses.headwise_cache import cache_bytes
 from rh_lens.uses.model_shape import hf_model_of
@@ -70,10 +71,8 @@ class CacheReader:
         with headwise_attention(self.model, windows, sink=self.sink) as new_cache:
             for trial, prompt in enumerate(self.prompts):
                 cache = new_cache()
-                said = self._cut(self._generated(prompt.tokens, cache))
-                text = self.tokenizer.decode(
-                    said, skip_special_tokens=True, clean_up_tokenization_spaces=False
-                )
+                said = self._said(prompt.tokens, cache, self.stop, self.max_new_tokens)
+                text = self._text(said)
                 verdict = acceptance(text, said, prompt.needle, self.tokenizer)
                 rows.append(
                     {
@@ -86,6 +85,31 @@ class CacheReader:
                         "text": text,
                     }
                 )
+        return rows
+
+    @torch.no_grad()
+    def task_answers(
+        self, task: Task, prompts: Sequence[DocumentPrompt], windows: Float[Tensor, "layer group"]
+    ) -> list[dict[str, Any]]:
+        """One row an item of a task, answered greedily.
+
+        Args:
+            task: What is asked.
+            prompts: From `task_prompts`.
+            windows: See `headwise_attention`.
+
+        Returns:
+            `item`, `unit` (its document), `score` (the task's first), `text`.
+        """
+        eos = named_eos_ids(self.tokenizer, hf_model_of(self.model))
+        stop = stop_rule(self.tokenizer, newline=False, strings=task.stop, eos=eos)
+        rows = []
+        with headwise_attention(self.model, windows, sink=self.sink) as new_cache:
+            for item, prompt in zip(task.items, prompts, strict=True):
+                said = self._said(prompt.tokens, new_cache(), stop, task.max_new_tokens)
+                text = self._text(said)
+                score = task.judge(text, item)[task.metric]
+                rows.append({"item": item.id, "unit": item.unit, "score": score, "text": text})
         return rows
 
     @torch.no_grad()
@@ -108,29 +132,34 @@ class CacheReader:
                 losses.append(cross_entropy(logits.float(), targets, reduction="none").cpu())
         return torch.cat(losses)
 
-    def _generated(self, tokens: Int[Tensor, " pos"], cache: Any) -> list[int]:
+    def _said(
+        self, tokens: Int[Tensor, " pos"], cache: Any, stop: StopRule, max_new_tokens: int
+    ) -> list[int]:
+        """The answer without what ended it."""
         hf_model = hf_model_of(self.model)
         prompt = tokens[None].to(hf_model.device)
-        stopped = _Stopped(self.tokenizer, self.stop, len(tokens))
+        stopped = _Stopped(self.tokenizer, stop, len(tokens))
         output = hf_model.generate(
             prompt,
             attention_mask=torch.ones_like(prompt),
             past_key_values=cache,
-            max_new_tokens=self.max_new_tokens,
+            max_new_tokens=max_new_tokens,
             do_sample=False,
             prefill_chunk_size=self.chunk,
-            eos_token_id=sorted(self.stop.token_ids) or None,
+            eos_token_id=sorted(stop.token_ids) or None,
             pad_token_id=0,
             stopping_criteria=StoppingCriteriaList([stopped]),
         )
-        return output[0, len(tokens) :].tolist()
-
-    def _cut(self, said: list[int]) -> list[int]:
-        """The answer without what ended it."""
-        if said and said[-1] in self.stop.token_ids:
+        said = output[0, len(tokens) :].tolist()
+        if said and said[-1] in stop.token_ids:
             said = said[:-1]
-        match = self.stop.first_match(decode_exactly(self.tokenizer, said))
+        match = stop.first_match(decode_exactly(self.tokenizer, said))
         return said if match is None else said[: tokens_before(self.tokenizer, said, match[0])]
+
+    def _text(self, said: list[int]) -> str:
+        return self.tokenizer.decode(
+            said, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
 
 
 def cache_reader(

@@ -20,11 +20,16 @@ def _(curve: CompressionCurve) -> str:
         f"{curve.answers['trial'].nunique()} prompts, {n_needles} needles (intervals are over "
         f"needles); all other groups see {curve.sink} first tokens and the last {curve.recent}."
     )
-    rows = [_cells(row) for row in curve.summary().to_dict("records")]
+    metric = "" if curve.reading.empty else str(curve.reading["metric"].iloc[0])
+    if metric:
+        units = curve.reading["unit"].nunique()
+        n_items = curve.reading["item"].nunique()
+        note += f" {metric}: {n_items} questions about {units} documents (its intervals)."
+    rows = [_cells(row, metric) for row in curve.summary().to_dict("records")]
     return f"{table_text(rows, n_keys=2)}\n\n{wrapped(note)}"
 
 
-def _cells(row: dict[Any, Any]) -> dict[str, str]:
+def _cells(row: dict[Any, Any], metric: str) -> dict[str, str]:
     """One row of the table."""
     cells = {
         "whole context in": row["strategy"],
@@ -35,6 +40,9 @@ def _cells(row: dict[Any, Any]) -> dict[str, str]:
     }
     if not isnan(row["perplexity"]):
         cells["perplexity"] = f"{row['perplexity']:.2f}"
+    if metric:
+        interval = f"[{row['reading_low']:.2f}, {row['reading_high']:.2f}]"
+        cells[f"{metric} [95 %]"] = f"{row['reading']:.2f} {interval}"
     return cells
 
 

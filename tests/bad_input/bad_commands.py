@@ -267,6 +267,11 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--draws": NOT_WHOLE,
             "--draw-seed": SEEDS,
             "--chunk": NOT_WHOLE,
+            "--items": ["-1", "x", "1.5", ""],
+            "--data": [
+                "", "no-such-file", (file("page.jsonl", "<html>"), "a web page"),
+                (file("half.jsonl", '{"question": '), "line 1"),
+            ],
             "--out": OUT,
             "--json": FLAG,
             "--quiet": FLAG,

@@ -32,6 +32,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from rh_lens import uses as u
 from rh_lens.demo import DEMO_MODEL_FOLDER
+from rh_lens.demo.tasks import example_task
 from rh_lens.heads import Head
 
 HF_MODEL = wrong(None, "demo", 3, torch.nn.Linear(2, 2), piece="model")
@@ -364,6 +365,15 @@ USES = [
         n_random=SMALL,
         seed=SEED,
         text=wrong("x", 3, [1, 2], np.zeros(3)) + bad(torch.zeros(3), torch.zeros(2, 2).long()),
+        task=wrong("x", 3, [1]) + made(lambda t: example_task("mmlu", 2)),
+        done=wrong(None, 3, "x", [1]),
+        on_cache=wrong(3, "x", [1]),
+    ),
+    entry(
+        u.CacheLog,
+        lambda t: {"folder": t.folder, "key": {}},
+        folder=PATH,
+        key=wrong(None, 3, "x", [1]),
     ),
     entry(
         u.save_ablated,

@@ -162,6 +162,7 @@ LEFT_OUT = {
             "DoseResponse.excess": "level",
             "DoseResponse.slope": "of_controls level",
             "DoubtLog.add": "doubt",
+            "CacheLog.add": "name found",
             "DoubtLog.write_tables": "checklist",
             "FedAnswers.lost": "condition than level",
             "FedAnswers.of": "condition",

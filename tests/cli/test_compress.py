@@ -13,6 +13,7 @@ from rh_lens.uses import CompressionCurve
 from rh_lens.views import plot_compression, summarise
 
 FEW = ["--lengths", "192", "--depths", "1", "--keep", "0,0.125", "--recent", "24", "--draws", "1"]
+FEW += ["--items", "4"]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,13 @@ def curve() -> CompressionCurve:
         for trial in range(2)
     ]
     losses = [place | {"nll": 0.0 if place["share"] == 1 else 1.0} for place in where]
-    return CompressionCurve(pd.DataFrame(answers), pd.DataFrame(losses), sink=4, recent=64)
+    reading = [
+        place | {"item": item, "unit": item, "score": place["share"], "metric": "f1", "text": "x"}
+        for place in where
+        for item in "ab"
+    ]
+    tables = (pd.DataFrame(answers), pd.DataFrame(losses), pd.DataFrame(reading))
+    return CompressionCurve(*tables, sink=4, recent=64)
 
 
 def test_the_table_says_size_recall_and_perplexity():

@@ -3,10 +3,12 @@
 import pandas as pd
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
-from rh_lens.demo import load_demo_model
+from rh_lens.demo import DEMO_MODEL_FOLDER, load_demo_model
+from rh_lens.demo.tasks import example_task
 from rh_lens.prompts import NeedlePrompt, build_grid, evaluation_needles, synthetic_haystack
-from rh_lens.uses import compression_curve, context_need
+from rh_lens.uses import CacheLog, compression_curve, context_need
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,43 @@ def test_perplexity_is_that_of_the_losses(curve, model, prompts) -> None:
         loss = model.original_model(text[None], labels=text[None]).loss
     found = row(curve, "first layers", 1)["perplexity"]
     assert found == pytest.approx(loss.exp().item(), rel=1e-4)
+
+
+def test_a_stopped_curve_goes_on_and_reads_on_both_models(model, scores, tmp_path) -> None:
+    """Killed after its second cache, it measures the others only, and ends as if never stopped."""
+    haystack, needles = synthetic_haystack(seed=3), evaluation_needles()[:1]
+    prompts = build_grid(model.tokenizer, haystack, needles, context_lengths=[96], depths=[0.2])
+    plain = AutoModelForCausalLM.from_pretrained(DEMO_MODEL_FOLDER, dtype=torch.float32)
+    options = {"shares": [0.125], "recent": 24, "n_random": 1, "max_new_tokens": 6}
+    options |= {"task": example_task("qa", 1), "progress": False}
+    log = CacheLog(tmp_path, {"of": "this"})
+
+    def stop_at_the_second(name, found) -> None:
+        log.add(name, found)
+        if len(log.caches) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compression_curve(model, prompts, scores, on_cache=stop_at_the_second, **options)
+    again, new = CacheLog(tmp_path, {"of": "this"}), []
+    assert repr(again).endswith("2 measured)")
+    done = {"done": again.caches, "on_cache": lambda name, found: new.append(name)}
+    resumed = compression_curve(model, prompts, scores, **done, **options)
+    whole = compression_curve(plain, prompts, scores, tokenizer=model.tokenizer, **options)
+    assert len(new) == 1
+    for name in ("answers", "losses", "reading"):
+        pd.testing.assert_frame_equal(getattr(resumed, name), getattr(whole, name))
+    table = resumed.summary().set_index(["strategy", "share"])["reading"]
+    assert table["first layers", 0.125] < table["retrieval heads", 0.125] == 1
+
+
+def test_caches_of_something_else_are_refused(tmp_path) -> None:
+    CacheLog(tmp_path, {"of": "this", "sink": 4}).add("a", {"answers": [], "nll": 0, "reading": []})
+    with pytest.raises(ValueError, match=r"found that they differ in sink\. Name another"):
+        CacheLog(tmp_path, {"of": "this", "sink": 5})
+    (tmp_path / "caches.json").write_text('{"key": {}, "caches": {"a": {}}}')
+    with pytest.raises(ValueError, match="found KeyError"):
+        CacheLog(tmp_path, {})
 
 
 @pytest.mark.slow
