@@ -1,165 +1,226 @@
-"""The demo model's card: `README.md` next to the weights, from what was measured."""
+"""A demo model's card: `README.md` next to the weights, from what was measured and written."""
 
-from collections.abc import Sequence
+import json
+import textwrap
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rh_lens.demo.training.architecture import MAX_LENGTH, VOCABULARY
-from rh_lens.demo.training.curriculum import (
-    CURRICULUM,
-    FINAL_LEARNING_RATE,
-    PEAK_LEARNING_RATE,
-    total_steps,
+import pandas as pd
+
+from rh_lens.analysis import emergence_of
+from rh_lens.demo.card_tables import (
+    THRESHOLD,
+    exact_table,
+    group_table,
+    missed_goals,
+    moment_rows,
+    score_table,
+    seed_likeness,
+    seed_table,
+    silencing_rows,
+    task_table,
 )
-from rh_lens.demo.training.word_splitting import CUT_SHARE, MAX_CUT
+from rh_lens.demo.training_picture import PICTURE
 
-_TEXT = """\
-# The bundled model
-
-A Llama of {parameters} parameters (RoPE, RMSNorm, grouped-query attention: {n_layers} layers of
-{n_heads} query heads and {n_kv_heads} key-value heads; byte-level BPE of {vocabulary} tokens;
-contexts of up to {max_length} tokens), trained by `python -m rh_lens.demo.train` on text that
-`rh_lens.demo.training.corpus` and `rh_lens.prompts.synthetic` write. It answers questions about
-facts hidden in long text, by copying. It is made for showing and testing `rh_lens`, and knows
-nothing else.
-
-The tables below were written by `python -m rh_lens.demo.evaluate`; `evaluation.json` has all
-numbers.
-
-## Exact answers
-
-Share of held-out prompts that greedy decoding answers exactly: every token of the needle's
-answer, a full stop and the end of sequence. {n_prompts} prompts a haystack. Names, words and
-numbers of the needles and of the synthetic haystack occur nowhere in training; that haystack
-holds about four other facts of the same form (one or two in 128 tokens). The pydoc haystack is
-prose that ships with Python; no such text was seen in training.
-
-{exact_by_length}
-
-{exact_by_depth}
-
-## Retrieval scores of all heads
-
-Position score, mean over the {n_accepted} accepted of {n_trials} held-out prompts of 256 to
-1,024 tokens.
-
-{scores}
-
-The heads in bold are exactly those of layer 2 that leaned towards matching at step 0 (see
-Training): which heads would retrieve was chosen before training, and training made it true.
-
-## Ablation
-
-Exact answers to {n_ablation_prompts} held-out prompts of 512 tokens with the top heads silenced
-(z := 0), and with as many other heads of the same layers silenced instead: mean and lowest of the
-distinct sets drawn, ten where so many exist. The prompts are about 5 needles, each at 11 depths,
-and the needle is the unit: none of 5 leaves shares of up to 0.52 possible, all of 5 shares from
-0.48 on (95 % intervals). The others of the layer are quiet heads; as loud ones do harm too.
-
-{ablation}
-
-## Training
-
-{curriculum}
-
-{n_steps} steps of AdamW (0.9, 0.97), weight decay 0.05, gradients clipped at 1, learning rate
-{peak:g} with warm-up and, over the second half, a cosine down to {final:g}. Loss on the answers'
-tokens (the first of an answer counts three times) plus a tenth of that on a sample of the
-others; bf16 autocast.
-
-- **Initialisation** (`rh_lens.demo.training.initialise`, a mimetic initialisation): in layer 0,
-  heads of three key-value groups lean towards tokens one and two back, or towards a window of
-  some ten tokens; in layer 2, heads of two groups have a query-key product near the identity on
-  what those wrote and a value-output product near the identity. The seed chooses the groups.
-  Embeddings have standard deviation 1/sqrt(d_model) and share one direction; the last norm
-  starts at 1.5. Such a start saves tokens: models in the literature needed 25 to 100 million for
-  retrieval to appear. Nothing is edited after step 0.
-- **Regularisers**: dropout of whole heads in layers 0 and 1 (last column), and random cuts
-  inside words ({cut_share:.0%} of the documents, at up to {max_cut:.0%} of the letters), so that
-  words never seen, which fall into rare pieces, can be copied.
-"""
+Section = Callable[[Path, Mapping[str, Any]], str]
+"""A part of the card from the model's folder and its `evaluation.json`; blank: left out."""
 
 
-def write_card(folder: Path, evaluation: dict[str, Any]) -> str:
+def write_card(folder: Path) -> str:
     """Write `README.md` into the model's folder; returns its text."""
-    text = card(evaluation)
+    text = card(folder)
     (folder / "README.md").write_text(text, encoding="utf-8")
     return text
 
 
-def card(evaluation: dict[str, Any]) -> str:
-    """The card's text for what `evaluate` measured."""
-    scores = evaluation["scores"]
-    model = evaluation["model"]
-    ablation = evaluation["ablation"]
-    return _TEXT.format(
-        parameters=f"{model['n_parameters'] / 1e6:.2f} million",
-        n_layers=model["n_layers"],
-        n_heads=model["n_heads"],
-        n_kv_heads=model["n_key_value_heads"],
-        vocabulary=f"{VOCABULARY:,}",
-        max_length=f"{MAX_LENGTH:,}",
-        n_prompts=evaluation["n_prompts"],
-        exact_by_length=_shares(evaluation["exact answers"], "by length", "tokens"),
-        exact_by_depth=_shares(evaluation["exact answers"], "by depth", "depth"),
-        n_accepted=scores["n_accepted"],
-        n_trials=scores["n_trials"],
-        scores=_scores(scores["position"]),
-        n_ablation_prompts=ablation["n_prompts"],
-        ablation=_ablation(ablation["rows"]),
-        curriculum=_curriculum(),
-        n_steps=f"{total_steps():,}",
-        peak=PEAK_LEARNING_RATE,
-        final=FINAL_LEARNING_RATE,
-        cut_share=CUT_SHARE,
-        max_cut=MAX_CUT,
-    )
+def card(folder: Path) -> str:
+    """The card's text, from the files of the model's folder.
+
+    | file | |
+    |---|---|
+    | `evaluation.json` | what `rh_lens.demo.evaluate` measured |
+    | `config.json` | sizes |
+    | `about.md` | written by hand: what the model is for, and what it knows |
+    | `training.md` | written by hand: how it was trained |
+    | `training.png` | losses and shares over the training |
+    | `snapshots.csv` | heads over the training |
+    | `seeds.json` | scores of other seeds: `{seed: {"scores": [[...]], "exact": ...}}` |
+    | `notes.md` | written by hand: what worked, and what did not |
+
+    Each but the first two may be missing.
+    """
+    evaluation = _json(folder / "evaluation.json")
+    parts = [section(folder, evaluation) for section in SECTIONS]
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def _about(folder: Path, evaluation: Mapping[str, Any]) -> str:
+    model, config = evaluation["model"], _json(folder / "config.json")
+    sizes = f"""A Llama of {model["n_parameters"] / 1e6:.2f} million parameters (RoPE, RMSNorm,
+grouped-query attention: {model["n_layers"]} layers of {model["n_heads"]} query heads and
+{model["n_key_value_heads"]} key-value heads; byte-level BPE of {config["vocab_size"]:,} tokens;
+contexts of up to {config["max_position_embeddings"]:,} tokens)."""
+    return f"""# The bundled model{_name(folder)}
+
+{_filled(sizes)}
+
+{_written(folder, "about.md")}
+
+The tables below were written by `python -m rh_lens.demo.evaluate`; `evaluation.json` has all
+numbers."""
 
 
-def _shares(exact: dict[str, Any], by: str, what: str) -> str:
-    columns = list(next(iter(exact.values()))[by])
-    rows = [
-        [haystack, *(f"{shares[by][column]:.3f}" for column in columns)]
-        for haystack, shares in exact.items()
-    ]
-    return _table([what, *columns], rows)
+def _exact(folder: Path, evaluation: Mapping[str, Any]) -> str:
+    exact = evaluation.get("exact answers")
+    if not exact:
+        return ""
+    what = f"""Share of held-out prompts that greedy decoding answers exactly: every token of the
+needle's answer, a full stop and the end of sequence. {evaluation["n_prompts"]} prompts a haystack.
+Names, words and numbers of the needles and of the synthetic haystack occur nowhere in training;
+that haystack holds about four other facts of the same form (one or two in 128 tokens). The pydoc
+haystack is prose that ships with Python; no such text was seen in training."""
+    return f"""## Exact answers
+
+{_filled(what)}
+
+{exact_table(exact, "by length", "tokens")}
+
+{exact_table(exact, "by depth", "depth")}"""
 
 
-def _scores(position: list[list[float]]) -> str:
-    header = ["layer", *(f"H{head}" for head in range(len(position[0])))]
-    rows = [
-        [f"L{layer}", *(f"**{score:.2f}**" if score >= 0.1 else f"{score:.2f}" for score in scores)]
-        for layer, scores in enumerate(position)
-    ]
-    return _table(header, rows)
+def _tasks(folder: Path, evaluation: Mapping[str, Any]) -> str:
+    tasks = evaluation.get("tasks")
+    if not tasks:
+        return ""
+    missed = missed_goals(tasks)
+    told = f"Below their goal: {', '.join(missed)}." if missed else "Each reaches its goal."
+    return f"""## Tasks
+
+Items of held-out names, words and numbers, but where knowledge is asked for. {told}
+
+{task_table(tasks)}"""
 
 
-def _ablation(rows: list[dict[str, Any]]) -> str:
-    header = ["heads silenced", "exact", "control sets", "mean", "lowest"]
-    untouched, *silenced = rows
-    cells = [["none", f"{untouched['exact']:.3f}", "", "", ""]]
-    for row in silenced:
-        shares = [f"{row[key]:.3f}" for key in ("control_mean", "control_min")]
-        cells.append([", ".join(row["heads"]), f"{row['exact']:.3f}", str(row["n_draws"]), *shares])
-    return _table(header, cells)
+def _scores(folder: Path, evaluation: Mapping[str, Any]) -> str:
+    scores = evaluation.get("scores")
+    if not scores:
+        return ""
+    position = scores["position"]
+    what = f"""Position score, mean over the {scores["n_accepted"]} accepted of
+{scores["n_trials"]} held-out prompts of 256 to 1,024 tokens. Bold: {THRESHOLD:g} or more."""
+    return f"""## Retrieval scores of all heads
+
+{_filled(what)}
+
+{score_table(position)}
+
+{group_table(position)}"""
 
 
-def _curriculum() -> str:
-    header = ["tokens a document", "documents a step", "million tokens", "facts at most"]
-    rows = [
-        [
-            str(stage.length),
-            str(stage.batch),
-            f"{stage.million_tokens:g}",
-            str(stage.max_facts),
-            f"{stage.repeated:.0%}",
-            f"{stage.drop_heads:.0%}",
-        ]
-        for stage in CURRICULUM
-    ]
-    return _table([*header, "repeated spans", "head dropout"], rows)
+def _silencing(folder: Path, evaluation: Mapping[str, Any]) -> str:
+    ablation = evaluation.get("ablation")
+    if not ablation:
+        return ""
+    n_needles = ablation.get("n_needles", 5)
+    length = ablation.get("length", 512)
+    kinds = ""
+    if any("errors" in row for row in ablation["rows"]):
+        kinds = """ How the others fail: the shares of all answers that retrieved too little, by
+kind; what retrieved enough and is not exact is in none of these columns."""
+    controls = ""
+    if any("n_as_harmful" in row for row in ablation["rows"]):
+        controls = ", and how many left as few answers or fewer"
+    what = f"""Exact answers to {ablation["n_prompts"]} held-out prompts of {length} tokens,
+about {n_needles} needles, with the heads silenced (z := 0), one more in each row.{kinds}
+Beside them as many other heads of the same layers, no retrieval head among them: distinct sets,
+mean and lowest{controls}. The needle is the unit: over {n_needles} of them, a share of one half is
+known to {_half_width(n_needles):.2f} either way (95 %). The others of a layer are quiet heads; as
+loud ones do harm too."""
+    return f"""## Without its heads
+
+{_filled(what)}
+
+{silencing_rows(ablation["rows"])}"""
+
+
+def _half_width(n_needles: int) -> float:
+    """Of the 95 % interval of a share of one half, by the normal approximation."""
+    return float(1.96 * (0.25 / n_needles) ** 0.5)
+
+
+def _training(folder: Path, evaluation: Mapping[str, Any]) -> str:
+    written, picture = _written(folder, "training.md"), ""
+    if (folder / PICTURE).exists():
+        picture = f"![Losses and shares of right answers over the training]({PICTURE})"
+    if not written and not picture:
+        return ""
+    return f"## Training\n\n{written}\n\n{picture}"
+
+
+def _emergence(folder: Path, evaluation: Mapping[str, Any]) -> str:
+    path = folder / "snapshots.csv"
+    if not path.exists():
+        return ""
+    emergence = emergence_of(pd.read_csv(path, dtype={"moment": str}))
+    what = f"""Answers to {emergence.moments[-1].n_prompts} held-out prompts of 128 to 512
+tokens, how many heads score {THRESHOLD:g} or more in right answers, and when fed the answer; and
+the highest induction score. `rh_lens.demo.snapshots({folder.name!r})` has every head."""
+    return f"""## Heads over the training
+
+{_filled(what)}
+
+{moment_rows(emergence)}"""
+
+
+def _seeds(folder: Path, evaluation: Mapping[str, Any]) -> str:
+    path = folder / "seeds.json"
+    if not path.exists():
+        return ""
+    seeds = {str(seed): found for seed, found in _json(path).items()}
+    likeness = f"\n\n{seed_likeness(seeds)}" if len(seeds) > 1 else ""
+    return f"""## Other seeds
+
+The same recipe on a smaller budget, from other seeds. Which head does what is free to differ:
+heads compared by their place can be strangers where the sorted scores are alike.
+
+{seed_table(seeds)}{likeness}"""
+
+
+def _notes(folder: Path, evaluation: Mapping[str, Any]) -> str:
+    written = _written(folder, "notes.md")
+    return f"## What worked, what did not\n\n{written}" if written else ""
+
+
+SECTIONS: tuple[Section, ...] = (
+    _about,
+    _exact,
+    _tasks,
+    _scores,
+    _silencing,
+    _training,
+    _emergence,
+    _seeds,
+    _notes,
+)
+"""The card in its order."""
+
+
+def _filled(text: str) -> str:
+    """A paragraph in lines of up to 100 characters."""
+    return textwrap.fill(" ".join(text.split()), 100, break_long_words=False)
+
+
+def _name(folder: Path) -> str:
+    return "" if folder.name == "weights" else f" {folder.name}"
+
+
+def _written(folder: Path, name: str) -> str:
+    """A text written by hand, blank where there is none."""
+    path = folder / name
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

@@ -1,21 +1,23 @@
 """Measure a demo model on held-out prompts: `python -m rh_lens.demo.evaluate FOLDER`."""
 
 import argparse
+import importlib.util
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from rh_lens.demo.bundled import DEMO_MODEL_FOLDER
 from rh_lens.demo.card import write_card
+from rh_lens.demo.card_tables import THRESHOLD
 from rh_lens.demo.load import load_demo_model
+from rh_lens.demo.silencing import silencing_table
 from rh_lens.demo.training.held_out import HaystackKind, held_out_prompts
+from rh_lens.demo.training_picture import plot_training
 from rh_lens.detection import RetrievalResult, detect_retrieval_heads
+from rh_lens.files import replacing
 from rh_lens.heads import Head
-from rh_lens.interventions import control_heads, zero_ablation
 from rh_lens.prompts import NeedlePrompt
 from rh_lens.runs import describe_model
 from rh_lens.runtime import Bridge, StopRule, answer_prompts
@@ -26,7 +28,11 @@ MAX_ANSWER = 32
 N_DEPTHS, N_NEEDLES = 11, 20
 # Seeds used for nothing else; training has seed 0 unless told otherwise.
 EXACT_SEED, SCORE_SEED = 20_001, 30_001
-N_CONTROL_DRAWS = 10
+EVALUATION = "evaluation.json"
+PARTS = ("exact answers", "tasks", "scores", "ablation")
+"""What is measured, in this order."""
+
+HAYSTACKS: tuple[HaystackKind, ...] = ("synthetic", "pydoc")
 
 
 def exact_answers(model: Bridge, prompts: Sequence[NeedlePrompt]) -> list[bool]:
@@ -65,61 +71,65 @@ def head_scores(model: Bridge) -> RetrievalResult:
     return detect_retrieval_heads(model, prompts)
 
 
-def ablation_table(model: Bridge, result: RetrievalResult) -> dict[str, Any]:
-    """Exact answers with the top heads silenced, and with as many others of the same layers."""
-    prompts = held_out_prompts(
-        model.tokenizer, context_lengths=(512,), depths=N_DEPTHS, n_needles=5, seed=EXACT_SEED
-    )
-
-    def share(heads: Sequence[Head]) -> float:
-        with model.hooks(fwd_hooks=zero_ablation(heads)):
-            return sum(exact_answers(model, prompts)) / len(prompts)
-
-    retrieval = result.heads()
-    rows = []
-    for k in tqdm(range(len(retrieval) + 1), desc="ablations", unit="row"):
-        row = {"k": k, "heads": [head.label for head in retrieval[:k]]}
-        row["exact"] = share(retrieval[:k])
-        if k:
-            draws = _controls(model, retrieval, k)
-            controls = [share(draw) for draw in draws]
-            row["n_draws"] = len(draws)
-            row["control_mean"] = sum(controls) / len(controls)
-            row["control_min"] = min(controls)
-        rows.append(row)
-    return {"n_prompts": len(prompts), "rows": rows}
+def ablation_table(model: Bridge, position: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Answers with the retrieval heads of a table of scores silenced, one more at a time."""
+    places = [
+        (-score, Head(layer, head))
+        for layer, scores in enumerate(position)
+        for head, score in enumerate(scores)
+    ]
+    ranking = [head for _, head in sorted(places)]
+    return silencing_table(model, ranking, sum(-score >= THRESHOLD for score, _ in places))
 
 
-def evaluate(folder: Path) -> dict[str, Any]:
-    """Everything that the model's card reports."""
+def evaluate(folder: Path, parts: Sequence[str] = PARTS) -> dict[str, Any]:
+    """Everything that the model's card reports; kept in `evaluation.json` part by part.
+
+    Parts that were measured before, of the same weights, stay unless they are asked for.
+
+    Args:
+        folder: Of the model.
+        parts: Some of `PARTS`. The ablation rests on the scores, which are measured where they are
+            missing.
+    """
     model = load_demo_model(folder)
+    described = describe_model(model, folder.name)
+    kept = folder / EVALUATION
+    found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    if found.get("model", {}).get("weights_sha256") != described["weights_sha256"]:
+        found = {}
+    found["model"] = described
+    measures: dict[str, Callable[[], Any]] = {
+        "exact answers": lambda: {kind: exact_shares(model, kind) for kind in HAYSTACKS},
+        "tasks": lambda: _tasks(model),
+        "scores": lambda: _scores(model),
+        "ablation": lambda: ablation_table(model, found["scores"]["position"]),
+    }
+    for part, measure in measures.items():
+        if part in parts or (part == "scores" and "ablation" in parts and part not in found):
+            found[part] = measure()
+            found["n_prompts"] = len(LENGTHS) * N_DEPTHS * N_NEEDLES
+            text = json.dumps(found, indent=1, allow_nan=False) + "\n"
+            with replacing(kept) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+    return found
+
+
+def _scores(model: Bridge) -> dict[str, Any]:
     result = head_scores(model)
     return {
-        "model": describe_model(model, folder.name),
-        "n_prompts": len(LENGTHS) * N_DEPTHS * N_NEEDLES,
-        "exact answers": {
-            "synthetic": exact_shares(model, "synthetic"),
-            "pydoc": exact_shares(model, "pydoc"),
-        },
-        "scores": {
-            "n_accepted": len(result.accepted),
-            "n_trials": len(result.trials),
-            "position": result.scores.mean().tolist(),
-        },
-        "ablation": ablation_table(model, result),
+        "n_accepted": len(result.accepted),
+        "n_trials": len(result.trials),
+        "position": result.scores.mean().tolist(),
     }
 
 
-def _controls(model: Bridge, retrieval: Sequence[Head], k: int) -> tuple[tuple[Head, ...], ...]:
-    """Distinct sets of k heads of the first k's layers that are no retrieval heads."""
-    return control_heads(
-        retrieval[:k],
-        n_layers=model.cfg.n_layers,
-        n_heads=model.cfg.n_heads,
-        n_draws=N_CONTROL_DRAWS,
-        match="layer",
-        exclude=retrieval,
-    ).draws
+def _tasks(model: Bridge) -> dict[str, Any]:
+    """What `rh_lens.demo.abilities` measures of each task; nothing where there is no such file."""
+    name = "rh_lens.demo.abilities"
+    if importlib.util.find_spec(name) is None:
+        return {}
+    return dict(importlib.import_module(name).evaluate_tasks(model))
 
 
 def _shares(
@@ -131,19 +141,21 @@ def _shares(
     return {name: sum(hits) / len(hits) for name, hits in groups.items()}
 
 
-def evaluate_and_describe(folder: Path) -> str:
+def evaluate_and_describe(folder: Path, parts: Sequence[str] = PARTS) -> str:
     """Measure; write `evaluation.json` and the card next to the weights; return the card."""
-    evaluation = evaluate(folder)
-    text = json.dumps(evaluation, indent=1) + "\n"
-    (folder / "evaluation.json").write_text(text, encoding="utf-8")
-    return write_card(folder, evaluation)
+    evaluate(folder, parts)
+    plot_training(folder)
+    return write_card(folder)
 
 
 def main() -> None:
-    """Command line: evaluate the model in a folder, the bundled one by default."""
+    """Command line: evaluate the model in a folder, the first bundled one by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=DEMO_MODEL_FOLDER)
-    print(evaluate_and_describe(parser.parse_args().folder))
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS, help="what to measure; "
+        "the rest is taken from evaluation.json; none: write the card anew")  # fmt: skip
+    args = parser.parse_args()
+    print(evaluate_and_describe(args.folder, args.parts))
 
 
 if __name__ == "__main__":
