@@ -9,6 +9,7 @@ from rh_lens.interventions.ablation import (
 from rh_lens.interventions.attention_bonus import add_attention_bonus
 from rh_lens.interventions.controls import ControlDraws, Match, NoControlsError, control_heads
 from rh_lens.interventions.directions import add_direction, project_out, random_ablation
+from rh_lens.interventions.following_bonus import follow_attention
 from rh_lens.interventions.head_outputs import (
     HeadOutputs,
     RowKind,
@@ -36,6 +37,7 @@ __all__ = [
     "add_direction",
     "control_heads",
     "draw_rankings",
+    "follow_attention",
     "head_outputs",
     "head_traits",
     "knock_out_edges",

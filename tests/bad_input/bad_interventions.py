@@ -120,6 +120,16 @@ INTERVENTIONS = [
         keeps_all_keys=FLAG[1:],
     ),
     entry(
+        i.follow_attention,
+        lambda t: on_model(t) | {"leader": "L0H0", "bonus": 1.0},
+        model=MODEL,
+        leader=HEADS + bad([]),
+        heads=HEADS,
+        bonus=number(),
+        span=wrong(3, "x") + bad([1], (5, 3), (-1, 2)),
+        keeps_all_keys=FLAG[1:],
+    ),
+    entry(
         i.head_outputs,
         lambda t: {"model": t.model, "prompt": t.prompt},
         model=MODEL,
