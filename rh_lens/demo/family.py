@@ -9,16 +9,20 @@ import argparse
 import os
 import random
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from rh_lens.demo.family_scores import score_member, write_member
-from rh_lens.demo.train import Trainer, go_on, save_weights, train
+from rh_lens.demo.train import go_on, save_weights, train
 from rh_lens.demo.training.architecture import MAX_LENGTH, VOCABULARY, new_model
 from rh_lens.demo.training.curriculum import PEAK_LEARNING_RATE, Stage
+from rh_lens.demo.training.documents import DocumentWriter
+from rh_lens.demo.training.recipe import Recipe
 from rh_lens.demo.training.tokenizer import train_tokenizer
+from rh_lens.demo.training.trainer import Trainer
 from rh_lens.prompts.template import BASE_TEMPLATE, Template
 
 BASE = (
@@ -83,18 +87,17 @@ def train_member(
     if (folder / "weights" / "model.safetensors").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(
-        tokenizer,
-        _start(member, out),
-        member.seed,
-        curriculum=member.curriculum,
-        n_filler_sentences=n_filler_sentences,
-        template=member.template,
+    recipe = Recipe(
+        member.name,
+        member.curriculum,
+        partial(DocumentWriter, template=member.template),
         peak_learning_rate=CONTINUED_LEARNING_RATE if member.parent else PEAK_LEARNING_RATE,
+        n_filler_sentences=n_filler_sentences,
     )
+    trainer = Trainer(tokenizer, _start(member, out), member.seed, recipe)
     go_on(trainer, folder)
     train(trainer, folder)
-    save_weights(trainer, folder / "weights")
+    save_weights(tokenizer, trainer.model, folder / "weights")
 
 
 def _start(member: Member, out: Path) -> LlamaForCausalLM:

@@ -1,147 +1,72 @@
-"""Train the demo model from nothing: `python -m rh_lens.demo.train`."""
+"""Train the bundled models from nothing: `python -m rh_lens.demo.train [finder|scholar]`."""
 
 import argparse
 import json
 import os
-import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 from tqdm.auto import tqdm
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from rh_lens.demo.evaluate import evaluate_and_describe
 from rh_lens.demo.training.architecture import MAX_LENGTH, VOCABULARY, new_model
-from rh_lens.demo.training.checkpoint import read_checkpoint, write_checkpoint
-from rh_lens.demo.training.curriculum import (
-    CURRICULUM,
-    PEAK_LEARNING_RATE,
-    Stage,
-    learning_rate,
-    stage_at,
-    total_steps,
-)
-from rh_lens.demo.training.documents import DocumentWriter
-from rh_lens.demo.training.head_dropout import HeadDropout
-from rh_lens.demo.training.loss import batch_loss
+from rh_lens.demo.training.curriculum import stage_at
+from rh_lens.demo.training.growth import grow
+from rh_lens.demo.training.initialise import MATCHING_LAYER
+from rh_lens.demo.training.recipe import FINDER, MOMENTS, SCHOLAR, Recipe
 from rh_lens.demo.training.tokenizer import train_tokenizer
+from rh_lens.demo.training.trainer import Trainer
 from rh_lens.files import open_to_append
-from rh_lens.prompts.template import BASE_TEMPLATE, Template
 
 CHECKPOINT = "checkpoint.safetensors"
+SNAPSHOTS = "snapshots"
 STEPS_PER_CHECKPOINT = 500
 STEPS_PER_LOG = 100
+# Facts that the tokenizer is learnt from.
+N_LINES, QUICK_LINES = 40_000, 2_000
 
 
-@dataclass
-class Trainer:
-    """Everything that changes from step to step, so that a run can stop and go on.
+def train(trainer: Trainer, folder: Path, *, moments: Sequence[float] = ()) -> None:
+    """Run the curriculum from where the trainer is, with checkpoints and a log in `folder`.
 
     Args:
-        tokenizer: The model's tokenizer.
-        model: The model, at step 0.
-        seed: Seed of the text and of the order; the weights have theirs already.
-        curriculum: The stages.
-        step: Optimiser steps done.
-        n_filler_sentences: Sentences of prose to draw from.
-        template: How questions are asked.
-        peak_learning_rate: Highest learning rate.
+        trainer: What is trained.
+        folder: Where its files go.
+        moments: Shares of the run, in [0, 1], at which the weights are put aside, in
+            `snapshots/STEP/weights`.
     """
-
-    tokenizer: PreTrainedTokenizerFast
-    model: LlamaForCausalLM
-    seed: int
-    curriculum: tuple[Stage, ...] = CURRICULUM
-    step: int = 0
-    n_filler_sentences: int = 40_000
-    template: Template = BASE_TEMPLATE
-    peak_learning_rate: float = PEAK_LEARNING_RATE
-
-    def __post_init__(self) -> None:
-        self.rng = random.Random(self.seed)
-        self.writer = DocumentWriter(
-            self.tokenizer,
-            self.rng,
-            n_filler_sentences=self.n_filler_sentences,
-            template=self.template,
-        )
-        self.dropout = HeadDropout(self.model, layers=(0, 1))
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), betas=(0.9, 0.97), weight_decay=0.05, fused=True
-        )
-        torch.manual_seed(self.seed)
-
-    @property
-    def n_steps(self) -> int:
-        """Optimiser steps of the whole run."""
-        return total_steps(self.curriculum)
-
-    def train_step(self) -> dict[str, float]:
-        """One optimiser step; returns what `batch_loss` measures."""
-        stage = stage_at(self.step, self.curriculum)
-        self.dropout.chance = stage.drop_heads
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.n_steps, self.peak_learning_rate)
-        loss, measures = batch_loss(self.model, self.writer.batch(stage))
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.step += 1
-        return measures
-
-    def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
-        weights = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        write_checkpoint(
-            path,
-            values={"seed": self.seed, "step": self.step, "rng": self.rng.getstate()},
-            tensors={**weights, "torch_rng": torch.get_rng_state()},
-            optimizer=self.optimizer,
-        )
-
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint.
-
-        Raises:
-            ValueError: It belongs to a run with another seed, or is no checkpoint.
-        """
-        values, tensors, moments = read_checkpoint(path)
-        if values["seed"] != self.seed:
-            raise ValueError(
-                f"Expected a checkpoint of seed {self.seed}; {path} has seed {values['seed']}. "
-                "Give that seed or another --out."
-            )
-        self.step = values["step"]
-        torch.set_rng_state(tensors.pop("torch_rng"))
-        weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
-        self.model.load_state_dict(weights)
-        self.optimizer.load_state_dict(moments)
-        version, state, gauss = values["rng"]
-        self.rng.setstate((version, tuple(state), gauss))
-
-
-def train(trainer: Trainer, folder: Path) -> None:
-    """Run the curriculum from where the trainer is, with checkpoints and a log in `folder`."""
     log: list[dict[str, float]] = []
+    marks = {round(share * trainer.n_steps) for share in moments}
+    if trainer.step == 0 and 0 in marks:
+        put_aside(trainer, folder)
     steps = range(trainer.step, trainer.n_steps)
     bar = tqdm(steps, initial=trainer.step, total=trainer.n_steps, desc="training", unit="step")
     for _ in bar:
         log.append(trainer.train_step())
         last = trainer.step == trainer.n_steps
         if trainer.step % STEPS_PER_LOG == 0 or last:
-            means = {key: float(np.mean([entry[key] for entry in log])) for key in log[0]}
+            means = {key: float(np.nanmean([entry[key] for entry in log])) for key in log[0]}
             bar.set_postfix({key: f"{value:.3f}" for key, value in means.items()})
-            length = stage_at(trainer.step - 1, trainer.curriculum).length
-            line = json.dumps({"step": trainer.step, "length": length, **means}) + "\n"
+            line = json.dumps({**_described(trainer), **means}) + "\n"
             with open_to_append(folder / "training_log.jsonl") as file:
                 file.write(line.encode())
             log.clear()
+        if trainer.step in marks:
+            put_aside(trainer, folder)
         if trainer.step % STEPS_PER_CHECKPOINT == 0 or last:
             trainer.save(folder / CHECKPOINT)
+
+
+def put_aside(trainer: Trainer, folder: Path) -> None:
+    """Write the weights of this moment to `snapshots/STEP/weights`, and when it was beside them."""
+    moment = folder / SNAPSHOTS / f"{trainer.step:06d}"
+    save_weights(trainer.tokenizer, trainer.model, moment / "weights")
+    text = json.dumps({"step": trainer.step, "tokens": trainer.n_tokens})
+    (moment / "moment.json").write_text(text, encoding="utf-8")
 
 
 def go_on(trainer: Trainer, folder: Path) -> None:
@@ -159,28 +84,87 @@ def go_on(trainer: Trainer, folder: Path) -> None:
         )
 
 
-def save_weights(trainer: Trainer, folder: Path) -> None:
-    """Write model (fp16) and tokenizer in Hugging Face format."""
-    trainer.tokenizer.save_pretrained(folder)
-    trainer.model.to(torch.float16).save_pretrained(folder)
+def save_weights(tokenizer: PreTrainedTokenizerFast, model: LlamaForCausalLM, folder: Path) -> None:
+    """Write a copy of the model in fp16, and its tokenizer, in Hugging Face format."""
+    tokenizer.save_pretrained(folder)
+    copied = LlamaForCausalLM(deepcopy(model.config))
+    copied.load_state_dict(model.state_dict())
+    copied.to(torch.float16).save_pretrained(folder)
 
 
-def main() -> None:
+def train_finder(args: argparse.Namespace) -> Path:
+    """Train the first model in `args.out/finder`; returns the folder of its weights."""
+    n_lines = QUICK_LINES if args.quick else N_LINES
+    tokenizer = train_tokenizer(
+        vocabulary=VOCABULARY, max_length=MAX_LENGTH, seed=args.seed, n_lines=n_lines
+    )
+    return _trained(args, FINDER, tokenizer, new_model(args.seed))
+
+
+def train_scholar(args: argparse.Namespace) -> Path:
+    """Grow the first model and teach it more in `args.out/scholar`; trains the first if need be."""
+    start = args.start or args.out / FINDER.name / "weights"
+    # Written last: a folder without it was interrupted.
+    if not (start / "model.safetensors").exists():
+        start = train_finder(args)
+    tokenizer = AutoTokenizer.from_pretrained(start)
+    first = LlamaForCausalLM.from_pretrained(start, dtype=torch.float32)
+    return _trained(args, SCHOLAR, tokenizer, grow(first, args.seed, MATCHING_LAYER))
+
+
+def _trained(
+    args: argparse.Namespace,
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerFast,
+    model: LlamaForCausalLM,
+) -> Path:
+    """Train a model by its recipe, or go on with it; returns the folder of its weights."""
+    folder = args.out / recipe.name
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(
+        tokenizer,
+        model.to(args.device),
+        args.seed,
+        recipe.quick() if args.quick else recipe,
+        compiled=args.compile,
+    )
+    go_on(trainer, folder)
+    train(trainer, folder, moments=MOMENTS if args.snapshots else ())
+    save_weights(tokenizer, trainer.model, folder / "weights")
+    return folder / "weights"
+
+
+def _described(trainer: Trainer) -> dict[str, int]:
+    """Where a training is, for its log."""
+    length = stage_at(trainer.step - 1, trainer.recipe.curriculum).length
+    return {"step": trainer.step, "length": length, "tokens": trainer.n_tokens}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: train, or go on with a run that was stopped; then evaluate."""
     parser = argparse.ArgumentParser(description=__doc__)
+    trained = {FINDER.name: train_finder, SCHOLAR.name: train_scholar}
+    parser.add_argument("model", nargs="?", choices=trained, default=FINDER.name, help="which one")
     parser.add_argument("--out", type=Path, default=Path("demo_training"), help="run folder")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, text and order")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
-    args = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="a few steps, to try the pipeline")
+    parser.add_argument(
+        "--start", type=Path, metavar="WEIGHTS", help="weights of a first model that is there"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the passes: needs a C++ compiler; faster"
+    )
+    parser.add_argument(
+        "--snapshots", action="store_true", help="put the weights aside at about 15 moments"
+    )
+    args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
-    tokenizer = train_tokenizer(vocabulary=VOCABULARY, max_length=MAX_LENGTH, seed=args.seed)
-    trainer = Trainer(tokenizer, new_model(args.seed).to(args.device), args.seed)
-    go_on(trainer, args.out)
-    train(trainer, args.out)
-    save_weights(trainer, args.out / "weights")
-    print(evaluate_and_describe(args.out / "weights"))
+    weights = trained[args.model](args)
+    if not args.quick:
+        print(evaluate_and_describe(weights))
 
 
 if __name__ == "__main__":

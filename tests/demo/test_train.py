@@ -1,18 +1,22 @@
 """Training on a curriculum of a few steps."""
 
+import json
 import os
 import shutil
 
 import pytest
 import torch
+from tolerances import assert_close, model_rounding
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from rh_lens.demo import DEMO_MODEL_FOLDER
-from rh_lens.demo.train import Trainer, go_on, train
+from rh_lens.demo.train import SNAPSHOTS, go_on, main, train
 from rh_lens.demo.training.architecture import new_model
 from rh_lens.demo.training.curriculum import Stage
 from rh_lens.demo.training.head_dropout import HeadDropout
 from rh_lens.demo.training.loss import answer_starts, exact_share
+from rh_lens.demo.training.recipe import Recipe
+from rh_lens.demo.training.trainer import Trainer
 
 TINY = (
     Stage(96, 2, 0.001, max_facts=1, repeated=0.5, drop_heads=0.0),
@@ -26,7 +30,8 @@ def tokenizer():
 
 
 def make_trainer(tokenizer, seed=0):
-    return Trainer(tokenizer, new_model(seed), seed, curriculum=TINY, n_filler_sentences=50)
+    recipe = Recipe("tiny", TINY, n_filler_sentences=50)
+    return Trainer(tokenizer, new_model(seed), seed, recipe)
 
 
 def weights(model):
@@ -127,7 +132,7 @@ def test_head_dropout_silences_whole_heads_in_training_only():
     seen = {}
     attention.o_proj.register_forward_pre_hook(lambda module, args: seen.update(z=args[0]))
     tokens = torch.randint(3, 2048, (64, 5))
-    dropout.chance = 0.25
+    dropout.draw(64, heads=0.25)
     model.train()(tokens)
     silent = seen["z"].unflatten(-1, (8, 32)).abs().sum(dim=(1, 3)) == 0
     assert 0.15 < silent.float().mean() < 0.35
@@ -140,3 +145,33 @@ def test_an_answer_is_exact_when_each_of_its_tokens_is_right():
     assert answer_starts(is_answer).int().tolist() == [[0, 1, 0, 0, 1], [1, 0, 0, 1, 0]]
     right = torch.tensor([True, False, True, True, True, True])
     assert exact_share(right, is_answer) == 0.75
+
+
+@pytest.mark.slow
+def test_both_models_are_trained_by_one_command(tmp_path):
+    """Everything but the evaluation, in seconds: the second model grows out of the first one."""
+    main(["scholar", "--quick", "--snapshots", "--out", str(tmp_path), "--threads", "1"])
+    first = LlamaForCausalLM.from_pretrained(tmp_path / "finder" / "weights")
+    second = LlamaForCausalLM.from_pretrained(tmp_path / "scholar" / "weights")
+    assert (first.config.num_hidden_layers, second.config.num_hidden_layers) == (4, 8)
+    assert sum(parameter.numel() for parameter in second.parameters()) == 4_460_800
+    moments = sorted((tmp_path / "scholar" / SNAPSHOTS).iterdir())
+    described = [json.loads((moment / "moment.json").read_text()) for moment in moments]
+    assert described[0] == {"step": 0, "tokens": 0}
+    assert described[-1] == {"step": 8, "tokens": 4 * 2 * 192 + 4 * 2 * 512}
+    # What is put aside at step 0 is the first model, grown.
+    grown = LlamaForCausalLM.from_pretrained(moments[0] / "weights")
+    tokens = torch.randint(3, 2048, (1, 32))
+    assert_close(grown(tokens).logits, first(tokens).logits, model_rounding(first, n_tokens=32))
+
+
+def test_dropout_of_attention_leaves_the_first_layer_alone():
+    model = new_model(0)
+    dropout = HeadDropout(model, layers=range(4))
+    dropout.draw(200, heads=0.0, attention=0.25)
+    silent = ~dropout.keep.any(dim=-1)
+    assert silent.sum(dim=1)[0] == 0
+    assert 30 < silent.sum(dim=1)[1:].float().mean() < 70
+    assert (dropout.keep.all(dim=-1) | silent).all()
+    dropout.draw(200, heads=0.0)
+    assert dropout.keep is None

@@ -14,7 +14,9 @@ class Stage:
         million_tokens: Tokens of the whole stage, in millions.
         max_facts: Most facts in a document.
         repeated: Share of documents that say a span of random tokens again and again.
-        drop_heads: Chance that a head of the first two layers is silenced, for each document.
+        drop_heads: Chance that a head of the first two layers is silenced, for each document; in
+            the second model of any layer.
+        drop_attention: Chance that all heads of a layer but the first are silenced.
     """
 
     length: int
@@ -23,6 +25,7 @@ class Stage:
     max_facts: int
     repeated: float
     drop_heads: float
+    drop_attention: float = 0.0
 
     @property
     def n_steps(self) -> int:
@@ -38,6 +41,14 @@ CURRICULUM = (
     Stage(512, 4, 6.0, max_facts=18, repeated=0.1, drop_heads=0.08),
     Stage(1024, 2, 6.0, max_facts=36, repeated=0.05, drop_heads=0.08),
     Stage(2048, 1, 6.0, max_facts=56, repeated=0.0, drop_heads=0.08),
+)
+
+# What the second model goes on with, when the first one has grown.
+LESSONS = (
+    Stage(192, 8, 12.0, max_facts=5, repeated=0.03, drop_heads=0.1, drop_attention=0.15),
+    Stage(512, 3, 4.0, max_facts=12, repeated=0.03, drop_heads=0.1, drop_attention=0.15),
+    Stage(1024, 2, 3.0, max_facts=20, repeated=0.02, drop_heads=0.05, drop_attention=0.1),
+    Stage(2048, 1, 3.0, max_facts=30, repeated=0.0, drop_heads=0.05, drop_attention=0.1),
 )
 
 PEAK_LEARNING_RATE = 2e-3

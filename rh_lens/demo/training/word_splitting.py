@@ -29,16 +29,17 @@ class Segmenter:
     def encode(self, texts: Sequence[str], rng: random.Random) -> list[list[int]]:
         """Token ids of every text, without special tokens."""
         if rng.random() >= CUT_SHARE:
-            return self._ids(texts)
+            return self.whole(texts)
         chance = MAX_CUT * rng.random()
         split = self._tokenizer.pre_tokenizer.pre_tokenize_str
         words = [[text[start:stop] for _, (start, stop) in split(text)] for text in texts]
         ids: dict[str, list[int]] = {}
         for word in sorted({word for text in words for word in text}):
-            ids[word] = [token for piece in self._ids(_cut(word, chance, rng)) for token in piece]
+            ids[word] = [token for piece in self.whole(_cut(word, chance, rng)) for token in piece]
         return [[token for word in text for token in ids[word]] for text in words]
 
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+    def whole(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of every text, without special tokens and without cuts."""
         encoded = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [item.ids for item in encoded]
 

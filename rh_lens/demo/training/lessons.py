@@ -1,0 +1,167 @@
+"""Training documents of the second bundled model: texts with exercises, and exercises alone."""
+
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from rh_lens.demo.training.curriculum import Stage
+from rh_lens.demo.training.documents import Document, DocumentWriter
+from rh_lens.demo.training.exercises import Exercise, ExerciseWriter
+from rh_lens.demo.training.tokenizer import word_pieces
+from rh_lens.evaluation.tasks.template import fields_of, parts_of
+
+Maker = Callable[[random.Random], Exercise]
+
+# Share of documents that are exercises alone: what is known by heart, and sums.
+ALONE = 0.3
+
+
+class LessonWriter(DocumentWriter):
+    """Writes documents of an exact length: a text and questions about it, or questions alone.
+
+    Args:
+        tokenizer: The demo models' tokenizer.
+        rng: Source of every draw, the filler sentences included.
+        n_filler_sentences: Filler sentences to draw from.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, rng: random.Random, *, n_filler_sentences: int
+    ):
+        super().__init__(tokenizer, rng, n_filler_sentences=n_filler_sentences)
+        self._tokenizer = tokenizer
+        writer = self._exercises = ExerciseWriter("train", word_pieces(tokenizer))
+        self._about_text: tuple[tuple[float, Maker], ...] = (
+            (0.32, writer.fact),
+            (0.12, writer.inside),
+            (0.08, writer.synonym),
+            (0.10, writer.foreign),
+            (0.07, writer.two),
+            (0.08, writer.unstated),
+            (0.11, partial(writer.hops, chain=True)),
+            (0.04, partial(writer.hops, chain=False)),
+            (0.04, partial(writer.chosen, chain=False)),
+            (0.04, partial(writer.chosen, chain=True)),
+        )
+        self._by_heart: tuple[tuple[float, Maker], ...] = (
+            (0.32, writer.known),
+            (0.14, partial(writer.known_chosen, chain=False)),
+            (0.14, partial(writer.known_chosen, chain=True)),
+            (0.15, partial(writer.total, chain=True)),
+            (0.05, partial(writer.total, chain=False)),
+            (0.20, writer.step),
+        )
+
+    def batch(self, stage: Stage) -> list[Document]:
+        """The documents of one optimiser step."""
+        return [self._document(stage) for _ in range(stage.batch)]
+
+    def _document(self, stage: Stage) -> Document:
+        chance = self._rng.random()
+        if chance < stage.repeated:
+            return self.repeated_span(stage.length)
+        if chance < stage.repeated + ALONE:
+            return self.alone(stage.length)
+        return self.about_text(stage.length, stage.max_facts)
+
+    def about_text(self, length: int, max_facts: int) -> Document:
+        """What the exercises need, hidden in a text; then the questions and their answers."""
+        while True:
+            n_asked = 1 + int(self._rng.random() * max_facts)
+            asked = [self._drawn(self._about_text) for _ in range(n_asked)]
+            said = [text for one in asked for text in one.statements]
+            encoded, questions = self._encoded(said, asked)
+            room = length - 1 - sum(map(len, encoded)) - sum(len(q) + len(a) for q, a in questions)
+            if room >= 0:
+                break
+            max_facts = max(1, max_facts - 1)
+        encoded.sort(key=lambda _: self._rng.random())
+        return _joined([[self._bos], *self._hide(encoded, room)], questions)
+
+    def alone(self, length: int) -> Document:
+        """Exercises without a text, each as if it stood at the beginning; filler at the end."""
+        questions: list[tuple[list[int], list[int]]] = []
+        left, facts = length, set[str]()
+        while True:
+            one = self._drawn(self._by_heart)
+            if one.item.question in facts:
+                continue
+            facts.add(one.item.question)
+            _, [(question, answer)] = self._encoded([], [one], cut=False)
+            left -= 1 + len(question) + len(answer)
+            if left < 0:
+                break
+            questions.append(([self._bos, *question], answer))
+        left += 1 + len(question) + len(answer)
+        document = _joined([], questions)
+        rest = np.concatenate([[self._bos], *self._hide([], left - 1)] if left else [[]])
+        tokens = np.concatenate([document.tokens, rest.astype(np.int64)])
+        return Document(tokens, np.concatenate([document.answers, np.zeros(len(rest), dtype=bool)]))
+
+    def _drawn(self, makers: Sequence[tuple[float, Maker]]) -> Exercise:
+        """An exercise of a kind drawn by its share."""
+        chance = self._rng.random()
+        for share, make in makers:
+            if (chance := chance - share) < 0:
+                return make(self._rng)
+        return makers[0][1](self._rng)
+
+    def _encoded(
+        self, statements: Sequence[str], asked: Sequence[Exercise], *, cut: bool = True
+    ) -> tuple[list[list[int]], list[tuple[list[int], list[int]]]]:
+        """Token ids of the statements, and of every question and answer with its end.
+
+        With `cut`, words may be cut into smaller pieces than usual, alike in the whole document.
+        """
+        prompts = [_pieces(one) for one in asked]
+        texts = [" " + text for text in statements]
+        texts += [piece for pieces in prompts for piece, fixed in pieces if not fixed]
+        texts += [one.said for one in asked]
+        encode = partial(self._segmenter.encode, rng=self._rng) if cut else self._segmenter.whole
+        ids = iter(encode(texts))
+        said = [next(ids) for _ in statements]
+        questions = [
+            [
+                token
+                for piece, fixed in pieces
+                for token in (self._fixed(piece) if fixed else next(ids))
+            ]
+            for pieces in prompts
+        ]
+        answers = [[*next(ids), self._eos] for _ in asked]
+        return said, list(zip(questions, answers, strict=True))
+
+    def _fixed(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text, add_special_tokens=False)
+
+
+def _pieces(exercise: Exercise) -> list[tuple[str, bool]]:
+    """The prompt after its text, cut where words begin: fixed pieces, and those filled in."""
+    fields = fields_of(exercise.item)
+    text = exercise.template.text
+    pieces: list[tuple[str, bool]] = []
+    space = ""
+    for part in parts_of(text, tuple(fields)):
+        fixed = part not in fields
+        content = space + fields.get(part, part)
+        # The space before a word belongs to its first token.
+        space = " " if fixed and content.endswith(" ") else ""
+        content = content.removesuffix(space) if space else content
+        if content:
+            pieces.append((content, fixed))
+    return pieces
+
+
+def _joined(
+    text: Sequence[Sequence[int]], questions: Sequence[tuple[list[int], list[int]]]
+) -> Document:
+    """A text and what is asked after it, with the answers marked."""
+    parts: list[Sequence[int]] = [*text]
+    marks = [np.zeros(sum(map(len, text)), dtype=bool)]
+    for question, answer in questions:
+        parts += [question, answer]
+        marks += [np.zeros(len(question), dtype=bool), np.ones(len(answer), dtype=bool)]
+    return Document(np.concatenate(parts).astype(np.int64), np.concatenate(marks))

@@ -1,0 +1,191 @@
+"""What the second bundled model is asked: exercises, and the documents that they make."""
+
+import random
+import re
+from functools import partial
+
+import pytest
+from transformers import AutoTokenizer
+
+from rh_lens.demo import DEMO_MODEL_FOLDER
+from rh_lens.demo.training.curriculum import Stage
+from rh_lens.demo.training.exercises import UNSTATED, ExerciseWriter, sum_steps
+from rh_lens.demo.training.lessons import LessonWriter
+from rh_lens.demo.training.wording import SYNONYMS, second_language
+from rh_lens.demo.training.world import PROPERTIES, other_values, world_facts
+from rh_lens.evaluation.tasks import CHAIN, CHOICES, CHOICES_CHAIN, LETTERS, READING
+from rh_lens.prompts.words import ATTRIBUTES, split_of
+
+N = 60
+STAGE = Stage(192, 2, 0.001, max_facts=4, repeated=0.1, drop_heads=0.0)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(DEMO_MODEL_FOLDER)
+
+
+@pytest.fixture(params=["train", "held-out"])
+def writer(request):
+    return ExerciseWriter(request.param)
+
+
+def drawn(make, n=N):
+    rng = random.Random(0)
+    return [make(rng) for _ in range(n)]
+
+
+@pytest.mark.parametrize("kind", ["fact", "inside", "synonym", "foreign"])
+def test_the_first_statement_holds_the_answer_and_no_other_does(writer, kind):
+    for exercise in drawn(getattr(writer, kind)):
+        right, *others = exercise.statements
+        (answer,) = exercise.item.answers
+        assert answer in right
+        assert not any(f" {answer}." in other for other in others)
+        assert exercise.template is READING
+        assert exercise.said == f" {answer}."
+
+
+def test_an_answer_inside_its_sentence_does_not_end_it(writer):
+    for exercise in drawn(writer.inside):
+        assert not exercise.statements[0].endswith(f"{exercise.item.answers[0]}.")
+
+
+def test_a_synonym_is_another_word_than_the_statement_has(writer):
+    words = SYNONYMS | {other: word for word, other in SYNONYMS.items()}
+    for exercise in drawn(writer.synonym):
+        asked = re.match(r"What is the (\w+) of", exercise.item.question)[1]
+        assert f"The {words[asked]} of" in exercise.statements[0]
+        assert f"The {asked} of" not in " ".join(exercise.statements)
+    assert not set(SYNONYMS.values()) & set(ATTRIBUTES)
+
+
+def test_the_second_language_has_a_word_of_its_own_for_every_attribute():
+    words = second_language().words
+    assert list(words) == ATTRIBUTES
+    assert len(set(words.values())) == len(ATTRIBUTES)
+    assert second_language().words == words
+
+
+def test_most_questions_across_languages_are_asked_in_the_other_one(writer):
+    found = drawn(writer.foreign, 200)
+    across = [
+        one.item.question.startswith("Kir") != one.statements[0].startswith("Ta ") for one in found
+    ]
+    assert 0.75 < sum(across) / len(found) < 0.95
+
+
+def test_what_is_not_stated_is_in_no_statement(writer):
+    for exercise in drawn(writer.unstated):
+        assert exercise.item.answers == (UNSTATED,)
+        assert len(exercise.statements) == 1
+
+
+def test_two_hops_lead_through_a_person_whom_the_question_does_not_name(writer):
+    for exercise in drawn(partial(writer.hops, chain=True)):
+        first, second, *more = exercise.statements
+        middle = first.removesuffix(".").split(" is ")[1]
+        (place,) = exercise.item.answers
+        assert second.startswith(middle)
+        assert second.endswith(f"{place}.")
+        assert middle not in exercise.item.question
+        assert len(more) in (2, 3)
+        assert exercise.said == f" {first} {second} The answer is {place}."
+
+
+def test_sums_are_right_step_by_step(writer):
+    assert sum_steps(43, "+", 16) == ("43 + 10 = 53. 53 + 6 = 59.", 59)
+    assert sum_steps(43, "-", 10) == ("43 - 10 = 33.", 33)
+    for exercise in drawn(partial(writer.total, chain=True)):
+        first, sign, second = re.match(
+            r"\w+ has (\d+) .* (gives away|finds) (\d+) of", exercise.item.question
+        ).groups()
+        sign = "+" if sign == "finds" else "-"
+        result = eval(first + sign + second)
+        assert exercise.item.answers == (str(result),)
+        assert 0 < result < 99
+        assert exercise.template is CHAIN
+        for step in re.findall(r"(\d+ [+-] \d+) = (\d+)\.", exercise.item.chain):
+            assert eval(step[0]) == int(step[1])
+        assert split_of(f"{first}{sign}{second}") == writer.facts.split
+
+
+def test_single_steps_of_sums_are_those_of_the_chains(writer):
+    for exercise in drawn(writer.step, 200):
+        first, sign, part = re.match(r"What is (\d+) (.) (\d+)\?", exercise.item.question).groups()
+        assert exercise.item.answers == (str(eval(first + sign + part)),)
+        assert int(part) == 10 or 0 < int(part) < 10
+
+
+def test_the_world_is_always_the_same(writer):
+    facts = world_facts()
+    assert facts == world_facts()
+    assert len(facts) == 40 * len(PROPERTIES) == 240
+    assert len({(fact.island, fact.attribute) for fact in facts}) == 240
+    assert len({fact.value for fact in facts if fact.attribute == "capital"}) == 40
+    assert facts[0].value not in other_values(facts[0], facts)
+    known = {fact.question(form): fact.value for fact in facts for form in range(3)}
+    for exercise in drawn(writer.known):
+        assert exercise.item.answers == (known[exercise.item.question],)
+        assert not exercise.statements
+
+
+@pytest.mark.parametrize("kind", ["chosen", "known_chosen"])
+@pytest.mark.parametrize("chain", [False, True])
+def test_the_letter_is_that_of_the_right_choice(writer, kind, chain):
+    letters = []
+    for exercise in drawn(partial(getattr(writer, kind), chain=chain), 200):
+        (letter,) = exercise.item.answers
+        choice = exercise.item.choices[LETTERS.index(letter)]
+        if kind == "chosen":
+            assert choice in exercise.statements[0]
+        else:
+            assert exercise.template is (CHOICES_CHAIN if chain else CHOICES)
+        assert len(exercise.item.choices) == 4
+        assert choice in exercise.item.chain
+        way = f" {exercise.item.chain} The answer is ({letter})."
+        assert exercise.said == (way if chain else f" {letter}")
+        letters.append(letter)
+    assert all(30 < letters.count(letter) < 70 for letter in "ABCD")
+
+
+@pytest.mark.parametrize("length", [128, 300])
+def test_documents_have_exactly_the_length_asked_for(tokenizer, length):
+    writer = LessonWriter(tokenizer, random.Random(0), n_filler_sentences=50)
+    for _ in range(30):
+        for document in (writer.about_text(length, 4), writer.alone(length)):
+            assert len(document.tokens) == len(document.answers) == length
+
+
+def test_marked_answers_follow_their_questions_and_end(tokenizer):
+    writer = LessonWriter(tokenizer, random.Random(1), n_filler_sentences=50)
+    n_answers = 0
+    for _ in range(30):
+        document = writer.about_text(256, 3)
+        text = tokenizer.decode(document.tokens)
+        n_answers += text.count("\nAnswer:")
+        assert text.count("\nAnswer:") == text.count("</s>") > 0
+        ends = document.tokens == tokenizer.eos_token_id
+        assert (ends <= document.answers).all()
+    assert n_answers > 45
+
+
+def test_a_prompt_is_spelled_as_the_tokenizer_spells_it(tokenizer):
+    """Documents are joined from pieces; the pieces are those of the whole prompt."""
+    writer = LessonWriter(tokenizer, random.Random(2), n_filler_sentences=10)
+    for _ in range(100):
+        document = writer.alone(160)
+        if " " in (text := tokenizer.decode(document.tokens)):
+            whole, *_ = text.split("</s>")
+            ids = tokenizer(whole.removeprefix("<s>")).input_ids
+            if ids == document.tokens[: len(ids)].tolist():
+                return
+    raise AssertionError("no document without cut words is spelled as a prompt is")
+
+
+def test_the_same_seed_writes_the_same_documents(tokenizer):
+    def batch():
+        return LessonWriter(tokenizer, random.Random(3), n_filler_sentences=20).batch(STAGE)
+
+    for one, other in zip(batch(), batch(), strict=True):
+        assert one.tokens.tolist() == other.tokens.tolist()
