@@ -6,11 +6,10 @@ a model that can do more.
 """
 
 import random
-from collections.abc import Sequence
 from typing import Any
 
 from rh_lens.checks import require_choice, require_seed, require_whole_number
-from rh_lens.demo.training.corpus import FactWriter
+from rh_lens.demo.training.corpus import FactWriter, scattered
 from rh_lens.evaluation.tasks import LETTERS, READING, TASKS, Task, TaskItem, load_task
 from rh_lens.prompts.words import invented_name
 
@@ -107,7 +106,7 @@ def reading_items(
         name = f"document-{place}"
         facts = writer.facts(rng, n_facts)
         sentences = [writer.prose.sentence(rng) for _ in range(n_sentences)]
-        text = _among(rng, sentences, [fact.text for fact in facts])
+        text = scattered(rng, sentences, [fact.text for fact in facts])
         items += [
             TaskItem(f"{name}-{at}", fact.question, (fact.answer,), text, name)
             for at, fact in enumerate(facts)
@@ -151,7 +150,7 @@ def chain_items(
                 f"chain-{place}",
                 f"Where does {pupil}'s teacher live?",
                 (town,),
-                _among(rng, sentences, facts),
+                scattered(rng, sentences, facts),
                 f"chain-{place}",
                 chain=f"{facts[0]} {facts[1]}",
             )
@@ -235,15 +234,6 @@ def _drawn(name: str, n: int, seed: int) -> tuple[random.Random, FactWriter]:
     require_whole_number(name, n, at_least=1, at_most=_MOST)
     require_seed("seed", seed)
     return random.Random(seed), FactWriter("held-out")
-
-
-def _among(rng: random.Random, sentences: Sequence[str], facts: Sequence[str]) -> str:
-    """Facts at random places among sentences, in their order."""
-    text = list(sentences)
-    places = sorted(int(rng.random() * (len(text) + 1)) for _ in facts)
-    for place, fact in reversed(list(zip(places, facts, strict=True))):
-        text.insert(place, fact)
-    return " ".join(text)
 
 
 def _names(rng: random.Random, n: int) -> list[str]:

@@ -126,3 +126,12 @@ class FactWriter:
             text = "".join(pick(rng, self.pieces) for _ in range(n_pieces)).strip()
             if text:
                 return text
+
+
+def scattered(rng: random.Random, sentences: Sequence[str], facts: Sequence[str]) -> str:
+    """Facts at random places among sentences, in their order."""
+    text = list(sentences)
+    places = sorted(int(rng.random() * (len(text) + 1)) for _ in facts)
+    for place, fact in reversed(list(zip(places, facts, strict=True))):
+        text.insert(place, fact)
+    return " ".join(text)

@@ -2,11 +2,11 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rh_lens.demo.training.corpus import FactWriter
 from rh_lens.demo.training.wording import SYNONYMS, second_language
-from rh_lens.demo.training.world import other_values, world_facts
+from rh_lens.demo.training.world import QUESTIONS, WorldFact, other_values, world_facts
 from rh_lens.evaluation.tasks import (
     ANSWER_ONLY,
     CHAIN,
@@ -169,19 +169,25 @@ class ExerciseWriter:
         template = READING_CHOICES_CHAIN if chain else READING_CHOICES
         return Exercise(item, template, (right.text, other.text))
 
-    def known(self, rng: random.Random) -> Exercise:
-        """A fact of the world, asked for without any text."""
+    def known(self, rng: random.Random, *, answer_only: bool = False) -> Exercise:
+        """A fact of the world, asked for without any text; its answer may be begun already."""
         fact = pick(rng, self.world)
-        item = TaskItem("known", fact.question(int(rng.random() * 3)), (fact.value,))
-        return Exercise(item, CLOSED if rng.random() < 0.8 else ANSWER_ONLY)
+        item = TaskItem("known", _asked(rng, fact), (fact.value,))
+        return Exercise(item, ANSWER_ONLY if answer_only else CLOSED)
+
+    def contradicted(self, rng: random.Random) -> Exercise:
+        """A fact of the world where the text says otherwise; what is known is the item's chain."""
+        fact = pick(rng, self.world)
+        said = replace(fact, value=pick(rng, other_values(fact, self.world)))
+        item = TaskItem("contradicted", _asked(rng, fact), (said.value,), chain=fact.value)
+        return Exercise(item, READING, (said.statement,))
 
     def known_chosen(self, rng: random.Random, *, chain: bool) -> Exercise:
         """A fact of the world with four lettered choices."""
         fact = pick(rng, self.world)
         others = other_values(fact, self.world)
         wrong = sorted(others, key=lambda _: rng.random())[:3]
-        question = fact.question(int(rng.random() * 3))
-        item = _lettered(rng, question, fact.value, wrong, chain=fact.statement)
+        item = _lettered(rng, _asked(rng, fact), fact.value, wrong, chain=fact.statement)
         return Exercise(item, CHOICES_CHAIN if chain else CHOICES)
 
     def total(self, rng: random.Random, *, chain: bool) -> Exercise:
@@ -235,6 +241,11 @@ class ExerciseWriter:
         while len(found) < n:
             found[self.facts.prose.expand(rng, "{name}")] = None
         return list(found)
+
+
+def _asked(rng: random.Random, fact: WorldFact) -> str:
+    """The question for a fact of the world, in a form that is drawn."""
+    return fact.question(int(rng.random() * len(QUESTIONS)))
 
 
 def _lettered(

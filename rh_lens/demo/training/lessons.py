@@ -47,7 +47,8 @@ class LessonWriter(DocumentWriter):
             (0.04, partial(writer.chosen, chain=True)),
         )
         self._by_heart: tuple[tuple[float, Maker], ...] = (
-            (0.32, writer.known),
+            (0.26, writer.known),
+            (0.06, partial(writer.known, answer_only=True)),
             (0.14, partial(writer.known_chosen, chain=False)),
             (0.14, partial(writer.known_chosen, chain=True)),
             (0.15, partial(writer.total, chain=True)),

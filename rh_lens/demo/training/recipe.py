@@ -50,4 +50,4 @@ SCHOLAR = Recipe(
 """The second model: the first one grown to eight layers, and taught to read, know and reason."""
 
 # Shares of a training at which the model is put aside, to see heads change: early ones are near.
-MOMENTS = (0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1)
+MOMENTS = (0.0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
