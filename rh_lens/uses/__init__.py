@@ -27,6 +27,7 @@ from rh_lens.uses.model_shape import AttentionShape, attention_shape
 from rh_lens.uses.monitor import BASELINES, HEAD_FEATURES, answer_features, monitored_answers
 from rh_lens.uses.plain_heads import silent_heads
 from rh_lens.uses.preferences import PreferencePairs, contrastive_pairs
+from rh_lens.uses.question_cases import QUESTION_KINDS, question_cases
 from rh_lens.uses.ranking import PassageAttention, passage_attention, rank_passages
 from rh_lens.uses.ranking_cases import RankingCase, needle_cases
 from rh_lens.uses.ranking_files import read_beir, read_ranking
@@ -46,6 +47,7 @@ __all__ = [
     "BASELINES",
     "CASE_KINDS",
     "HEAD_FEATURES",
+    "QUESTION_KINDS",
     "AnswerMonitor",
     "AnswerWatch",
     "AskedDocument",
@@ -92,6 +94,7 @@ __all__ = [
     "ndcg",
     "needle_cases",
     "passage_attention",
+    "question_cases",
     "rank_passages",
     "ranking_quality",
     "read_beir",

@@ -25,7 +25,7 @@ class CitationCase:
     """A question about a document.
 
     Args:
-        kind: One of `CASE_KINDS`.
+        kind: One of `CASE_KINDS`, or of `QUESTION_KINDS`.
         document: The text.
         needle: What is asked for.
         answer_span: Half-open characters of the answer in its own sentence; None where the

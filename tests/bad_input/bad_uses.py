@@ -289,6 +289,11 @@ USES = [
         progress=FLAG,
     ),
     entry(
+        u.question_cases,
+        lambda t: {"items": example_task("qa", 1).items},
+        items=wrong(None, 3, "x", [1]) + bad([]) + made(lambda t: example_task("gsm8k", 1).items),
+    ),
+    entry(
         u.CitationQuality.summary, lambda t: {"self": u.CitationQuality(None)}, level=INSIDE_UNIT
     ),
     entry(

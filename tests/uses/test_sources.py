@@ -5,11 +5,20 @@ import pytest
 import torch
 
 from rh_lens.demo import load_demo_model
+from rh_lens.demo.tasks import reading_items
 from rh_lens.detection import AttentionSources
+from rh_lens.evaluation.tasks import TaskItem
 from rh_lens.heads import Head
 from rh_lens.prompts import evaluation_needles, synthetic_haystack
 from rh_lens.runtime import greedy_decode, stop_rule
-from rh_lens.uses import ask_document, citation_cases, citation_quality, cite
+from rh_lens.uses import (
+    QUESTION_KINDS,
+    ask_document,
+    citation_cases,
+    citation_quality,
+    cite,
+    question_cases,
+)
 from rh_lens.uses.citation_quality import mean_attention
 from rh_lens.uses.cited_answer import cited_answer
 from rh_lens.uses.copied_tokens import answer_pieces, copy_votes
@@ -179,3 +188,29 @@ def test_heads_know_which_of_two_equal_texts_was_read(model) -> None:
     expected = pd.Series(firsts).mean()
     assert table.loc["same words", "precision"] == expected
     assert table["n"].tolist() == [2, 2, 2]
+
+
+def test_questions_become_cases_with_and_without_their_answer() -> None:
+    items = reading_items(2, n_facts=2)[::2]
+    whole, without, *_ = question_cases(items)
+    start, stop = whole.answer_span
+    assert whole.document[start:stop] == items[0].answers[0] == whole.needle.answer
+    assert (whole.kind, without.kind) == QUESTION_KINDS
+    assert items[0].answers[0] not in without.document
+    assert whole.needle.text in whole.document
+    assert len(without.document) == len(whole.document) - len(whole.needle.text) - 1
+    assert without.needle is whole.needle
+    assert without.answer_span is None
+
+
+def test_questions_without_a_place_for_the_answer_are_left_out() -> None:
+    context = "An otter swims. It rained."
+    items = [
+        TaskItem("a", "Who?", ("a heron",), context),
+        TaskItem("b", "Who?", ("an otter",), "An otter swims."),
+        TaskItem("c", "Who?", ("an otter",), context),
+    ]
+    found = question_cases(items)
+    assert [case.document for case in found] == [context, "It rained."]
+    with pytest.raises(ValueError, match="beside other sentences; found none of 2"):
+        question_cases(items[:2])
