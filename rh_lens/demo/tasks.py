@@ -6,11 +6,13 @@ a model that can do more.
 """
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from rh_lens.checks import require_choice, require_seed, require_whole_number
 from rh_lens.demo.training.corpus import FactWriter, scattered
-from rh_lens.evaluation.tasks import LETTERS, READING, TASKS, Task, TaskItem, load_task
+from rh_lens.demo.training.exercises import ExerciseWriter, sum_steps
+from rh_lens.evaluation.tasks import READING, TASKS, Task, TaskItem, load_task
 from rh_lens.prompts.words import invented_name
 
 _MOST = 100_000
@@ -174,7 +176,7 @@ def sum_items(n: int = 12, *, seed: int = 0) -> tuple[TaskItem, ...]:
     Examples:
         >>> item = sum_items(1)[0]
         >>> item.answers, item.chain
-        (('59',), 'Vithae has 43 quilts. 43 + 16 = 59.')
+        (('59',), 'Vithae has 43 quilts. 43 + 10 = 53. 53 + 6 = 59.')
     """
     rng, writer = _drawn("n", n, seed)
     items = []
@@ -184,14 +186,14 @@ def sum_items(n: int = 12, *, seed: int = 0) -> tuple[TaskItem, ...]:
         first, second = 20 + int(rng.random() * 60), 2 + int(rng.random() * 18)
         gives = rng.random() < 0.5
         verb, sign = ("gives away", "-") if gives else ("finds", "+")
-        total = first - second if gives else first + second
+        way, total = sum_steps(first, sign, second)
         items.append(
             TaskItem(
                 f"sum-{place}",
                 f"{name} has {first} {noun} and {verb} {second} of them. How many {noun} does "
                 f"{name} have now?",
                 (str(total),),
-                chain=f"{name} has {first} {noun}. {first} {sign} {second} = {total}.",
+                chain=f"{name} has {first} {noun}. {way}",
             )
         )
     return tuple(items)
@@ -200,7 +202,8 @@ def sum_items(n: int = 12, *, seed: int = 0) -> tuple[TaskItem, ...]:
 def choice_items(n: int = 12, *, seed: int = 0) -> tuple[TaskItem, ...]:
     """Lettered questions about an invented world, without any document, as in MMLU.
 
-    Nothing tells the answers: a model answers one in four by chance, the bundled one too.
+    The world is always the same (`rh_lens.demo.training.world`): a model may have learnt it by
+    heart. The first bundled model has not, and answers one in four by chance.
 
     Args:
         n: Items.
@@ -213,20 +216,13 @@ def choice_items(n: int = 12, *, seed: int = 0) -> tuple[TaskItem, ...]:
     Examples:
         >>> item = choice_items(1)[0]
         >>> len(item.choices), item.answers
-        (4, ('D',))
+        (4, ('C',))
     """
-    rng, writer = _drawn("n", n, seed)
-    items = []
-    for place in range(n):
-        fact = writer.fact(rng)
-        choices = [fact.answer]
-        while len(choices) < 4:
-            if (other := writer.answer(rng)) not in choices:
-                choices.append(other)
-        order = sorted(choices, key=lambda _: rng.random())
-        letter = LETTERS[order.index(fact.answer)]
-        items.append(TaskItem(f"choice-{place}", fact.question, (letter,), choices=tuple(order)))
-    return tuple(items)
+    require_whole_number("n", n, at_least=1, at_most=_MOST)
+    require_seed("seed", seed)
+    rng, writer = random.Random(seed), ExerciseWriter("held-out")
+    drawn = [writer.known_chosen(rng, chain=False).item for _ in range(n)]
+    return tuple(replace(item, id=f"choice-{place}") for place, item in enumerate(drawn))
 
 
 def _drawn(name: str, n: int, seed: int) -> tuple[random.Random, FactWriter]:
