@@ -11,6 +11,7 @@ from rh_lens.cli.bundled import DEMO, bundled
 from rh_lens.cli.inputs import require_not_an_input
 
 if TYPE_CHECKING:
+    from rh_lens.analysis import Emergence
     from rh_lens.runs import StoredRun
 
 _DEMO_TITLE = "the bundled model"
@@ -54,6 +55,7 @@ def _run(args: argparse.Namespace) -> int:
     doubts = load_checklist(args.doubts) if args.doubts else None
     tasks = [load_evaluation(folder) for folder in args.tasks or []]
     run = load_run(args.folder)
+    name = run.description.get("model", {}).get("name")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     save_page(
         run,
@@ -66,7 +68,8 @@ def _run(args: argparse.Namespace) -> int:
         doubts=doubts,
         tasks=tasks,
         notes=args.note or [],
-        title=args.title or _demo_title(run.description.get("model", {}).get("name")),
+        title=args.title or _demo_title(name),
+        emergence=_training_of(name),
     )
     output.say(args, f"Saved in {args.out}: open it in a browser.")
     output.print_record(args, out=str(args.out), run=str(args.folder), **run.accounting())
@@ -79,6 +82,17 @@ def _demo_title(name: Any) -> str | None:
         return _DEMO_TITLE
     demo = bundled(str(name))
     return f"{_DEMO_TITLE} {demo}" if demo else None
+
+
+def _training_of(name: Any) -> "Emergence | None":
+    """Heads over the training of a bundled model that has snapshots; None for all others."""
+    if not (demo := bundled(str(name))):
+        return None
+    from rh_lens.demo import demo_models, snapshots
+    from rh_lens.demo.moments import SNAPSHOTS
+
+    folder = demo_models().get(demo)
+    return snapshots(demo) if folder and (folder / SNAPSHOTS).is_file() else None
 
 
 def _tokenizer(run: "StoredRun") -> Any:

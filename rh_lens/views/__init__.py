@@ -21,6 +21,7 @@ from rh_lens.views.cited_page import save_cited_page
 from rh_lens.views.cited_text import cited_text
 from rh_lens.views.claims_text import claims_text
 from rh_lens.views.compression_plot import plot_compression
+from rh_lens.views.emergence_plot import explore_emergence, plot_emergence
 from rh_lens.views.head_cells import HeadCells, head_cells
 from rh_lens.views.heat_map import explore_heat_map, plot_heat_map
 from rh_lens.views.lineage_plot import plot_score_pair, plot_similarities
@@ -37,12 +38,14 @@ __all__ = [
     "OfflineView",
     "cited_text",
     "claims_text",
+    "explore_emergence",
     "explore_heat_map",
     "head_cells",
     "plot_answer_map",
     "plot_choices",
     "plot_compression",
     "plot_curve",
+    "plot_emergence",
     "plot_heat_map",
     "plot_needle_grid",
     "plot_score_pair",

@@ -236,7 +236,15 @@ VIEWS = [
         trials=wrong(3, "x", [1.5], ["a"]) + bad([999], piece="trial"),
         title=wrong(3, b"x", ["x"]), claims=wrong(3, "x", [1]), survey=wrong(3, "x", [1]),
         doubts=wrong(3, "x", [1]), notes=wrong(None, 3, "x", [1]),
-        tasks=wrong(None, 3, "x", [1]),
+        tasks=wrong(None, 3, "x", [1]), emergence=wrong(3, "x", [1]),
+    ),
+    *(
+        entry(
+            function, lambda t: {"emergence": t.emergence}, emergence=instance(),
+            heads=tuple(one for one in HEADS if one.value is not None) + bad([]),
+            k=whole(1, 6), value=choice(nearly="scores"),
+        )
+        for function in (v.plot_emergence, v.explore_emergence)
     ),
     entry(v.claims_text, lambda t: {"claims": []}, claims=wrong(None, 3, "x", [1])),
     entry(v.view_patterns, lambda t: {"found": with_patterns(t)}, found=RUN,

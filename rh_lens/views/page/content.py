@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from rh_lens.analysis import ScoreIntervals, claims_of_scores, score_intervals
+from rh_lens.analysis import Emergence, ScoreIntervals, claims_of_scores, score_intervals
 from rh_lens.checks import require_list, require_text, require_type, shown
 from rh_lens.detection import (
     CopyEvents,
@@ -64,6 +64,7 @@ class PageContent:
         doubts: Doubts that were tested, or None.
         tasks: Evaluations of tasks.
         notes: Sentences on what was left out.
+        emergence: Heads over the model's training, or None.
     """
 
     title: str
@@ -83,6 +84,7 @@ class PageContent:
     doubts: Checklist | None = None
     tasks: tuple[StoredEvaluation, ...] = ()
     notes: tuple[str, ...] = ()
+    emergence: Emergence | None = None
 
     __repr__ = short_repr
 
@@ -160,6 +162,7 @@ def page_content(
     doubts: object = None,
     tasks: Sequence[StoredEvaluation] = (),
     notes: Sequence[str] = (),
+    emergence: object = None,
 ) -> PageContent:
     """The content of a page; arguments as in `save_page`."""
     require_type("run", run, (StoredRun, RetrievalResult), remedy="Take it from load_run.")
@@ -176,6 +179,9 @@ def page_content(
         require_type("survey", survey, StoredSurvey, remedy="Take it from load_survey.")
     if doubts is not None:
         require_type("doubts", doubts, Checklist, remedy="Take it from run_doubts.")
+    if emergence is not None:
+        remedy = "Take it from score_revisions or rh_lens.demo.snapshots."
+        require_type("emergence", emergence, Emergence, remedy=remedy)
     tables, ablation_description = _ablation_of(ablation)
     description = run.description if isinstance(run, StoredRun) else {}
     named = description.get("model", {}).get("name", "a model")
@@ -192,6 +198,7 @@ def page_content(
         doubts=cast("Checklist | None", doubts),
         tasks=require_list("tasks", tasks, StoredEvaluation),
         notes=require_list("notes", notes, str),
+        emergence=cast("Emergence | None", emergence),
         **found,
     )
 

@@ -1,4 +1,4 @@
-"""A picture of a metric against the number of silenced heads."""
+"""A picture of a metric against the number of silenced heads, or over a training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from rh_lens.representation import short_repr
 from rh_lens.views.page.cell_chart import chart_frame, plot_frame
-from rh_lens.views.page.markup import Html, element, join
+from rh_lens.views.page.markup import Html, element, join, text
 
 _HEIGHT = 300
 # Of the height, so that points at 0 and 1 are whole.
@@ -50,7 +50,7 @@ class CurveChart:
     Args:
         name: Of the chart in the page.
         label: What a screen reader calls it.
-        ks: Numbers of silenced heads.
+        ks: Numbers of silenced heads, or what else stands below the points.
         series: The lines; the first is drawn last.
         row_title: What is measured.
         column_title: What the Ks are.
@@ -60,7 +60,7 @@ class CurveChart:
 
     name: str
     label: str
-    ks: Sequence[int]
+    ks: Sequence[int | str]
     series: Sequence[Series]
     row_title: str
     column_title: str
@@ -118,7 +118,8 @@ class CurveChart:
 
     def _ks(self) -> Html:
         texts = [
-            f'<text x="{self._x(place):.4g}%" y="14">{k}</text>' for place, k in enumerate(self.ks)
+            f'<text x="{self._x(place):.4g}%" y="14">{text(str(k))}</text>'
+            for place, k in enumerate(self.ks)
         ]
         return element(
             "svg", Html("".join(texts)), class_="labels", height=18, width="100%",

@@ -13,6 +13,7 @@ from rh_lens.files import replacing, usable_path
 from rh_lens.views.page.claims import claims
 from rh_lens.views.page.content import PageContent, page_content
 from rh_lens.views.page.doubts import doubts
+from rh_lens.views.page.emergence import emergence as training
 from rh_lens.views.page.heads import heads
 from rh_lens.views.page.kinds import kinds
 from rh_lens.views.page.making import making
@@ -34,6 +35,7 @@ SECTIONS: tuple[Callable[[PageContent], Section | None], ...] = (
     silencing,
     tasks,
     kinds,
+    training,
     doubts,
     trials,
     making,
@@ -60,6 +62,7 @@ def save_page(
     doubts: object = None,
     tasks: Sequence[Any] = (),
     notes: Sequence[str] = (),
+    emergence: object = None,
 ) -> Path:
     """Write one HTML file that tells of a run; it opens anywhere, without network.
 
@@ -83,6 +86,7 @@ def save_page(
         doubts: From `run_doubts` or `load_checklist`.
         tasks: Evaluations of tasks, from `load_evaluation`.
         notes: Sentences to show below the claims, such as what was left out.
+        emergence: Heads over the model's training, from `score_revisions` or `demo.snapshots`.
 
     Returns:
         The path.
@@ -110,6 +114,7 @@ def save_page(
         doubts=doubts,
         tasks=tasks,
         notes=notes,
+        emergence=emergence,
     )
     page = page_html(content).encode()
     if len(page) > MAX_BYTES:
