@@ -188,6 +188,7 @@ def test_compatibility_mode_records_every_pass_once(tiny_tokenizer, random_token
     assert recorder.result().n_steps == len(tokens) == 3
 
 
+@pytest.mark.slow
 def test_importing_the_package_does_not_import_transformer_lens():
     code = "import rh_lens.detection, sys; sys.exit('transformer_lens' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,6 +1,7 @@
 """Nothing here needs a network."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -15,5 +16,6 @@ def test_detection_of_the_bundled_model_opens_no_connection(tmp_path, monkeypatc
     monkeypatch.setattr(socket, "create_connection", refuse)
     with pytest.raises(AssertionError, match="was tried"):
         socket.create_connection(("localhost", 80))
-    out = tmp_path / "run"
-    assert main(["detect", "--lengths", "128", "--depths", "1", "--quiet", "--out", str(out)]) == 0
+    needles = str(Path(__file__).parent / "four_needles.jsonl")
+    arguments = ["--needles", needles, "--lengths", "128", "--depths", "1", "--quiet"]
+    assert main(["detect", *arguments, "--out", str(tmp_path / "run")]) == 0

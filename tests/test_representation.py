@@ -33,7 +33,7 @@ def results() -> dict[str, object]:
     result = detect_retrieval_heads(model, prompts, progress=False)
     scores, trials = result.scores, trial_table(result.accepted)
     curve = ablation_curve(
-        model, prompts[:2], scores.ranking(), ks=[4], n_controls=1, progress=False
+        model, prompts[:2], scores.ranking(), ks=[4], n_controls=1, n_rankings=1, progress=False
     )
     return {
         "result": result,

@@ -18,6 +18,7 @@ from rh_lens.runs import AblationFolder, load_ablation, reserve_folder
 TINY = ["--haystack", __file__]
 SMALL = ["--lengths", "128", "--depths", "1", "--controls", "1", "--rankings", "2", "--quiet"]
 SMALL += ["--match", "layer"]
+FEW = ["--top", "4", "--controls", "0", "--rankings", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +252,7 @@ def test_an_interrupted_run_says_where_to_go_on(tables_of, tmp_path, monkeypatch
         raise KeyboardInterrupt
 
     monkeypatch.setattr("rh_lens.evaluation.curve_perplexity", stop)
-    tables_of(tmp_path / "run", code=130)
+    tables_of(tmp_path / "run", *FEW, code=130)
     error = capsys.readouterr().err
     assert "answers are in" in error
     assert "the same command with this --out goes on" in error
@@ -285,7 +286,7 @@ def test_on_a_full_disk_everything_is_printed_then_the_error(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("rh_lens.runs.log.LogWriter.append", full)
-    tables_of(tmp_path / "run", code=2)
+    tables_of(tmp_path / "run", *FEW, code=2)
     printed, error = capsys.readouterr()
     assert "Needle recall with the top K heads silenced" in printed
     assert "How answers come out" in printed

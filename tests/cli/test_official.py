@@ -2,7 +2,9 @@
 
 import errno
 import json
+import shutil
 from functools import cache
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -17,10 +19,11 @@ from rh_lens.files import replacing
 from rh_lens.formats import read_head_scores
 from rh_lens.runs import load_run, read_scores
 
-SMALL = ["detect", "--lengths", "128", "--depths", "1", "--quiet"]
+NEEDLES = str(Path(__file__).parents[1] / "four_needles.jsonl")
+SMALL = ["detect", "--needles", NEEDLES, "--lengths", "128", "--depths", "1", "--quiet"]
 OFFICIAL = [*SMALL, "--compat", "official"]
 PRODUCTS = "head_scores.json", "official_trials.csv", "scores.csv"
-N_PROMPTS = 12
+N_PROMPTS, N_STOPPED = 4, 2
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,20 +42,26 @@ def finished(tmp_path_factory):
     return out
 
 
-@pytest.fixture
-def stopped(tmp_path, monkeypatch):
-    """The same run, ended by Ctrl-C in its fifth trial."""
-    add, out = RunFolder.add, tmp_path / "stopped"
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """The same run, ended by Ctrl-C in its second trial."""
+    add, out = RunFolder.add, tmp_path_factory.mktemp("interrupted") / "run"
 
     def add_then_stop(self, trial, events):
         add(self, trial, events)
-        if len(self.done) == 5:
+        if len(self.done) == N_STOPPED:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunFolder, "add", add_then_stop)
         assert main([*OFFICIAL, "--out", str(out)]) == 130
     return out
+
+
+@pytest.fixture
+def stopped(interrupted, tmp_path):
+    """A copy of that run."""
+    return Path(shutil.copytree(interrupted, tmp_path / "stopped"))
 
 
 def assert_same_products(folder, expected):
@@ -83,8 +92,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(finished, stopped, cap
     capsys.readouterr()
     assert main([*OFFICIAL, "--out", str(stopped)]) == 0
     printed = capsys.readouterr()
-    assert f"5 of {N_PROMPTS} prompts are answered in {stopped}; going on." in printed.err
-    assert len(begun) == 5
+    assert f"{N_STOPPED} of {N_PROMPTS} prompts are answered in {stopped}; going on." in printed.err
+    assert len(begun) == N_STOPPED
     assert begun < {path.name for path in (stopped / "log").glob("0*")}
     assert_same_products(stopped, finished)
 

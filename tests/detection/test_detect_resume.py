@@ -94,7 +94,7 @@ def assert_same_bits(found, expected):
             {"prefill": "whole", "share_prefixes": False, "speculate": False},
             marks=pytest.mark.slow,
         ),
-        {"batch_size": 4},
+        pytest.param({"batch_size": 4}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

@@ -23,11 +23,11 @@ RANKING = [*RETRIEVAL, Head(1, 6), Head(2, 1), Head(2, 0)]
 
 @pytest.fixture(scope="module")
 def prompts(demo_model):
-    """Ten prompts, a needle each."""
+    """Eight prompts, a needle each."""
     return build_grid(
         demo_model.tokenizer,
         synthetic_haystack(),
-        evaluation_needles()[:10],
+        evaluation_needles()[:8],
         context_lengths=[128],
         depths=[0.5],
     )
@@ -42,7 +42,7 @@ def curve(demo_model, prompts):
         ks=[0, 3, 4, 7],
         n_controls=2,
         match=["layer", "norm"],
-        n_rankings=4,
+        n_rankings=2,
         exclude=RETRIEVAL,
         record=RETRIEVAL,
         progress=False,
@@ -54,21 +54,21 @@ def test_four_heads_carry_the_bundled_models_recall(curve):
     assert table.index.tolist() == [0, 3, 4, 7]
     assert table.loc[0, "top"] > 0.95
     assert table.loc[4, "top"] < 0.1
-    # Ten needles: the truth may be a third as well.
-    assert 0.25 < table.loc[4, "top_high"] < 0.4
-    assert table.loc[4, "change_high"] < -0.5
-    assert table.loc[4, "p_untouched"] == pytest.approx(1 / 2**10)
+    # Eight needles: the truth may be a third as well.
+    assert 0.3 < table.loc[4, "top_high"] < 0.45
+    assert table.loc[4, "change_high"] < -0.4
+    assert table.loc[4, "p_untouched"] == pytest.approx(1 / 2**8)
     assert math.isnan(table.loc[0, "p_untouched"])
-    assert set(table["n_needles"]) == set(table["n_prompts"]) == {10}
+    assert set(table["n_needles"]) == set(table["n_prompts"]) == {8}
 
 
 def test_no_drawn_ranking_is_as_harmful(curve):
     table = curve.to_dataframe().set_index("k")
-    assert set(table["p_smallest"]) == set(table["p_curve"]) == {1 / 5}
-    assert table.loc[4, "p_heads"] == 1 / 5
+    assert set(table["p_smallest"]) == set(table["p_curve"]) == {1 / 3}
+    assert table.loc[4, "p_heads"] == 1 / 3
     assert math.isnan(table.loc[0, "p_heads"])
     assert table["n_sets"].tolist() == [1, 56, 70, 8 * 28]
-    assert set(table["n_rankings"]) == {4}
+    assert set(table["n_rankings"]) == {2}
 
 
 def test_their_neighbours_carry_none_and_loud_heads_some(curve):
@@ -78,7 +78,7 @@ def test_their_neighbours_carry_none_and_loud_heads_some(curve):
     assert same_layer["control_lowest"] > 0.8
     assert same_layer[["n_draws", "n_possible"]].tolist() == [1, 1]
     assert same_layer["difference"] < -0.8
-    assert same_layer["difference_high"] < -0.5
+    assert same_layer["difference_high"] < -0.4
     # The heads of the layer are nearly silent, those of like norm are not.
     assert same_layer["norm"] == table.loc[(4, "norm"), "norm"] > 14
     assert same_layer["control_norm"] < 3 < 6 < table.loc[(4, "norm"), "control_norm"]
@@ -161,9 +161,9 @@ def test_the_shares_of_errors_have_intervals_over_needles(curve):
     found = error_intervals(classify_errors(curve.recall), curve.recall)
     of_top = found[found["condition"] == "top-4"].set_index("outcome")
     assert of_top.loc["retrieved", ["n", "n_needles", "share", "share_low"]].tolist() == [
-        *[10, 10, 0.0, 0.0]
+        *[8, 8, 0.0, 0.0]
     ]
-    assert of_top.loc["retrieved", "share_high"] == pytest.approx(1 - 0.025**0.1)
+    assert of_top.loc["retrieved", "share_high"] == pytest.approx(1 - 0.025 ** (1 / 8))
     assert of_top["share"].sum() == pytest.approx(1.0)
 
 

@@ -29,8 +29,12 @@ def survey():
     return HeadSurvey(kinds, {"copying": "no <b> reason"})
 
 
-def test_the_tables_come_back(survey, tmp_path):
-    overlap = compare_kinds(survey.scores, k=4, n_permutations=50)
+@pytest.fixture(scope="module")
+def overlap(survey):
+    return compare_kinds(survey.scores, k=4, n_permutations=50, n_resamples=20)
+
+
+def test_the_tables_come_back(survey, overlap, tmp_path):
     folder = save_survey(survey, overlap, tmp_path / "new" / "survey", {"command": "describe"})
     found = load_survey(folder)
     pd.testing.assert_frame_equal(found.kinds, survey.kinds())
@@ -40,8 +44,7 @@ def test_the_tables_come_back(survey, tmp_path):
     assert found.description["command"] == "describe"
 
 
-def test_the_text_names_the_shared_heads(survey, tmp_path):
-    overlap = compare_kinds(survey.scores, k=4, n_permutations=50)
+def test_the_text_names_the_shared_heads(survey, overlap, tmp_path):
     found = load_survey(save_survey(survey, overlap, tmp_path))
     shared = shared_with_retrieval(found).set_index("kind")["value"]
     # Three heads in both sets of four, five in either; none and eight.
@@ -54,8 +57,8 @@ def test_the_text_names_the_shared_heads(survey, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["survey.json", "kinds.parquet", "overlap.parquet"])
-def test_a_part_that_is_missing_or_another_is_refused(survey, tmp_path, name):
-    folder = save_survey(survey, compare_kinds(survey.scores, n_permutations=50), tmp_path)
+def test_a_part_that_is_missing_or_another_is_refused(survey, overlap, tmp_path, name):
+    folder = save_survey(survey, overlap, tmp_path)
     (folder / name).write_text("[]")
     with pytest.raises(ValueError, match="rh-lens describe again"):
         load_survey(folder)
@@ -64,8 +67,8 @@ def test_a_part_that_is_missing_or_another_is_refused(survey, tmp_path, name):
         load_survey(folder)
 
 
-def test_a_table_of_other_columns_is_refused(survey, tmp_path):
-    folder = save_survey(survey, compare_kinds(survey.scores, n_permutations=50), tmp_path)
+def test_a_table_of_other_columns_is_refused(survey, overlap, tmp_path):
+    folder = save_survey(survey, overlap, tmp_path)
     pd.DataFrame({"a": np.zeros(2)}).to_parquet(folder / "kinds.parquet")
     with pytest.raises(ValueError, match="no column"):
         load_survey(folder)

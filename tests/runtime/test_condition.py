@@ -114,7 +114,7 @@ def test_a_prefill_condition_on_attention_is_read_through_the_bridge(llama, rand
 
 
 @pytest.mark.parametrize("name", ["llama", "mistral-window", "lfm2"])
-@pytest.mark.parametrize("speculate", [True, False])
+@pytest.mark.parametrize("speculate", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_conditions_of_every_scope_answer_as_alone(tiny_model, name, speculate):
     bridge, prompts = tiny_model(name).bridge, grid()[:2]
     layer = bridge.blocks_with("attn")[0][0]

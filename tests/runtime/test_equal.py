@@ -14,6 +14,8 @@ from tiny_models import ARCHITECTURES, HYBRIDS, LENGTH_DEPENDENT, OTHERS
 from rh_lens.runtime import architecture_of, strategy
 
 ALL = [*ARCHITECTURES, *HYBRIDS, *OTHERS]
+# Each way to attend once: by groups, in windows, with sinks, learned positions, ALiBi, MLA, states.
+PLAINLY = ["llama", "gemma3", "gpt-oss", "gpt2", "bloom", "deepseek-v3", "lfm2"]
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +40,13 @@ def test_the_default_equals_plain_hugging_face(tiny_model, name):
         assert max(n_passes.values()) > 1  # others were guessed wrong
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *PLAINLY,
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ALL if name not in PLAINLY),
+    ],
+)
 def test_one_at_a_time_equals_plain_hugging_face(tiny_model, name):
     model, prompts = tiny_model(name), grid()[1:3]
     found = run(model.bridge, prompts, prefill="whole", share_prefixes=False, speculate=False)

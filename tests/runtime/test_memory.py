@@ -1,5 +1,7 @@
 """What a pass allocates, measured."""
 
+from functools import cache
+
 import pytest
 import torch
 from planted import make_prompt
@@ -28,6 +30,7 @@ class Largest(TorchDispatchMode):
         return result
 
 
+@cache
 def largest(bridge, n_tokens, prefill):
     tokens = torch.randint(2, 300, (n_tokens,), generator=torch.Generator().manual_seed(7))
     prompts = [make_prompt(tokens[start:].tolist(), (40, 44)) for start in (0, 20)]

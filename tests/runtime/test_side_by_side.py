@@ -21,7 +21,7 @@ from rh_lens.runtime import (
 from rh_lens.runtime.condition_rows import rows_by_layer
 from rh_lens.runtime.inference import inference
 
-TOGETHER = ["llama", "gpt2", "deepseek-v3"]
+TOGETHER = ["llama", "gpt2"]
 ALONE = ["mistral-window", "bloom", "opt", "dynamic"]
 SETS = {
     "plain": [],
@@ -67,7 +67,12 @@ def answered(bridge, prompts, asked, **options):
 
 
 @pytest.mark.parametrize(
-    ("name", "scope"), [*((name, "both") for name in TOGETHER), ("llama", "prefill")]
+    ("name", "scope"),
+    [
+        *((name, "both") for name in TOGETHER),
+        pytest.param("deepseek-v3", "both", marks=pytest.mark.slow),
+        pytest.param("llama", "prefill", marks=pytest.mark.slow),
+    ],
 )
 def test_answers_and_sources_are_those_of_each_condition_alone(tiny_model, name, scope):
     """Prompts with a common start, of which the second begins in the cache of the first."""

@@ -37,7 +37,7 @@ def rows_of(recorder, prompt, generation):
 
 
 @pytest.mark.parametrize("name", FORKED)
-@pytest.mark.parametrize("prefill", ["whole", "sdpa"])
+@pytest.mark.parametrize("prefill", [pytest.param("whole", marks=pytest.mark.slow), "sdpa"])
 def test_tokens_and_sources_are_those_of_each_condition_alone(tiny_model, name, prefill):
     """With a guess whose half is right, so that refused rows of some stand between the others."""
     bridge, prompt = tiny_model(name).bridge, grid()[1]

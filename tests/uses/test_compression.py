@@ -21,7 +21,7 @@ def prompts(model) -> list[NeedlePrompt]:
     """Four needles, none of them within the last 70 tokens."""
     grid = build_grid(
         model.tokenizer,
-        synthetic_haystack(seed=3),
+        synthetic_haystack(seed=3, n_sentences=60),
         evaluation_needles()[:4],
         context_lengths=[192],
         depths=[0.2],
