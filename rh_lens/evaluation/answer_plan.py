@@ -246,8 +246,6 @@ def _ask(
     report: Callable[[KeptAnswers], None],
 ) -> dict[tuple[str, int], KeptAnswer]:
     """Answers of the prompts in these places under these conditions; what is answered is kept."""
-    if not names:
-        return {}
 
     def placed(answers: KeptAnswers) -> dict[tuple[str, int], KeptAnswer]:
         return {(name, places[index]): answer for (name, index), answer in answers.items()}

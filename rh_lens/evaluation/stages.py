@@ -23,7 +23,7 @@ def answer_in_stages(
         plan: The sets.
         n_prompts: Prompts.
         few: Indices of the prompts that drawn rankings answer.
-        ask: Answers of conditions to prompts; no condition is asked about twice.
+        ask: Answers of conditions, at least one, to prompts; no condition is asked about twice.
         is_settled: Whether the rankings of a plan that were asked about are enough.
 
     Returns:
@@ -36,7 +36,8 @@ def answer_in_stages(
         drawn = tuple(name for name in part.heads_of(["drawn"]) if name not in compared)
         # Only those that have not answered yet: a run that was stopped here asks them alike.
         asked = {name for name, _ in found}
-        found |= ask([name for name in drawn if name not in asked], few)
+        if new := [name for name in drawn if name not in asked]:
+            found |= ask(new, few)
         wanted = [(name, place) for name in compared for place in range(n_prompts)]
         wanted += [(name, place) for name in drawn for place in few]
         kept = {key: found[key] for key in wanted}

@@ -14,18 +14,18 @@ def plan(n_rankings):
     drawn = [Head(0, ranking % 6) for ranking in range(n_rankings)]
     sets = [
         HeadSet("none", 0, "none", None, None, ()),
-        HeadSet("top", 1, "top", None, None, (drawn[0],)),
+        HeadSet("top", 1, "top", None, None, (Head(0, 0),)),
     ]
     sets += [
         HeadSet(
-            "top" if head == drawn[0] else f"drawn-{head.head}", 1, "drawn", None, draw, (head,)
+            "top" if head == Head(0, 0) else f"drawn-{head.head}", 1, "drawn", None, draw, (head,)
         )
         for draw, head in enumerate(drawn)
     ]
     return AblationPlan(tuple(sets), {}, {}, n_rankings=n_rankings, n_planned=n_rankings)
 
 
-def asked_of(settled):
+def asked_of(settled, n_rankings=8):
     """What was asked about, stage by stage, and the conditions and prompts of what came back."""
     asked = []
 
@@ -37,7 +37,7 @@ def asked_of(settled):
             for place in places
         }
 
-    part, kept = answer_in_stages(plan(8), 4, [0, 2], ask, lambda part, kept: settled)
+    part, kept = answer_in_stages(plan(n_rankings), 4, [0, 2], ask, lambda part, kept: settled)
     return asked, part, kept
 
 
@@ -59,3 +59,10 @@ def test_the_rest_is_not_asked_about_when_the_first_quarter_settles_it():
     assert [names for names, _ in asked] == [("none", "top"), ("drawn-1",)]
     assert part.n_rankings == 2
     assert len(kept) == 2 * 4 + 1 * 2
+
+
+def test_without_rankings_nothing_is_asked_about_but_the_compared_sets():
+    asked, part, kept = asked_of(settled=False, n_rankings=0)
+    assert asked == [(("none", "top"), (0, 1, 2, 3))]
+    assert part.n_rankings == 0
+    assert len(kept) == 2 * 4
