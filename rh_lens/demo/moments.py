@@ -26,7 +26,7 @@ SNAPSHOTS = "snapshots.csv"
 SNAPSHOT_SEED = 60_001
 LENGTHS, DEPTHS, N_NEEDLES = (128, 256, 512), (0.0, 1.0), 5
 _DIGITS = 4
-_KEPT = "moment.json"
+_KEPT, _WHEN = "scores.json", "moment.json"
 
 
 def snapshots(model: str | Path = "scholar") -> Emergence:
@@ -104,9 +104,9 @@ def score_weights(
 def score_moments(run: str | Path) -> pd.DataFrame:
     """Score the weights that a training kept on its way, and write `snapshots.csv` to its folder.
 
-    Each moment's scores are kept beside its weights (`moment.json`), and are not made again while
-    the weights are the same. Tokens come from the line of `training_log.jsonl` with the last step
-    up to the moment's, where lines have `tokens`.
+    Each moment's scores are kept beside its weights (`scores.json`), and are not made again while
+    the weights are the same. Tokens come from `moment.json` there; without one from the line of
+    `training_log.jsonl` with the last step up to the moment's.
 
     Args:
         run: Folder with `snapshots/STEP/weights`, or the weights in `snapshots/STEP` itself.
@@ -137,7 +137,7 @@ def score_moments(run: str | Path) -> pd.DataFrame:
             "Name the folder of a training that kept some."
         )
     log = _tokens_by_step(run / "training_log.jsonl")
-    moments = [_score_kept(folder, step, _tokens_at(log, step)) for step, folder in steps]
+    moments = [_score_kept(folder, step, _tokens_at(log, folder, step)) for step, folder in steps]
     table = Emergence(tuple(moments)).to_dataframe().round(_DIGITS)
     with replacing(run / SNAPSHOTS) as temporary:
         table.to_csv(temporary, index=False)
@@ -151,7 +151,7 @@ def _score_kept(folder: Path, step: int, tokens: float) -> Moment:
     prompts = snapshot_prompts(model)
     made_of = {"weights": weights_sha256(model), "prompts": [one.sha256 for one in prompts]}
     kept = folder / _KEPT
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, KeyError):
         record = json.loads(kept.read_text(encoding="utf-8"))
         if record["made_of"] == made_of:
             return moment_of(record)
@@ -170,8 +170,10 @@ def _tokens_by_step(log: Path) -> dict[int, float]:
     return {int(line["step"]): float(line["tokens"]) for line in lines if "tokens" in line}
 
 
-def _tokens_at(log: dict[int, float], step: int) -> float:
-    """Tokens at the last logged step up to this one; none are trained on before the first step."""
+def _tokens_at(log: dict[int, float], folder: Path, step: int) -> float:
+    """Tokens that a moment tells of itself; else those at the last logged step up to it."""
+    if (folder / _WHEN).exists():
+        return float(json.loads((folder / _WHEN).read_text(encoding="utf-8"))["tokens"])
     known = [logged for logged in log if logged <= step]
     if known:
         return log[max(known)]

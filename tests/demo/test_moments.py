@@ -51,10 +51,21 @@ def test_moments_are_scored_once_and_read_back(run, monkeypatch):
     assert score_moments(run).equals(table)
     assert asked == []
     shutil.copy(DEMO_MODEL_FOLDER / "model.safetensors", run / "snapshots" / "0")
-    (run / "snapshots" / "500" / "moment.json").write_text("{")
+    (run / "snapshots" / "500" / "scores.json").write_text("{")
     again = score_moments(run)
     assert asked == ["0", "500"]
     assert again["score"][:32].equals(again["score"][32:].reset_index(drop=True))
+
+
+def test_a_moment_tells_its_tokens_itself(run):
+    shutil.rmtree(run / "snapshots" / "0")
+    # As the training names them: in the order of the steps.
+    (run / "snapshots" / "500").rename(run / "snapshots" / "000500")
+    (run / "snapshots" / "000500" / "moment.json").write_text('{"step": 500, "tokens": 777}')
+    table = score_moments(run)
+    assert table["tokens"].unique().tolist() == [777]
+    assert table["moment"].unique().tolist() == ["500"]
+    assert score_moments(run).equals(table)
 
 
 def test_one_folder_of_weights_is_a_moment(run):
