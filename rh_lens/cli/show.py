@@ -31,6 +31,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     add("--doubts", type=path, metavar="FOLDER", help="folder of rh-lens doubt")
     add("--tasks", type=path, action="append", metavar="FOLDER", help="folder of rh-lens "
         "evaluate; may be repeated")  # fmt: skip
+    add("--uses", type=path, action="append", metavar="FOLDER", help="folder of rh-lens "
+        "compress or rank; may be repeated")  # fmt: skip
     add("--note", type=words, action="append", help="a sentence to show below the claims; may be "
         "repeated")  # fmt: skip
     add("--claims", type=path, action="append", metavar="FILE",
@@ -45,7 +47,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from rh_lens.doubts import load_checklist
-    from rh_lens.runs import load_ablation, load_claims, load_evaluation, load_run, load_survey
+    from rh_lens.runs import (
+        load_ablation,
+        load_claims,
+        load_evaluation,
+        load_run,
+        load_survey,
+        load_use,
+    )
     from rh_lens.views.page import save_page
 
     files = args.claims or []
@@ -54,6 +63,7 @@ def _run(args: argparse.Namespace) -> int:
     survey = load_survey(args.survey) if args.survey else None
     doubts = load_checklist(args.doubts) if args.doubts else None
     tasks = [load_evaluation(folder) for folder in args.tasks or []]
+    uses = [load_use(folder) for folder in args.uses or []]
     run = load_run(args.folder)
     name = run.description.get("model", {}).get("name")
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +77,7 @@ def _run(args: argparse.Namespace) -> int:
         survey=survey,
         doubts=doubts,
         tasks=tasks,
+        uses=uses,
         notes=args.note or [],
         title=args.title or _demo_title(name),
         emergence=_training_of(name),

@@ -40,6 +40,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     options.add_loading(parser)
     add("--quick", action="store_true", help="the least of everything, in two minutes for the "
         "bundled model")  # fmt: skip
+    add("--uses", action="store_true", help="also a smaller KV cache and passages in the order of "
+        "the heads' attention: rh-lens compress and rank")  # fmt: skip
     add("--minutes", type=number(above=0, at_most=100_000), help="time that the study is to take; "
         f"default: {_MINUTES:g}, with --quick {_QUICK:g}")  # fmt: skip
     add("--out", type=path, metavar="DIR", help="folder of the stages and report.html; default: "

@@ -63,17 +63,33 @@ def stages(args: argparse.Namespace, sizes: Sizes) -> list[Stage]:
         return ["doubt", run, *model, "--length", str(short[-1]), "--depths", "1", "--minutes",
                 f"{max(minutes, 0.1):.1f}", "--out", str(args.out / "doubts")]  # fmt: skip
 
+    def compress(minutes: float) -> Words:
+        return ["compress", run, *model, "--lengths", str(short[-1]), "--depths", "1", *prompts,
+                "--keep", "0,0.125,0.25,1", "--draws", "3", "--items", str(sizes.items), "--out",
+                str(args.out / "compress"), "--quiet"]  # fmt: skip
+
+    def rank(minutes: float) -> Words:
+        return ["rank", run, *model, "--passages", "6", "--template", args.template, "--seed",
+                str(args.seed), "--out", str(args.out / "rank"), "--quiet"]  # fmt: skip
+
+    uses = [
+        Stage("compress", "what a smaller cache costs", compress),
+        Stage("rank", "whether they order passages", rank),
+    ]
     return [
         Stage("detect", "which heads copy", detect, needed=True),
         Stage("ablate", "what happens without them", ablate),
         Stage("describe", "what else these heads do", describe),
         Stage("evaluate", "what they do for reading", evaluate),
+        *(uses if args.uses else []),
         Stage("doubt", "would they have come out anyway", doubt),
     ]
 
 
 def page_words(args: argparse.Namespace, notes: list[str]) -> Words:
     """The command that writes the page, with what there is."""
+    from rh_lens.runs import USE_TABLES
+
     parts = {"--ablation": "ablation", "--survey": "survey", "--doubts": "doubts",
              "--tasks": "tasks"}  # fmt: skip
     files = {"ablation": "curve.csv", "survey": "survey.json", "doubts": "doubts.json",
@@ -83,6 +99,12 @@ def page_words(args: argparse.Namespace, notes: list[str]) -> Words:
         for option, name in parts.items()
         if (args.out / name / files[name]).exists()
         for word in (option, str(args.out / name))
+    ]
+    found += [
+        word
+        for name, table in USE_TABLES.items()
+        if (args.out / name / table).exists()
+        for word in ("--uses", str(args.out / name))
     ]
     said = [word for note in notes for word in ("--note", note)]
     return ["show", str(args.out / "run"), *found, *said, "--out", str(args.out / "report.html")]

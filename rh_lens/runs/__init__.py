@@ -24,6 +24,7 @@ from rh_lens.runs.run_folder import RunFolder
 from rh_lens.runs.run_key import require_same_weights, run_key
 from rh_lens.runs.save import load_result, save_result
 from rh_lens.runs.shards import Shard, deal_prompts
+from rh_lens.runs.stored_use import USE_TABLES, StoredUse, load_use
 from rh_lens.runs.survey_files import StoredSurvey, load_survey, save_survey
 from rh_lens.runs.task_folder import StoredEvaluation, TaskFolder, load_evaluation
 from rh_lens.runs.trial_records import trial_record
@@ -33,6 +34,7 @@ from rh_lens.runs.weights import weights_sha256
 __all__ = [
     "CLAIMS",
     "RUN_FILES",
+    "USE_TABLES",
     "AblationFolder",
     "DamagedRunError",
     "RunFolder",
@@ -41,6 +43,7 @@ __all__ = [
     "StoredEvaluation",
     "StoredRun",
     "StoredSurvey",
+    "StoredUse",
     "TaskFolder",
     "TrialStore",
     "config_sha256",
@@ -55,6 +58,7 @@ __all__ = [
     "load_result",
     "load_run",
     "load_survey",
+    "load_use",
     "merge_runs",
     "package_versions",
     "prompts_sha256",

@@ -237,6 +237,7 @@ VIEWS = [
         title=wrong(3, b"x", ["x"]), claims=wrong(3, "x", [1]), survey=wrong(3, "x", [1]),
         doubts=wrong(3, "x", [1]), notes=wrong(None, 3, "x", [1]),
         tasks=wrong(None, 3, "x", [1]), emergence=wrong(3, "x", [1]),
+        uses=wrong(None, 3, "x", [1]),
     ),
     *(
         entry(

@@ -131,6 +131,15 @@ def surveyed(t):
     return survey, circuits.compare_kinds(survey.scores, n_permutations=10, n_resamples=2)
 
 
+def used(t):
+    """A folder as rh-lens rank leaves it."""
+    folder = t.folder / "ranked"
+    folder.mkdir(exist_ok=True)
+    (folder / "run.json").write_text('{"command": "rank"}')
+    (folder / "ranking.csv").write_text("method,ndcg,ndcg_low,ndcg_high\na,1,1,1\n")
+    return {"folder": folder}
+
+
 RUNS = [
     entry(runs.Shard, lambda t: {"number": 1, "of": 2}, number=whole(1, 2),
           of=whole(1, huge=False) + bad(65_537, 10**30, piece="shards")),
@@ -270,6 +279,7 @@ RUNS = [
         lambda t: {"folder": runs.save_survey(*surveyed(t), t.folder / "survey")},
         folder=STORED,
     ),
+    entry(runs.load_use, used, folder=STORED),
     entry(runs.save_claims, lambda t: {"claims": [], "path": "claims.json"},
           claims=wrong(None, 3, "x", [1]), path=WRITTEN),
     entry(runs.load_claims,

@@ -132,6 +132,7 @@ StoredAblation
 StoredEvaluation
 StoredRun
 StoredSurvey
+StoredUse
 Strategy
 TaskCurve
 TaskResult

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rh_lens.cli import main, study, study_stages
+from rh_lens.cli import _parser, main, study, study_stages
 from rh_lens.cli.study_plan import LEVELS, StudyPlan, Timing, choose
 from rh_lens.cli.study_record import StudyRecord
 from rh_lens.runs import load_run
@@ -109,6 +109,18 @@ class TestStages:
         assert main(words) == 0
         assert [line[0] for line in lines] == ["show"]
         assert capsys.readouterr().out.count("done before") == 5
+
+    def test_uses_come_before_the_doubts_and_are_on_the_page(self, ran, tmp_path):
+        lines, _ = ran
+        for name, table in (("compress", "curve.csv"), ("rank", "ranking.csv")):
+            (tmp_path / "s" / name).mkdir(parents=True)
+            (tmp_path / "s" / name / table).write_text("")
+        assert main(["study", "demo", "--uses", "--out", str(tmp_path / "s")]) == 0
+        assert [line[0] for line in lines] == [*STAGES[:4], "compress", "rank", *STAGES[4:]]
+        folders = [str(tmp_path / "s" / name) for name in ("compress", "rank")]
+        assert f"--uses {folders[0]} --uses {folders[1]}" in shlex.join(lines[-1])
+        for line in lines[4:6]:
+            assert _parser().parse_args(line).run is not None
 
     def test_one_that_was_stopped_goes_on(self, ran, tmp_path):
         lines, codes = ran

@@ -30,7 +30,7 @@ from rh_lens.evaluation.tasks import claims_of_task, unmeasured_tasks
 from rh_lens.heads import Head
 from rh_lens.prompts.pieces import require_tokenizer
 from rh_lens.representation import short_repr
-from rh_lens.runs import StoredAblation, StoredEvaluation, StoredRun, StoredSurvey
+from rh_lens.runs import StoredAblation, StoredEvaluation, StoredRun, StoredSurvey, StoredUse
 from rh_lens.views.page.words import shortened
 
 _NO_TASK = (
@@ -63,6 +63,7 @@ class PageContent:
         survey: Kinds of heads, or None.
         doubts: Doubts that were tested, or None.
         tasks: Evaluations of tasks.
+        uses: What the heads were put to use for.
         notes: Sentences on what was left out.
         emergence: Heads over the model's training, or None.
     """
@@ -83,6 +84,7 @@ class PageContent:
     survey: StoredSurvey | None = None
     doubts: Checklist | None = None
     tasks: tuple[StoredEvaluation, ...] = ()
+    uses: tuple[StoredUse, ...] = ()
     notes: tuple[str, ...] = ()
     emergence: Emergence | None = None
 
@@ -161,6 +163,7 @@ def page_content(
     survey: object = None,
     doubts: object = None,
     tasks: Sequence[StoredEvaluation] = (),
+    uses: Sequence[StoredUse] = (),
     notes: Sequence[str] = (),
     emergence: object = None,
 ) -> PageContent:
@@ -197,6 +200,7 @@ def page_content(
         survey=cast("StoredSurvey | None", survey),
         doubts=cast("Checklist | None", doubts),
         tasks=require_list("tasks", tasks, StoredEvaluation),
+        uses=require_list("uses", uses, StoredUse),
         notes=require_list("notes", notes, str),
         emergence=cast("Emergence | None", emergence),
         **found,

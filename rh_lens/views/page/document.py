@@ -25,6 +25,7 @@ from rh_lens.views.page.steadiness import steadiness
 from rh_lens.views.page.summary import summary
 from rh_lens.views.page.tasks import tasks
 from rh_lens.views.page.trials import trials
+from rh_lens.views.page.uses import uses
 
 SECTIONS: tuple[Callable[[PageContent], Section | None], ...] = (
     claims,
@@ -34,6 +35,7 @@ SECTIONS: tuple[Callable[[PageContent], Section | None], ...] = (
     steadiness,
     silencing,
     tasks,
+    uses,
     kinds,
     training,
     doubts,
@@ -61,6 +63,7 @@ def save_page(
     survey: object = None,
     doubts: object = None,
     tasks: Sequence[Any] = (),
+    uses: Sequence[Any] = (),
     notes: Sequence[str] = (),
     emergence: object = None,
 ) -> Path:
@@ -85,6 +88,7 @@ def save_page(
         survey: From `load_survey`.
         doubts: From `run_doubts` or `load_checklist`.
         tasks: Evaluations of tasks, from `load_evaluation`.
+        uses: What the heads were put to use for, from `load_use`.
         notes: Sentences to show below the claims, such as what was left out.
         emergence: Heads over the model's training, from `score_revisions` or `demo.snapshots`.
 
@@ -113,6 +117,7 @@ def save_page(
         survey=survey,
         doubts=doubts,
         tasks=tasks,
+        uses=uses,
         notes=notes,
         emergence=emergence,
     )
