@@ -4,7 +4,9 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 from rh_lens.cli import options, output
 from rh_lens.cli.arguments import whole
@@ -104,6 +106,7 @@ def choose(
 ) -> "GridChoice":
     """The prompts to ask; says on the standard error what a check of packed ones found."""
     from rh_lens.evaluation import GridChoice, choose_grid
+    from rh_lens.runs.packing import keep_packing, read_packing
 
     room = _room(args, model, needles)
     if args.grid == "paper":
@@ -111,9 +114,12 @@ def choose(
     if args.packed == "never":
         prompts = options.build_prompts(args, model, haystack, needles, template)
         return GridChoice(tuple(prompts))
+    run = _run_key(args, haystack, needles)
+    earlier = read_packing(args.out, run) if args.packed == "auto" and args.out else None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        choice = choose_grid(
+        choose_again = partial(
+            choose_grid,
             model,
             haystack,
             needles,
@@ -133,13 +139,37 @@ def choose(
             n_distractors=args.distractors,
             inexact_spans=args.inexact_spans,
         )
+        choice = choose_again(earlier=earlier)
+        if args.packed == "auto" and args.out and not (earlier or args.dry_run):
+            kept = keep_packing(args.out, run, choice.record())
+            # Another shard was first, and found otherwise: all ask the same.
+            if kept["asked_together"] != choice.asked_together:
+                choice = choose_again(earlier=kept)
     for warning in caught:
         print(f"rh-lens: {warning.message}", file=sys.stderr)
     for check in choice.checks:
         print(f"Checked {check.text}.", file=sys.stderr)
     kind = f"{choice.n_together} needles a haystack" if choice.is_packed else "one needle each"
-    print(f"Asking with {kind}.", file=sys.stderr)
+    why = ", as chosen when this run began" if earlier else ""
+    print(f"Asking with {kind}{why}.", file=sys.stderr)
     return choice
+
+
+def _run_key(
+    args: argparse.Namespace, haystack: "Haystack", needles: "Sequence[Needle]"
+) -> dict[str, Any]:
+    """What a choice of packed needles depends on: a run with another one is another run."""
+    names = (
+        *("model", "revision", "dtype", "lengths", "depths", "needles_per_context", "template"),
+        *("seed", "distractors", "inexact_spans", "allow_repeat", "haystack_kind", "closed_book"),
+        *("threshold", "max_new_tokens"),
+    )
+    asked = {name: getattr(args, name, None) for name in names}
+    return {
+        "options": {name: str(value) for name, value in asked.items()},
+        "haystack": haystack.sha256,
+        "needles": sha256("\n".join(map(repr, needles)).encode()).hexdigest(),
+    }
 
 
 def estimate(args: argparse.Namespace, model: "Bridge", grid: "GridChoice") -> "RunEstimate":

@@ -1,6 +1,6 @@
 """Which prompts to detect with: several needles a haystack, or one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -40,10 +40,14 @@ class GridChoice:
     Args:
         prompts: The prompts.
         checks: What was compared before, in this order; empty where nothing was.
+        asked_together: Most needles that were to share a haystack; 1 where none were.
+        known: Records of checks that an earlier choice made, which this one follows.
     """
 
     prompts: tuple[NeedlePrompt, ...]
     checks: tuple[PackingCheck, ...] = ()
+    asked_together: int = 1
+    known: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def is_packed(self) -> bool:
@@ -60,7 +64,8 @@ class GridChoice:
         return {
             "packed": self.is_packed,
             "needles_per_context": self.n_together,
-            "checks": [check.record() for check in self.checks],
+            "asked_together": self.asked_together,
+            "checks": [*self.known, *(check.record() for check in self.checks)],
         }
 
 
@@ -73,6 +78,7 @@ def choose_grid(
     depths: int | None = None,
     packed: Packed = "auto",
     needles_per_context: int | None = None,
+    earlier: Mapping[str, Any] | None = None,
     progress: bool = True,
     execution: Execution = DEFAULT_EXECUTION,
     detection: DetectionChoices | None = None,
@@ -93,6 +99,8 @@ def choose_grid(
         depths: A number of depths; None: as many as needles a context, or ten with one needle.
         packed: "auto", "always" or "never".
         needles_per_context: Needles in one haystack, at most; None: all.
+        earlier: Record of an earlier choice for the same prompts and model, `GridChoice.record()`:
+            with "auto", the same is chosen without a check.
         progress: Whether to show progress bars.
         execution: How the checked prompts are read and answered.
         detection: Choices of the detection, for the check.
@@ -119,10 +127,17 @@ def choose_grid(
         if number is not None:
             require_whole_number(name, number, at_least=1)
     require_answering(execution=execution, progress=progress)
+    known: tuple[Mapping[str, Any], ...] = ()
+    if earlier is not None:
+        together, checked = _earlier(earlier)
+        if packed == "auto":
+            known, needles_per_context = checked, together
+            packed = "always" if together > 1 else "never"
 
     if packed == "never":
         options = {"context_lengths": context_lengths, "depths": depths or 10, **grid}
-        return GridChoice(tuple(build_grid(model.tokenizer, haystack, listed, **options)))
+        alone = build_grid(model.tokenizer, haystack, listed, **options)
+        return GridChoice(tuple(alone), known=known)
     checks: list[PackingCheck] = []
     most = min(needles_per_context or len(listed), len(listed))
     for n_together in (most, *(n for n in STEPS if n < most)):
@@ -137,18 +152,28 @@ def choose_grid(
             **options,
         )
         if packed == "always":
-            return GridChoice(tuple(many))
+            return GridChoice(tuple(many), asked_together=n_together, known=known)
         twins = _twins(model, haystack, many, options)
         choices: DetectionChoices = detection or {}
         checks.append(
             check_packing(model, *twins, execution=execution, progress=progress, **choices)
         )
         if checks[-1].same:
-            return GridChoice(tuple(many), tuple(checks))
+            return GridChoice(tuple(many), tuple(checks), n_together)
     options = {"context_lengths": context_lengths, "depths": depths or 10, **grid}
     return GridChoice(
         tuple(build_grid(model.tokenizer, haystack, listed, **options)), tuple(checks)
     )
+
+
+def _earlier(record: Mapping[str, Any]) -> tuple[int, tuple[Mapping[str, Any], ...]]:
+    """Needles that were to share a haystack by an earlier choice, and what was checked then."""
+    require_type("earlier", record, Mapping, remedy="Take a GridChoice's record().")
+    together, checks = record.get("asked_together"), record.get("checks")
+    require_whole_number("earlier['asked_together']", together, at_least=1)
+    checks = require_list("earlier['checks']", checks, Mapping)
+    assert isinstance(together, int)
+    return together, tuple(checks)
 
 
 def _twins(

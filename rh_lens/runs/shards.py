@@ -42,7 +42,8 @@ class Shard:
         if not 1 <= self.number <= self.of:
             raise ValueError(
                 f"Expected a shard from 1/{self.of} to {self.of}/{self.of}; found number "
-                f"{shown(self.number)} of {self.of}. Shards count from 1."
+                f"{shown(self.number)} of {self.of}. Shards count from 1: for a job array that "
+                "begins at 0, add 1 to its number."
             )
 
     @classmethod

@@ -21,6 +21,7 @@ from rh_lens.runs.description import (
     write_description,
 )
 from rh_lens.runs.log import LOG, DamagedRunError, Entry, LogWriter, has_log, read_log
+from rh_lens.runs.packing import PACKING
 from rh_lens.runs.result_tables import remove_outputs
 from rh_lens.runs.run_key import key_differences, key_sha256
 from rh_lens.runs.shards import FOLDERS
@@ -207,6 +208,8 @@ class RunStore:
 def require_run_or_nothing(folder: Path, kind: Kind) -> None:
     """Refuse a folder that holds anything but shards, a run, and what a run killed at once leaves.
 
+    How its needles are packed may be chosen before it begins.
+
     Raises:
         DamagedRunError: It holds `run.json` without a log.
         FileExistsError: It holds something else.
@@ -222,7 +225,7 @@ def require_run_or_nothing(folder: Path, kind: Kind) -> None:
         raise DamagedRunError(folder, read_run_folder(folder, kind).damage)
     shards = {one.name for one in folder.glob(FOLDERS)}
     files = {one.name for one in folder.iterdir() if not is_temporary(one)}
-    if found := sorted(files - shards - {LOG}):
+    if found := sorted(files - shards - {LOG, PACKING}):
         raise FileExistsError(
             f"Expected a new or empty folder for a run, or one with a run to go on with; found "
             f"{found[:4]} in {str(folder)!r}. Choose another folder, or move these away."

@@ -19,6 +19,7 @@ from rh_lens.runtime.exclusive import exclusively
 from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution, require_asked
 from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
 from rh_lens.runtime.hooks import Condition, ConditionLike, as_conditions, conditions_must_fire
+from rh_lens.runtime.pass_memory import tokens_of_turn
 from rh_lens.runtime.plan import Plan, context_ends, plan_prompts
 from rh_lens.runtime.row_answers import decode_rows
 from rh_lens.runtime.self_check import open_context
@@ -183,6 +184,8 @@ def _in_units(
     speculate = execution.speculate and context.strategy.truncates
     plan = plan_prompts(tokens, share=share, unit=execution.unit, contexts=context_ends(prompts))
     way = _Way.of(context, conditions, plan, tokens[0], share)
+    if way.questions:
+        context.make_room(_room(prompts, plan, len(conditions), request, speculate))
     for unit in plan.units_of_turns:
         if share:
             context.truncate(0)
@@ -205,6 +208,23 @@ def _in_units(
                     if index in wanted:
                         left = way.context if way.rows is None else None
                         yield {name: Answer(index, one, left) for name, one in said.items()}
+
+
+def _room(
+    prompts: Sequence[AnyPrompt], plan: Plan, n_conditions: int, request: _Request, drafts: bool
+) -> int:
+    """Tokens in the cache while the questions of a turn are answered, of the largest one."""
+    ends = context_ends(prompts)
+    rooms = [
+        tokens_of_turn(
+            min(ends[index] for index in turn),
+            [len(prompts[index].tokens) for index in turn],
+            n_conditions * request.max_new_tokens,
+            drafts=drafts,
+        )
+        for turn in plan.turns
+    ]
+    return max(rooms, default=0)
 
 
 def _asked(

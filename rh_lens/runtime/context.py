@@ -49,13 +49,11 @@ class Context:
         require_type("strategy", strategy, Strategy, remedy="Make one with configured_strategy.")
         self.model = model
         self.strategy = strategy
-        self._device = input_device(model)
+        self._device, self._room = input_device(model), strategy.longest
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self.cache: Any = (
-            new_cache(self.model, self.strategy.longest) if self.strategy.cache.plain else None
-        )
+        self.cache: Any = new_cache(self.model, self._room) if self.strategy.cache.plain else None
         self.tokens: list[int] = []
         self.n_prompt = 0
         self._read_under: Any = None
@@ -64,6 +62,16 @@ class Context:
     def n_read(self) -> int:
         """Number of tokens in the context."""
         return len(self.tokens)
+
+    def make_room(self, n_tokens: int) -> None:
+        """Have the cache make room for so many tokens at once, from the next empty one on.
+
+        Raises:
+            TypeError: It is no whole number.
+            ValueError: It is negative.
+        """
+        require_whole_number("n_tokens", n_tokens, at_least=0)
+        self._room = max(self._room, n_tokens)
 
     def reach(self, tokens: Int[Tensor, " pos"] | Sequence[int], hooks: FwdHooks = ()) -> int:
         """Make these tokens the context, and return how many of them were in it already.

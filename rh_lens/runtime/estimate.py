@@ -12,9 +12,14 @@ from rh_lens.prompts import AnyPrompt, require_any_prompts
 from rh_lens.runtime.answer import answer_prompts
 from rh_lens.runtime.architecture import Bridge, architecture_of, input_device
 from rh_lens.runtime.execution import DEFAULT_EXECUTION, Execution, require_answering
-from rh_lens.runtime.pass_memory import cache_bytes, grown, most_eager_rows, pattern_bytes
+from rh_lens.runtime.pass_memory import (
+    cache_bytes,
+    most_eager_rows,
+    most_own_rows,
+    pattern_bytes,
+    tokens_of_turn,
+)
 from rh_lens.runtime.plan import context_ends, plan_prompts
-from rh_lens.runtime.speculation import FIRST_GUESS
 from rh_lens.runtime.stop import StopRule
 from rh_lens.runtime.strategy import configured_strategy
 
@@ -22,7 +27,7 @@ from rh_lens.runtime.strategy import configured_strategy
 _EAGER_ARRAYS, _MLP_ARRAYS = 3, 3
 # What a heap takes for what is in use, as freed room is not always where it is wanted; and bytes of
 # trials, events and all else that is small.
-_HEAP, _TRIALS_BYTES = 1.75, 24_000_000
+_HEAP, _TRIALS_BYTES = 1.75, 30_000_000
 _GIGABYTE = 1e9
 
 
@@ -91,8 +96,8 @@ def estimate_run(
     Memory is that of the `Context`: the cache of the longest prompt, or of a turn's context with
     all its questions and answers, and the largest arrays of one layer's pass (mask and repeated
     keys with SDPA, scores of a pass's rows in eager attention, the MLP's hidden numbers, logits),
-    three quarters as much again for what a heap can't reuse, and 24 MB for trials and events.
-    Windows that make layers hold less are not counted in. The model is asked under one condition.
+    1.75 times as a heap can't reuse all that is freed, and 30 MB for trials and
+    events. Windows that make layers hold less are not counted in, nor are several conditions.
 
     Args:
         model: A TransformerBridge.
@@ -168,11 +173,13 @@ def _memory(
     longest = max(len(prompt.tokens) for turn in turns for prompt in turn) + max_new_tokens
     strategy = configured_strategy(model, longest=longest, execution=execution)
     drafts = execution.speculate and strategy.truncates
-    n_own = min(max_new_tokens, FIRST_GUESS + 1) if drafts else 1
+    n_own = most_own_rows(max_new_tokens, drafts=drafts)
     n_held, n_rows = longest, n_own
     for turn in turns if strategy.truncates else ():
         if len(turn) > 1:
-            n_held = max(n_held, grown(_tokens_of_turn(turn, max_new_tokens, n_own)))
+            lengths, n_context = [len(one.tokens) for one in turn], min(context_ends(turn))
+            n_turn = tokens_of_turn(n_context, lengths, max_new_tokens, drafts=drafts)
+            n_held = max(n_held, n_turn)
             n_rows = max(n_own, min(len(turn) * n_own, most_eager_rows(model, n_held)))
     size = torch.finfo(cfg.dtype).bits // 8
     chunk = min(strategy.prefill.chunk or longest, longest)
@@ -189,13 +196,6 @@ def _memory(
     largest = max(of_pass(chunk, 1, eager=not fused), of_pass(n_rows, n_rows, eager=True))
     copies = repeated if needs.n_kv_heads < needs.n_heads else 0
     return cache_bytes(model, n_held), int(_HEAP * (largest + copies)) + _TRIALS_BYTES
-
-
-def _tokens_of_turn(turn: Sequence[AnyPrompt], max_new_tokens: int, n_guessed: int) -> int:
-    """Most tokens in the cache while a turn's questions are answered, refused guesses too."""
-    n_context = min(context_ends(turn))
-    n_questions = sum(len(prompt.tokens) - n_context for prompt in turn)
-    return n_context + n_questions + len(turn) * (max_new_tokens + n_guessed * 4 // 3)
 
 
 def _timed(

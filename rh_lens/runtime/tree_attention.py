@@ -18,7 +18,12 @@ from rh_lens.runtime.architecture import FwdHooks, input_device
 from rh_lens.runtime.context import Context, prefill_attention, shared_prefix
 from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
 from rh_lens.runtime.inference import inference
-from rh_lens.runtime.pass_memory import hand_back_freed, most_eager_rows, pattern_bytes
+from rh_lens.runtime.pass_memory import (
+    hand_back_freed,
+    handing_back,
+    most_eager_rows,
+    pattern_bytes,
+)
 from rh_lens.runtime.row_hooks import (
     N_SAMPLE,
     OVER_KEYS,
@@ -240,7 +245,9 @@ def _run_pass(
 ) -> None:
     """Let the next tokens of some branches pass, and each go on by what the model says."""
     rows = _Rows.of(n_prompt, context.n_read, [branch.columns for branch in branches], tokens)
-    hand_back_freed(input_device(context.model), pattern_bytes(context.model, *rows.visible.shape))
+    device = input_device(context.model)
+    n_bytes = pattern_bytes(context.model, *rows.visible.shape)
+    hand_back_freed(device, n_bytes)
     own = [
         OwnRows(
             branch.hooks,
@@ -249,8 +256,10 @@ def _run_pass(
         )
         for branch, span, keys in zip(branches, rows.spans, rows.keys, strict=True)
     ]
+    over_keys = [place for one in own for place, _ in one.hooks if str(place).endswith(OVER_KEYS)]
+    hooks = [*hooks_on_rows(own), *handing_back(over_keys, device, n_bytes)]
     with (
-        context.model.hooks(fwd_hooks=hooks_on_rows(own)),
+        context.model.hooks(fwd_hooks=hooks),
         prefill_attention(context.model, context.strategy),
     ):
         predicted = rows.read(context, tokens).argmax(dim=-1).tolist()

@@ -150,6 +150,9 @@ EVALUATION = [
         depths=whole(1, none=True, huge=False),
         packed=choice(nearly="alway"),
         needles_per_context=whole(1, none=True, huge=False),
+        earlier=wrong(3, "x", [1]) + bad(
+            {}, {"asked_together": 0, "checks": []}, {"asked_together": 2}, piece="asked_together"
+        ),
         detection=wrong(3, "x", [1]),
         execution=instance(),
         progress=FLAG,

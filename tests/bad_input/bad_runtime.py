@@ -141,6 +141,9 @@ RUNTIME = [
     entry(r.Context.reach, lambda t: {"self": context(t), "tokens": [1]}, tokens=IDS, hooks=HOOKS),
     entry(r.Context.read, lambda t: {"self": context(t)}, tokens=IDS + bad([])),
     entry(
+        r.Context.make_room, lambda t: {"self": context(t)}, n_tokens=whole(0, huge=False),
+    ),
+    entry(
         r.Context.truncate, lambda t: {"self": context(t)},
         n_tokens=whole(0, huge=False) + bad(6, 10**30, piece="cut back"),
     ),

@@ -1,11 +1,18 @@
 """Which prompts `rh-lens detect` asks, and what it says of them before it begins."""
 
 import json
+import os
 from argparse import Namespace
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from rh_lens.cli import detect_grid, main, options
+from rh_lens.evaluation import PackingCheck, grid_choice
+from rh_lens.evaluation.intervals import Estimate
+
+NONE, TABLE = Estimate(0.0, 0.0, 0.0, 12), pd.DataFrame({"label": []})
 
 
 def asked(**values):
@@ -59,3 +66,37 @@ def test_a_dry_run_tells_what_a_run_takes_and_writes_nothing(tmp_path, capsys, m
     assert found["seconds"] > 0
     assert found["fits"]
     assert not list(tmp_path.iterdir())
+
+
+def test_shards_of_a_job_array_ask_what_the_first_one_chose(tmp_path, capsys, monkeypatch):
+    """`--shard $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT`, array 1-2: as by one process."""
+    monkeypatch.chdir(tmp_path)
+    checked = []
+
+    def check(model, alone, packed, **options):
+        checked.append(len(packed))
+        return PackingCheck(*(len(packed), 2, (1.0, 1.0), NONE, TABLE, 1.0, 0.05, ()))
+
+    monkeypatch.setattr(grid_choice, "check_packing", check)
+    words = "detect --lengths 160 --depths 2 --packed --needles-per-context 2 --quiet".split()
+    assert main([*words, "--out", "one"]) == 0
+    for number in "12":
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", number)
+        monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "2")
+        shard = os.path.expandvars("$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT")
+        assert main([*words, "--out", "array", "--shard", shard]) == 0
+    assert main(["merge", "array"]) == 0
+    assert len(checked) == 2  # by one process, and by the first shard
+    one, array = (
+        json.loads(Path(name, "head_scores.json").read_text()) for name in ("one", "array")
+    )
+    assert one == array
+    kept = [json.loads(Path(name, "run.json").read_text())["grid"] for name in ("one", "array")]
+    assert kept[0] == kept[1]
+    assert kept[0]["asked_together"] == 2
+    capsys.readouterr()
+    assert main([*words, "--out", "one"]) == 0
+    assert "2 needles a haystack, as chosen when this run began" in capsys.readouterr().err
+    assert len(checked) == 2
+    assert main([*words, "--out", "array", "--shard", "0/2"]) == 2
+    assert "a job array that begins at 0, add 1 to its number" in capsys.readouterr().err

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rh_lens.demo import load_demo_model
-from rh_lens.evaluation import check_packing, choose_grid, packing
+from rh_lens.evaluation import check_packing, choose_grid, grid_choice, packing
 from rh_lens.prompts import (
     build_grid,
     build_packed_grid,
@@ -94,3 +94,14 @@ def test_refusals(model, grids):
     alone, packed = grids
     with pytest.raises(ValueError, match="about the same needles in the same order"):
         check_packing(model, alone[:3], packed[:2])
+
+
+@pytest.mark.parametrize(("together", "n_prompts"), [(2, 6), (1, 6)])
+def test_an_earlier_choice_is_followed_without_a_check(model, monkeypatch, together, n_prompts):
+    monkeypatch.setattr(grid_choice, "check_packing", lambda *a, **k: pytest.fail("was checked"))
+    haystack = synthetic_haystack(n_sentences=40)
+    options = {"context_lengths": 160, "depths": 3}
+    earlier = {"asked_together": together, "checks": [{"n_prompts": 24}]}
+    grid = choose_grid(model, haystack, default_needles()[:2], earlier=earlier, **options)
+    assert (grid.is_packed, len(grid.prompts)) == (together > 1, n_prompts)
+    assert {name: grid.record()[name] for name in earlier} == earlier

@@ -11,7 +11,7 @@ from running import NEVER, grid
 from test_questions import N_CONTEXT, turns
 
 from rh_lens.runtime import PLAIN_EXECUTION, answer_prompts, estimate_run, require_memory
-from rh_lens.runtime.pass_memory import cache_bytes, grown, most_eager_rows, pattern_bytes
+from rh_lens.runtime.pass_memory import cache_bytes, most_eager_rows, pattern_bytes
 
 
 def test_tokens_to_read_are_those_that_are_read(llama):
@@ -60,7 +60,10 @@ def test_a_run_that_cannot_fit_is_refused(llama):
 def test_a_turn_keeps_its_questions_and_answers_in_the_cache(llama):
     """50 + 12 tokens of questions, and 3 answers of 4 tokens with at most 5 refused guesses."""
     found = estimate_run(llama, turns(), max_new_tokens=4)
-    assert found.cache_bytes == 384 * grown(N_CONTEXT + 12 + 3 * (4 + 5))
+    assert found.cache_bytes == 384 * (N_CONTEXT + 12 + 3 * (4 + 5))
+    together = next(iter(answer_prompts(llama, turns(), max_new_tokens=4, stop=NEVER)))
+    held = together["plain"].context.cache.layers
+    assert 384 * held[0]._buffers[0].shape[-2] == found.cache_bytes
 
 
 def test_a_pass_has_fewer_rows_where_its_pattern_would_be_large(llama):
@@ -84,4 +87,4 @@ def test_no_peak_is_above_its_estimate_nor_far_below(name):
     )
     for _, kind, _, measured, estimated in json.loads(run.stdout):
         assert measured <= estimated, kind
-        assert estimated <= 2 * measured + 25e6, kind
+        assert estimated <= 2 * measured + 40e6, kind
