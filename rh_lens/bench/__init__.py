@@ -3,7 +3,7 @@
 from rh_lens.bench.conditions import ConditionsRow, benchmark_conditions, conditions_table
 from rh_lens.bench.measure import Measurement, measure
 from rh_lens.bench.methods import METHODS, Bench, make_bench
-from rh_lens.bench.models import BenchModel, bench_models, bench_prompts
+from rh_lens.bench.models import BenchModel, bench_models, bench_prompts, packed_bench_prompts
 from rh_lens.bench.table import Row, run_benchmark, to_dataframe
 from rh_lens.bench.timed_rows import read_timed_rows, write_timed_rows
 
@@ -20,6 +20,7 @@ __all__ = [
     "conditions_table",
     "make_bench",
     "measure",
+    "packed_bench_prompts",
     "read_timed_rows",
     "run_benchmark",
     "to_dataframe",

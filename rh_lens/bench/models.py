@@ -1,6 +1,7 @@
 """What is benchmarked: the bundled model and Llamas with random weights."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +11,22 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from rh_lens.bench.methods import Bench, make_bench
 from rh_lens.checks import require_flag, require_type, require_whole_number
 from rh_lens.demo import DEMO_MODEL_FOLDER
-from rh_lens.prompts import NeedlePrompt, build_grid, default_needles, synthetic_haystack
+from rh_lens.prompts import (
+    NeedlePrompt,
+    build_grid,
+    build_packed_grid,
+    default_needles,
+    synthetic_haystack,
+)
 from rh_lens.runtime import Bridge
 
 N_DEPTHS = 10
 # Tokens of every answer of a random-weight model; the bundled one ends its answers itself.
 N_NEW_TOKENS = 30
+LARGE_LENGTHS = (4096, 8192, 32768, 131072)
+"""Lengths at which models of a billion parameters and more are timed."""
+# Needles that share a haystack, the first number for which it has places; and turns that are asked.
+N_TOGETHER, N_TURNS = (12, 4, 2), 2
 
 
 @dataclass(frozen=True)
@@ -37,8 +48,15 @@ class BenchModel:
     n_needles: int = 1
 
 
-def bench_models(device: torch.device, *, quick: bool) -> list[BenchModel]:
+def bench_models(
+    device: torch.device, *, quick: bool, dtype: torch.dtype | None = None
+) -> list[BenchModel]:
     """The models for this device; `quick` keeps the bundled one at its shorter lengths.
+
+    Args:
+        device: Where they are to run.
+        quick: The bundled model only.
+        dtype: Precision of the random weights; None: 32 bits, of the large models bfloat16.
 
     Raises:
         TypeError: An argument is of another type.
@@ -49,17 +67,20 @@ def bench_models(device: torch.device, *, quick: bool) -> list[BenchModel]:
     """
     require_type("device", device, torch.device, remedy="Make one with torch.device(...).")
     require_flag("quick", quick)
+    if dtype is not None:
+        require_type("dtype", dtype, torch.dtype, remedy="Pass torch.bfloat16.")
+    small, large = dtype or torch.float32, dtype or torch.bfloat16
     if quick:
         return [BenchModel("bundled", (256, 1024), lambda: bundled(device), "accepted", 3)]
     models = [
         BenchModel("bundled", (256, 512, 1024, 2016), lambda: bundled(device), "accepted", 3),
         BenchModel(
-            "random 27M", (1024, 4096, 8192), lambda: random_llama(SMALL, device), "refused"
+            "random 27M", (1024, 4096, 8192), lambda: random_llama(SMALL, device, small), "refused"
         ),
         BenchModel(
             "random 27M, repeats itself",
             (1024, 4096, 8192),
-            lambda: random_llama(SMALL, device, spread=REPETITIVE),
+            lambda: random_llama(SMALL, device, small, spread=REPETITIVE),
             "accepted",
         ),
     ]
@@ -67,14 +88,14 @@ def bench_models(device: torch.device, *, quick: bool) -> list[BenchModel]:
         models += [
             BenchModel(
                 "random 1B",
-                (8192, 32768, 131072),
-                lambda: random_llama(ONE_BILLION, device, torch.bfloat16),
+                LARGE_LENGTHS,
+                lambda: random_llama(ONE_BILLION, device, large),
                 "refused",
             ),
             BenchModel(
                 "random 8B",
-                (8192, 32768, 131072),
-                lambda: random_llama(EIGHT_BILLION, device, torch.bfloat16),
+                LARGE_LENGTHS,
+                lambda: random_llama(EIGHT_BILLION, device, large),
                 "refused",
             ),
         ]
@@ -159,6 +180,34 @@ def bench_prompts(context_length: int, n_needles: int = 1) -> Sequence[NeedlePro
         depths=N_DEPTHS,
         allow_repeat=True,
     )
+
+
+def packed_bench_prompts(context_length: int) -> Sequence[NeedlePrompt]:
+    """Needles that share a synthetic haystack: twelve, four or two, as many as it has places for.
+
+    Each of two turns hides them elsewhere. None where there is no place for two.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The length is out of range.
+
+    Examples:
+        >>> len(packed_bench_prompts(256)[0].companions)
+        3
+    """
+    require_whole_number("context_length", context_length, at_least=1, at_most=2**20)
+    for n_together in N_TOGETHER:
+        with suppress(ValueError):
+            grid = build_packed_grid(
+                _tokenizer(),
+                synthetic_haystack(),
+                default_needles()[:n_together],
+                context_lengths=[context_length],
+                depths=n_together,
+                allow_repeat=True,
+            )
+            return [prompt for prompt in grid if prompt.turn < N_TURNS]
+    return []
 
 
 def _tokenizer() -> Any:

@@ -1,4 +1,4 @@
-"""The benchmark's table: five methods side by side, in one run."""
+"""The benchmark's table: the methods side by side, in one run."""
 
 import statistics
 from collections.abc import Iterator, Sequence
@@ -10,13 +10,19 @@ from tqdm.auto import tqdm
 
 from rh_lens.bench.measure import Measurement, measure
 from rh_lens.bench.methods import METHODS, Answers, Bench
-from rh_lens.bench.models import BenchModel, bench_models, bench_prompts
+from rh_lens.bench.models import (
+    BenchModel,
+    bench_models,
+    bench_prompts,
+    packed_bench_prompts,
+)
 from rh_lens.checks import MAX_REPEATS, require_flag, require_list, require_whole_number
 from rh_lens.prompts import NeedlePrompt
 
 # Slow methods are timed on this many prompts of the grid; the table says how many.
 N_SLOW_PROMPTS = 2
 SLOW = ("b", "c", "d")
+PACKED = "f"
 # A whole pattern, heads x context x context in fp32, that takes more than this is not tried.
 MAX_PATTERN_BYTES = 6e9
 
@@ -36,7 +42,8 @@ class Row:
         seconds: Time a prompt, median of the repeats.
         ratio: Time over method (a)'s in the same repeat: lowest, median, highest.
         megabytes: Peak memory above the loaded model, the highest of the repeats.
-        same_tokens: Whether every answer equals method (a)'s.
+        same_tokens: Whether every answer equals method (a)'s; of packed prompts (f), of the first
+            ones, which (a) is asked as well, untimed.
     """
 
     model: str
@@ -57,6 +64,7 @@ def run_benchmark(
     n_repeats: int = 3,
     progress: bool = True,
     done: Sequence[Row] = (),
+    dtype: torch.dtype | None = None,
 ) -> Iterator[list[Row]]:
     """Time every method on every model and length, interleaved, with repeats.
 
@@ -66,6 +74,7 @@ def run_benchmark(
         n_repeats: How often each method is timed, in turn with the others.
         progress: Whether to show a progress bar.
         done: Rows that are known; their models and lengths are not timed again.
+        dtype: Precision of the random weights, as in `bench_models`.
 
     Yields:
         The rows of one model and length as soon as they are known, one for each method.
@@ -86,7 +95,7 @@ def run_benchmark(
     }
     cells = [
         (model, [length for length in model.lengths if (model.name, length) not in known])
-        for model in bench_models(device, quick=quick)
+        for model in bench_models(device, quick=quick, dtype=dtype)
     ]
     n_cells = sum(len(lengths) for _, lengths in cells)
     with tqdm(total=n_cells, desc="benchmark", unit="cell", disable=not progress) as bar:
@@ -103,20 +112,20 @@ def run_benchmark(
 def _cell(
     model: BenchModel, bench: Bench, length: int, n_repeats: int, device: torch.device
 ) -> Iterator[Row]:
-    prompts = bench_prompts(length, model.n_needles)
+    prompts, packed = bench_prompts(length, model.n_needles), packed_bench_prompts(length)
     methods = [name for name in METHODS if _fits(name, bench, length)]
+    asked = {name: packed if name == PACKED else _asked(name, prompts) for name in methods}
+    methods = [name for name in methods if asked[name]]
     for name in methods:
         METHODS[name](bench, bench_prompts(64)[:1])
     runs: dict[str, list[Measurement[Answers]]] = {name: [] for name in methods}
     for _ in range(n_repeats):
         for name in methods:
-            runs[name].append(_measure(name, bench, _asked(name, prompts), device))
-    expected = runs["a"][0].value
+            runs[name].append(_measure(name, bench, asked[name], device))
     plain = [run.seconds / len(prompts) for run in runs["a"]]
     for name, repeats in runs.items():
-        asked = _asked(name, prompts)
-        places = [prompts.index(prompt) for prompt in asked]
-        seconds = [run.seconds / len(asked) for run in repeats]
+        expected = _expected(name, bench, asked[name], prompts, runs["a"][0].value)
+        seconds = [run.seconds / len(asked[name]) for run in repeats]
         ratios = sorted(mine / other for mine, other in zip(seconds, plain, strict=True))
         memory = [run.megabytes for run in repeats if run.megabytes is not None]
         yield Row(
@@ -124,12 +133,25 @@ def _cell(
             drafts=model.drafts,
             context_length=length,
             method=name,
-            n_prompts=len(asked),
+            n_prompts=len(asked[name]),
             seconds=statistics.median(seconds),
             ratio=(ratios[0], statistics.median(ratios), ratios[-1]),
             megabytes=max(memory, default=None),
-            same_tokens=all(run.value == [expected[i] for i in places] for run in repeats),
+            same_tokens=all(run.value[: len(expected)] == expected for run in repeats),
         )
+
+
+def _expected(
+    name: str,
+    bench: Bench,
+    asked: Sequence[NeedlePrompt],
+    prompts: Sequence[NeedlePrompt],
+    said: Answers,
+) -> Answers:
+    """What method (a) says to the prompts that a method was asked; to packed ones, the first."""
+    if name == PACKED:
+        return METHODS["a"](bench, asked[:N_SLOW_PROMPTS])
+    return [said[prompts.index(prompt)] for prompt in asked]
 
 
 def _measure(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rh_lens.cli import output
 from rh_lens.cli.arguments import MAX_ENTRIES, path, whole
-from rh_lens.cli.options import device
+from rh_lens.cli.options import DTYPES, device
 
 if TYPE_CHECKING:
     from rh_lens.bench import ConditionsRow, Row
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.description = (
-        "Time five ways to answer the same needle prompts: (a) Hugging Face generate, nothing "
+        "Time six ways to answer needle prompts: (a) Hugging Face generate, nothing "
         "recorded; (b) run_with_cache on patterns; (c) generation with pattern hooks; (d) eager "
-        "steps as published; (e) detection with rh_lens. Each at ten depths, on the bundled model "
-        "and on Llamas with random weights. Then twenty decoding conditions against one."
+        "steps as published; (e) detection with rh_lens; (f) the same with up to twelve needles in "
+        "a haystack. Each at ten depths, on the bundled model and on Llamas with random weights, "
+        "on CUDA of 1 and 8 billion parameters too. Then twenty decoding conditions against one."
     )
     parser.set_defaults(run=_run)
     parser.add_argument("--quick", action="store_true", help="the bundled model only")
@@ -30,6 +31,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--repeats", type=whole(1, MAX_ENTRIES), default=3, help="times each is run (default: 3)"
     )
     parser.add_argument("--device", type=device, default="cpu", help="cpu, cuda, ...")
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        help="precision of the random weights; default: float32, of the large models bfloat16",
+    )
     parser.add_argument(
         "--out",
         type=path,
@@ -53,16 +59,18 @@ def _run(args: argparse.Namespace) -> int:
 
     key = {
         **{"quick": args.quick, "repeats": args.repeats, "device": args.device},
+        "dtype": args.dtype,
         **{"machine": describe_machine(), "versions": package_versions()},
     }
     where, how = torch.device(args.device), {"quick": args.quick, "n_repeats": args.repeats}
+    dtype = getattr(torch, args.dtype) if args.dtype else None
     output.say(args, str(key["machine"]))
     # Whatever would be in the way of saving shows before minutes of timing.
     with reserve_file(args.out) if args.out else nullcontext():
         rows, forks = read_timed_rows(_timed(args.out), key) if args.out else ([], [])
         if rows:
             print(f"{len(rows)} rows are in {_timed(args.out)}; going on.", file=sys.stderr)
-        for cell in run_benchmark(where, **how, done=rows):
+        for cell in run_benchmark(where, **how, done=rows, dtype=dtype):
             rows += cell
             # A full disk must not end the timing: the table is printed, then saved again.
             with suppress(OSError):

@@ -421,6 +421,7 @@ COMMANDS: dict[str, tuple[list[Any], Arguments]] = {
             "--quick": FLAG,
             "--repeats": [*NOT_WHOLE, "10000000000"],
             "--device": ["", "foo", "cuda:99", "cpu:9"],
+            "--dtype": ["", "float8"],
             "--out": FILES,
             "--json": FLAG,
         },

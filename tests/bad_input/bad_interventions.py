@@ -288,6 +288,12 @@ BENCH = [
         lambda t: {"device": torch.device("cpu"), "quick": True},
         device=DEVICE,
         quick=FLAG,
+        dtype=wrong("float32", 3),
+    ),
+    entry(
+        b.packed_bench_prompts,
+        lambda t: {"context_length": 64},
+        context_length=whole(1),
     ),
     entry(
         b.bench_prompts,
@@ -313,6 +319,7 @@ BENCH = [
         n_repeats=whole(1, 10**6),
         progress=FLAG,
         done=entries(empty=False),
+        dtype=wrong("float32", 3),
     ),
     entry(
         b.write_timed_rows,

@@ -5,7 +5,15 @@ import time
 import pytest
 import torch
 
-from rh_lens.bench import METHODS, bench_models, bench_prompts, measure, run_benchmark, to_dataframe
+from rh_lens.bench import (
+    METHODS,
+    bench_models,
+    bench_prompts,
+    measure,
+    packed_bench_prompts,
+    run_benchmark,
+    to_dataframe,
+)
 from rh_lens.bench import models as bench_models_file
 from rh_lens.bench import table as bench_table
 
@@ -50,6 +58,29 @@ def test_a_random_llama_answers_alike_with_every_method_and_never_stops():
         assert METHODS[name](bench, prompts) == expected
 
 
+@pytest.mark.parametrize(("n_tokens", "n_together"), [(1024, 12), (512, 4), (128, 2), (40, 0)])
+def test_packed_prompts_are_two_turns_of_as_many_needles_as_have_a_place(n_tokens, n_together):
+    prompts = packed_bench_prompts(n_tokens)
+    assert len(prompts) == 2 * n_together
+    assert {len(prompt.companions) + 1 for prompt in prompts} == {n_together} - {0}
+
+
+def test_random_llamas_have_the_precision_asked_for_and_their_rows_are_timed(monkeypatch):
+    """As `--device cuda --dtype bfloat16` asks for, with a tiny one on the CPU."""
+    tiny = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    tiny |= {"num_attention_heads": 4, "num_key_value_heads": 2}
+    monkeypatch.setattr(bench_models_file, "SMALL", tiny)
+    model = bench_models(CPU, quick=False, dtype=torch.bfloat16)[1]
+    bench = model.make()
+    assert {one.dtype for one in bench.plain.parameters()} == {torch.bfloat16}
+    assert bench.bridge.cfg.dtype == torch.bfloat16
+    monkeypatch.setattr(bench_table, "METHODS", {name: METHODS[name] for name in "aef"})
+    monkeypatch.setattr(bench_table, "bench_prompts", lambda *a: bench_prompts(*a)[:2])
+    rows = list(bench_table._cell(model, bench, 128, 1, CPU))
+    assert [(row.method, row.n_prompts) for row in rows] == [("a", 2), ("e", 2), ("f", 4)]
+    assert bench_models(CPU, quick=False)[1].make().bridge.cfg.dtype == torch.float32
+
+
 def test_memory_and_time_are_measured():
     def hold_200_megabytes():
         block = torch.ones(50_000_000)
@@ -68,12 +99,12 @@ def test_memory_and_time_are_measured():
 @pytest.mark.parametrize("n_prompts", [3, 5])
 def test_the_table_has_a_row_for_each_method_with_ratios(bundled, monkeypatch, n_prompts):
     model = bench_models_file.BenchModel("bundled", (128,), lambda: bundled, "accepted")
-    monkeypatch.setattr(bench_table, "bench_models", lambda device, quick: [model])
+    monkeypatch.setattr(bench_table, "bench_models", lambda device, quick, dtype: [model])
     monkeypatch.setattr(bench_table, "bench_prompts", lambda *a: bench_prompts(*a)[:n_prompts])
     (rows,) = run_benchmark(CPU, n_repeats=1, progress=False)
-    assert [row.method for row in rows] == list("abcde")
+    assert [row.method for row in rows] == list("abcdef")
     assert rows[0].ratio == (1.0, 1.0, 1.0)
-    assert [row.n_prompts for row in rows] == [n_prompts, 2, 2, 2, n_prompts]
+    assert [row.n_prompts for row in rows] == [n_prompts, 2, 2, 2, n_prompts, 4]
     assert all(row.same_tokens for row in rows)
     table = to_dataframe(rows)
     assert table["time / (a)"][0] == "1.00 (1.00-1.00)"
@@ -101,3 +132,4 @@ def test_large_models_are_for_accelerators():
         "random 1B",
         "random 8B",
     ]
+    assert bench_models(torch.device("cuda"), quick=False)[3].lengths[0] == 4096
