@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -72,11 +73,13 @@ class OwnRows:
         hooks: Hooks, as if there were no other rows.
         positions: The part of tensors without an axis for keys.
         keys: The part of attention scores and patterns.
+        n_before: Keys at the start of a list of keys that are the first ones of all, in order.
     """
 
     hooks: FwdHooks
     positions: Part = ()
     keys: Part = ()
+    n_before: int = 0
     _at: dict[Hashable, list[Callable[..., Any]]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -112,9 +115,20 @@ class _RowHook:
         for owner in self.owners:
             part = owner.keys if over_keys else owner.positions
             for function in owner.functions(self.place):
-                new = function((tensor if edited is None else edited)[part], hook=hook)
+                current = tensor if edited is None else edited
+                own = _keys_of(current, part, owner.n_before) if over_keys else current[part]
+                new = function(own, hook=hook)
                 if new is not None:
                     # The tensor itself stays as it is: it may be a view that others read.
                     edited = tensor.clone() if edited is None else edited
                     edited[part] = new
         return edited
+
+
+def _keys_of(tensor: Float[Tensor, "row head query key"], part: Part, n_before: int) -> Tensor:
+    """A part of a pattern; slices are copied in less time than a list of keys."""
+    if n_before == 0:
+        return tensor[part]
+    *rows, keys = part
+    own = tensor[tuple(rows)]
+    return torch.cat([own[..., :n_before], own[..., keys[n_before:]]], dim=-1)

@@ -253,6 +253,7 @@ def _run_pass(
             branch.hooks,
             positions=(slice(None), span),
             keys=(slice(None), slice(None), span, keys),
+            n_before=n_prompt,
         )
         for branch, span, keys in zip(branches, rows.spans, rows.keys, strict=True)
     ]

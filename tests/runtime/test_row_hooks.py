@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from rh_lens.runtime.row_hooks import OwnRows, hooks_on_rows
@@ -36,6 +37,22 @@ def test_at_patterns_the_part_may_be_a_choice_of_keys():
     own = OwnRows([(PATTERN, add(1.0))], keys=(slice(None), slice(None), slice(1, 2), keys))
     found = call(hooks_on_rows([own]), PATTERN, torch.zeros(1, 1, 2, 4))
     assert found[0, 0].tolist() == [[0.0] * 4, [1.0, 0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("n_before", [0, 1, 3])
+def test_keys_that_begin_with_the_first_ones_are_the_same_part(n_before):
+    pattern = torch.rand(1, 2, 4, 9, generator=torch.Generator().manual_seed(0))
+    part, seen = (slice(None), slice(None), slice(1, 3), torch.tensor([0, 1, 2, 5, 8])), []
+
+    def look(tensor, hook):
+        seen.append(tensor.clone())
+        return tensor + 1.0
+
+    found = call(hooks_on_rows([OwnRows([(PATTERN, look)], keys=part, n_before=n_before)]),
+                 PATTERN, pattern)  # fmt: skip
+    assert seen[0].equal(pattern[part])
+    assert found[part].equal(pattern[part] + 1.0)
+    assert (found != pattern).sum() == pattern[part].numel()
 
 
 def test_what_only_looks_changes_nothing_and_who_has_left_is_not_called():
