@@ -10,6 +10,7 @@ from rh_lens.views.drawing import DASHES, LINES, new_figure
 PICTURE = "training.png"
 MAX_BYTES = 60_000
 _LOG = "training_log.jsonl"
+_DECADES = 100
 # Of the log's own columns: where a line belongs, not what was measured there.
 _PLACES = ("step", "tokens", "length", "stage", "seconds", "lr", "learning_rate")
 
@@ -18,7 +19,7 @@ def plot_training(folder: Path) -> Path | None:
     """Write `training.png` beside the weights, from the `training_log.jsonl` there or one above.
 
     Losses above, shares (such as exact answers) below, over tokens where the log has them, else
-    over steps; both on a log axis, as most happens early.
+    over steps; on a log axis, as most happens early, where they span two decades or more.
 
     Args:
         folder: Of the weights.
@@ -47,7 +48,10 @@ def plot_training(folder: Path) -> Path | None:
         if drawn:
             axes.legend(frameon=False, fontsize=7.5)
     above.set(ylabel="loss", ylim=(0, None))
-    below.set(ylabel="share", ylim=(-0.03, 1.03), xscale="log")
+    first, last = lines[0][across], lines[-1][across]
+    # A log axis of a single decade has labels that overlap.
+    scale = "log" if last >= _DECADES * first > 0 else "linear"
+    below.set(ylabel="share", ylim=(-0.03, 1.03), xscale=scale)
     below.set_xlabel("tokens trained on" if across == "tokens" else "optimiser steps")
     path = folder / PICTURE
     with replacing(path) as temporary:

@@ -83,6 +83,7 @@ def test_seeds_are_alike_by_place_or_by_their_sorted_scores():
     assert row == f"| 1 and 2 | {float(pearson):.2f} | 0.33 | 0.000 |"
 
 
+@pytest.mark.slow
 def test_silencing_one_more_head_at_a_time(monkeypatch):
     model = load_demo_model()
     monkeypatch.setattr(silencing, "N_NEEDLES", 3)

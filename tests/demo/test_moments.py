@@ -30,6 +30,7 @@ def run(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_moments_are_scored_once_and_read_back(run, monkeypatch):
     table = score_moments(run)
     assert table["step"].unique().tolist() == [0, 500]

@@ -98,6 +98,7 @@ def test_a_revision_that_fails_is_said_and_takes_no_other_with_it(loaded, prompt
         score_revisions("m", names[:1], prompts, **SHORT)
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_sweep_or_of_damaged_files_is_refused(loaded, prompts, tmp_path):
     choices = {"folder": tmp_path, **SHORT}
     score_revisions("m", STEPS[2:], prompts[:1], **choices)
