@@ -320,7 +320,7 @@ def test_scores_of_a_run_with_other_weights_are_refused(files, tmp_path, capsys)
 
 def test_saved_tables_are_those_of_the_library(tables_of, files, tmp_path):
     """Three needles, asked by the command and by the library from the ranking that was saved."""
-    tables_of(tmp_path / "run")
+    tables_of(tmp_path / "run", "--top", "4")
     stored, demo_model = load_ablation(tmp_path / "run"), load_demo_model()
     prompts = build_grid(
         demo_model.tokenizer,
@@ -333,7 +333,7 @@ def test_saved_tables_are_those_of_the_library(tables_of, files, tmp_path):
         demo_model,
         prompts,
         stored.ranking,
-        ks=[0, 2, 4],
+        ks=[0, 4],
         n_controls=1,
         n_rankings=2,
         exclude=stored.ranking[:4],
