@@ -318,7 +318,7 @@ USES = [
     ),
     entry(
         u.CompressionCurve.summary,
-        lambda t: {"self": u.CompressionCurve(None, None, 4, 64)},
+        lambda t: {"self": u.CompressionCurve(None, None, None, 4, 64)},
         level=INSIDE_UNIT,
     ),
     entry(u.cache_bytes, lambda t: {"cache": DynamicCache()}, cache=instance([1])),

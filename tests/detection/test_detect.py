@@ -305,19 +305,19 @@ def test_how_prompts_are_read_changes_no_result(
         tiny_tokenizer,
         text_haystack([TEXT] * 8),
         [otter_needle],
-        context_lengths=[150, 170],
+        context_lengths=[150, 220],
         depths=2,
     )
     ways = [{}, {"prefill": "chunked"}, {"prefill": "sdpa"}, {"batch_size": 4}]
     ways = [PLAIN_EXECUTION, *(Execution(**way) for way in ways)]
-    options = {"score": "teacher-forced", "max_new_tokens": 8, "progress": False}
+    options = {"score": "teacher-forced", "max_new_tokens": 32, "progress": False}
     results = [detect_retrieval_heads(llama, grid, **options, execution=way) for way in ways]
     exact = ["trial", "step", "layer", "head", "source", "answer_offset", "token_id", "token"]
     for result in results[1:]:
         assert torch.equal(result.scores.values, results[0].scores.values)
         pd.testing.assert_frame_equal(result.events.table[exact], results[0].events.table[exact])
         pd.testing.assert_frame_equal(
-            result.events.table, results[0].events.table, rtol=0, atol=weight_rounding(llama, 178)
+            result.events.table, results[0].events.table, rtol=0, atol=weight_rounding(llama, 252)
         )
         for trial, expected in zip(result.trials, results[0].trials, strict=True):
             assert torch.equal(trial.tokens, expected.tokens)
