@@ -129,6 +129,22 @@ def plain_answer(
     return said, seen.result().answer_rows(len(tokens), len(said.tokens))
 
 
+def spoken(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tokens: Int[Tensor, " pos"],
+    max_new_tokens: int,
+    stop: StopRule,
+) -> Generation:
+    """A greedy answer of a plain Hugging Face model, whatever hooks it has."""
+    answer = GenerationUnderWay(tokenizer, int(tokens[-1]), max_new_tokens, stop)
+    reader = PlainReader(model, tokens[:-1], len(tokens) + max_new_tokens)
+    while answer.is_open():
+        logits, _ = reader.read(torch.tensor(answer.next_tokens()))
+        answer.take(logits.argmax(dim=-1).tolist())
+    return answer.result()
+
+
 class PlainSources:
     """Most-attended positions of the passes of a plain Hugging Face model.
 

@@ -411,7 +411,8 @@ USES = [
     entry(
         u.contrastive_pairs,
         lambda t: asking(t) | {"heads": t.heads},
-        model=MODEL,
+        model=HF_MODEL,
+        tokenizer=TOKENIZER,
         prompts=PROMPTS,
         heads=HEADS + bad([]),
         only_better=FLAG,

@@ -10,7 +10,7 @@ from tolerances import weight_rounding
 from transformers import AutoModelForCausalLM
 
 from rh_lens.demo import DEMO_MODEL_FOLDER, load_demo_model
-from rh_lens.prompts import evaluation_needles, synthetic_haystack
+from rh_lens.prompts import build_grid, evaluation_needles, synthetic_haystack
 from rh_lens.runtime import Execution
 from rh_lens.uses import (
     AnswerWatch,
@@ -18,6 +18,7 @@ from rh_lens.uses import (
     ask_document,
     citation_cases,
     cite,
+    contrastive_pairs,
     monitored_answers,
 )
 from rh_lens.uses.plain_reader import PlainReader
@@ -106,3 +107,14 @@ def test_what_only_a_bridge_can_is_refused(models, tiny_model) -> None:
     window = plain.config.max_position_embeddings
     with pytest.raises(ValueError, match=f"window of {window} tokens; found {window + 1}"):
         PlainReader(plain, torch.ones(3).long(), window + 1)
+
+
+def test_pairs_of_answers_are_those_of_the_bridge(models) -> None:
+    bridge, plain = models
+    haystack, needles = synthetic_haystack(n_sentences=60), evaluation_needles()[:2]
+    grid = build_grid(bridge.tokenizer, haystack, needles, context_lengths=[96], depths=[0.3])
+    options = {"max_new_tokens": 8, "progress": False, "only_better": False}
+    before = contrastive_pairs(bridge, grid, HEADS, **options).to_dataframe()
+    found = contrastive_pairs(plain, grid, HEADS, tokenizer=bridge.tokenizer, **options)
+    pd.testing.assert_frame_equal(found.to_dataframe(), before)
+    assert len(before) == 2
