@@ -87,4 +87,4 @@ def test_no_peak_is_above_its_estimate_nor_far_below(name):
     )
     for _, kind, _, measured, estimated in json.loads(run.stdout):
         assert measured <= estimated, kind
-        assert estimated <= 2 * measured + 40e6, kind
+        assert estimated <= 3 * measured + 40e6, kind
