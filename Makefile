@@ -1,5 +1,5 @@
 # make demo       find the retrieval heads of the bundled model, silence them, and write a page of it
-# make test       run the tests, in six to seven minutes on two cores; the slow ones are left out
+# make test       run the tests, in four to five minutes on two cores; the slow ones are left out
 # make test-slow  run the slow tests
 # make test-all   run all tests
 # make lint       ruff and mypy

@@ -169,7 +169,13 @@ def choose_grid(
 def _earlier(record: Mapping[str, Any]) -> tuple[int, tuple[Mapping[str, Any], ...]]:
     """Needles that were to share a haystack by an earlier choice, and what was checked then."""
     require_type("earlier", record, Mapping, remedy="Take a GridChoice's record().")
-    together, checks = record.get("asked_together"), record.get("checks")
+    missing = [name for name in ("asked_together", "checks") if name not in record]
+    if missing:
+        raise ValueError(
+            f"Expected earlier to be a record of a choice, with asked_together and checks; found "
+            f"no {' and no '.join(missing)}. Take a GridChoice's record()."
+        )
+    together, checks = record["asked_together"], record["checks"]
     require_whole_number("earlier['asked_together']", together, at_least=1)
     checks = require_list("earlier['checks']", checks, Mapping)
     assert isinstance(together, int)

@@ -43,7 +43,7 @@ def test_landmarks_and_headings_are_there_and_sections_are_named(whole):
     for name in ("header", "nav", "main", "footer", "h1"):
         assert len(whole.all(name)) == 1
     sections = whole.all("section")
-    without = {"tasks", "kinds", "doubts", "training"}
+    without = {"tasks", "kinds", "doubts", "uses", "training"}
     assert len(sections) == len(SECTIONS) - len(without)
     names = [by_id(whole, one.attributes["aria-labelledby"]).text for one in sections]
     links = whole.all("nav")[0].all("a")
