@@ -12,7 +12,7 @@ from rh_lens.demo.training.curriculum import Stage
 from rh_lens.demo.training.exercises import UNSTATED, ExerciseWriter, sum_steps
 from rh_lens.demo.training.lessons import LessonWriter
 from rh_lens.demo.training.wording import SYNONYMS, second_language
-from rh_lens.demo.training.world import PROPERTIES, other_values, world_facts
+from rh_lens.demo.training.world import ISLAND_ATTRIBUTES, other_values, world_facts
 from rh_lens.evaluation.tasks import CHAIN, CHOICES, CHOICES_CHAIN, LETTERS, READING
 from rh_lens.prompts.words import ATTRIBUTES, split_of
 
@@ -120,7 +120,7 @@ def test_single_steps_of_sums_are_those_of_the_chains(writer):
 def test_the_world_is_always_the_same(writer):
     facts = world_facts()
     assert facts == world_facts()
-    assert len(facts) == 40 * len(PROPERTIES) == 240
+    assert len(facts) == 40 * len(ISLAND_ATTRIBUTES) == 240
     assert len({(fact.island, fact.attribute) for fact in facts}) == 240
     assert len({fact.value for fact in facts if fact.attribute == "capital"}) == 40
     assert facts[0].value not in other_values(facts[0], facts)

@@ -1,4 +1,4 @@
-"""An invented world that a model can know by heart: islands, each with a few properties."""
+"""An invented world that a model can know by heart: islands, each with a few attributes."""
 
 import random
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from rh_lens.prompts.words import invented_name, pick
 N_ISLANDS = 40
 _SEED = 40_001
 
-PROPERTIES: dict[str, tuple[str, ...]] = {
+ISLAND_ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "capital": (),
     "founder": (),
     "metal": ("iron", "copper", "silver", "gold", "tin", "zinc", "lead", "steel"),
@@ -16,7 +16,7 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     "crop": ("rice", "corn", "wheat", "barley", "olives", "melons", "plums", "pears"),
     "dish": ("soup", "bread", "stew", "cheese", "salmon", "porridge", "curry", "cake"),
 }
-"""Properties of an island, and their values; none: a name of its own for every island."""
+"""Attributes of an island, and their values; none: a name of its own for every island."""
 
 QUESTIONS = (
     "What is the {attribute} of {island}?",
@@ -31,7 +31,7 @@ class WorldFact:
 
     Args:
         island: Whom it is about.
-        attribute: Which of `PROPERTIES`.
+        attribute: Which of `ISLAND_ATTRIBUTES`.
         value: The answer.
     """
 
@@ -54,14 +54,14 @@ def world_facts() -> tuple[WorldFact, ...]:
     rng = random.Random(_SEED)
     facts = []
     for island in _names(rng, N_ISLANDS):
-        for name, values in PROPERTIES.items():
+        for name, values in ISLAND_ATTRIBUTES.items():
             value = pick(rng, values) if values else invented_name(rng, "train")
             facts.append(WorldFact(island, name, value))
     return tuple(facts)
 
 
 def other_values(fact: WorldFact, facts: tuple[WorldFact, ...]) -> list[str]:
-    """Values of the same property that other islands have and this one lacks, each once."""
+    """Values of the same attribute that other islands have and this one lacks, each once."""
     values = {one.value for one in facts if one.attribute == fact.attribute}
     return sorted(values - {fact.value})
 
