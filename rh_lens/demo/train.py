@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from tqdm.auto import tqdm
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from rh_lens.demo.evaluate import evaluate_and_describe
+from rh_lens.demo.moments import score_moments
 from rh_lens.demo.training.architecture import MAX_LENGTH, VOCABULARY, new_model
 from rh_lens.demo.training.curriculum import stage_at
 from rh_lens.demo.training.growth import grow
@@ -109,7 +112,8 @@ def train_scholar(args: argparse.Namespace) -> Path:
         start = train_finder(args)
     tokenizer = AutoTokenizer.from_pretrained(start)
     first = LlamaForCausalLM.from_pretrained(start, dtype=torch.float32)
-    return _trained(args, SCHOLAR, tokenizer, grow(first, args.seed, MATCHING_LAYER))
+    leaning = None if "lean" in args.without else MATCHING_LAYER
+    return _trained(args, SCHOLAR, tokenizer, grow(first, args.seed, leaning))
 
 
 def _trained(
@@ -125,7 +129,7 @@ def _trained(
         tokenizer,
         model.to(args.device),
         args.seed,
-        recipe.quick() if args.quick else recipe,
+        _changed(args, recipe),
         compiled=args.compile,
     )
     go_on(trainer, folder)
@@ -134,10 +138,27 @@ def _trained(
     return folder / "weights"
 
 
+def _changed(args: argparse.Namespace, recipe: Recipe) -> Recipe:
+    """The recipe as the command line wants it."""
+    if "dropout" in args.without:
+        recipe = recipe.without_dropout()
+    if args.million_tokens is not None:
+        recipe = recipe.shortened(args.million_tokens)
+    return recipe.quick() if args.quick else recipe
+
+
 def _described(trainer: Trainer) -> dict[str, int]:
     """Where a training is, for its log."""
     length = stage_at(trainer.step - 1, trainer.recipe.curriculum).length
     return {"step": trainer.step, "length": length, "tokens": trainer.n_tokens}
+
+
+def _positive(text: str) -> float:
+    """A number above 0 of the command line."""
+    with suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected a number above 0; found {text!r}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -157,13 +178,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--compile", action="store_true", help="compile the passes: needs a C++ compiler; faster"
     )
     parser.add_argument(
-        "--snapshots", action="store_true", help="put the weights aside at about 15 moments"
+        "--snapshots",
+        action="store_true",
+        help="put the weights aside at about 15 moments, and score their heads (snapshots.csv)",
     )
+    parser.add_argument(
+        "--million-tokens",
+        type=_positive,
+        metavar="N",
+        help="fewer tokens, in every stage alike; what comes out is not measured",
+    )
+    parser.add_argument(
+        "--without", nargs="+", choices=("lean", "dropout"), default=(),
+        help="leave out the second model's heads that lean at step 0, or heads silenced at random",
+    )  # fmt: skip
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
     weights = trained[args.model](args)
-    if not args.quick:
+    if args.snapshots:
+        score_moments(weights.parent)
+    if not args.quick and args.million_tokens is None:
         print(evaluate_and_describe(weights))
 
 

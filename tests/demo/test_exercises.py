@@ -17,7 +17,7 @@ from rh_lens.evaluation.tasks import CHAIN, CHOICES, CHOICES_CHAIN, LETTERS, REA
 from rh_lens.prompts.words import ATTRIBUTES, split_of
 
 N = 60
-STAGE = Stage(192, 2, 0.001, max_facts=4, repeated=0.1, drop_heads=0.0)
+STAGE = Stage(192, 2, 0.001, max_facts=4, repeated=0.1, drop_heads=0.0, alone=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +94,10 @@ def test_two_hops_lead_through_a_person_whom_the_question_does_not_name(writer):
 
 
 def test_sums_are_right_step_by_step(writer):
-    assert sum_steps(43, "+", 16) == ("43 + 10 = 53. 53 + 6 = 59.", 59)
+    assert sum_steps(43, "+", 16) == ("43 + 10 = 53. 3 + 6 = 9. 53 + 6 = 59.", 59)
     assert sum_steps(43, "-", 10) == ("43 - 10 = 33.", 33)
+    assert sum_steps(66, "-", 8) == ("16 - 8 = 8. 66 - 8 = 58.", 58)
+    assert sum_steps(28, "-", 19) == ("28 - 10 = 18. 18 - 9 = 9.", 9)
     for exercise in drawn(partial(writer.total, chain=True)):
         first, sign, second = re.match(
             r"\w+ has (\d+) .* (gives away|finds) (\d+) of", exercise.item.question
@@ -110,11 +112,28 @@ def test_sums_are_right_step_by_step(writer):
         assert split_of(f"{first}{sign}{second}") == writer.facts.split
 
 
-def test_single_steps_of_sums_are_those_of_the_chains(writer):
-    for exercise in drawn(writer.step, 200):
+@pytest.mark.parametrize("chain", [False, True])
+def test_parts_of_sums_are_those_of_the_chains(writer, chain):
+    for exercise in drawn(partial(writer.step, chain=chain), 200):
         first, sign, part = re.match(r"What is (\d+) (.) (\d+)\?", exercise.item.question).groups()
         assert exercise.item.answers == (str(eval(first + sign + part)),)
-        assert int(part) == 10 or 0 < int(part) < 10
+        assert 0 < int(part) < 20
+        if not chain:
+            assert int(part) < 10
+            assert f"{first} {sign} {part} = " in sum_steps(int(first) + 20, sign, int(part))[0]
+        for step in re.findall(r"(\d+ [+-] \d+) = (\d+)\.", exercise.item.chain):
+            assert eval(step[0]) == int(step[1])
+
+
+@pytest.mark.parametrize("chain", [False, True])
+def test_a_drill_asks_for_the_letter_of_a_word_that_it_names(writer, chain):
+    for exercise in drawn(partial(writer.letter, chain=chain), 100):
+        named = re.fullmatch(r"Which one is (.*)\?", exercise.item.question)[1]
+        (letter,) = exercise.item.answers
+        assert exercise.item.choices[LETTERS.index(letter)] == named
+        assert len(exercise.item.choices) == 4
+        way = f" It is {named}. The answer is ({letter})."
+        assert exercise.said == (way if chain else f" {letter}")
 
 
 def test_the_world_is_always_the_same(writer):
@@ -167,7 +186,7 @@ def test_marked_answers_follow_their_questions_and_end(tokenizer):
         assert text.count("\nAnswer:") == text.count("</s>") > 0
         ends = document.tokens == tokenizer.eos_token_id
         assert (ends <= document.answers).all()
-    assert n_answers > 45
+    assert n_answers > 40
 
 
 def test_a_prompt_is_spelled_as_the_tokenizer_spells_it(tokenizer):
@@ -189,3 +208,12 @@ def test_the_same_seed_writes_the_same_documents(tokenizer):
 
     for one, other in zip(batch(), batch(), strict=True):
         assert one.tokens.tolist() == other.tokens.tolist()
+
+
+@pytest.mark.parametrize(("alone", "expected"), [(0.0, 0.0), (1.0, 1.0)])
+def test_a_stage_says_how_many_documents_are_exercises_alone(tokenizer, alone, expected):
+    writer = LessonWriter(tokenizer, random.Random(4), n_filler_sentences=20)
+    stage = Stage(192, 12, 0.001, max_facts=4, repeated=0.0, drop_heads=0.0, alone=alone)
+    texts = [tokenizer.decode(document.tokens) for document in writer.batch(stage)]
+    # Every exercise without a text begins a document of its own.
+    assert sum(text.count("<s>") > 1 for text in texts) / 12 == expected

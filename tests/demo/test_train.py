@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import pandas as pd
 import pytest
 import torch
 from tolerances import assert_close, rounding
@@ -13,9 +14,10 @@ from rh_lens.demo import DEMO_MODEL_FOLDER
 from rh_lens.demo.train import SNAPSHOTS, go_on, main, train
 from rh_lens.demo.training.architecture import new_model
 from rh_lens.demo.training.curriculum import Stage
+from rh_lens.demo.training.growth import grow
 from rh_lens.demo.training.head_dropout import HeadDropout
 from rh_lens.demo.training.loss import answer_starts, exact_share
-from rh_lens.demo.training.recipe import Recipe
+from rh_lens.demo.training.recipe import SCHOLAR, Recipe
 from rh_lens.demo.training.trainer import Trainer
 
 TINY = (
@@ -147,6 +149,36 @@ def test_an_answer_is_exact_when_each_of_its_tokens_is_right():
     assert exact_share(right, is_answer) == 0.75
 
 
+def test_a_recipe_can_be_shorter_or_without_what_it_silences():
+    short = SCHOLAR.shortened(2.0)
+    assert sum(stage.million_tokens for stage in short.curriculum) == pytest.approx(2.0)
+    longer = zip(SCHOLAR.curriculum, short.curriculum, strict=True)
+    assert {round(a.million_tokens / b.million_tokens, 6) for a, b in longer} == {12.7}
+    plain = SCHOLAR.without_dropout().curriculum
+    assert {(stage.drop_heads, stage.drop_attention) for stage in plain} == {(0.0, 0.0)}
+    assert [stage.alone for stage in plain] == [stage.alone for stage in SCHOLAR.curriculum]
+
+
+def test_a_model_grows_with_heads_that_lean_or_without():
+    small = new_model(0)
+    leaning, plain = grow(small, 0, 2), grow(small, 0, None)
+    differ = [
+        place
+        for place, (one, other) in enumerate(
+            zip(leaning.model.layers, plain.model.layers, strict=True)
+        )
+        if not torch.equal(one.self_attn.q_proj.weight, other.self_attn.q_proj.weight)
+    ]
+    assert differ == [3, 5]
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "many"])
+def test_a_budget_that_is_no_number_above_zero_is_refused(capsys, given):
+    with pytest.raises(SystemExit):
+        main(["scholar", "--million-tokens", given])
+    assert f"expected a number above 0; found '{given}'" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_both_models_are_trained_by_one_command(tmp_path):
     """Everything but the evaluation, in seconds: the second model grows out of the first one."""
@@ -161,7 +193,10 @@ def test_both_models_are_trained_by_one_command(tmp_path):
     moments = sorted((tmp_path / "scholar" / SNAPSHOTS).iterdir())
     described = [json.loads((moment / "moment.json").read_text()) for moment in moments]
     assert described[0] == {"step": 0, "tokens": 0}
-    assert described[-1] == {"step": 8, "tokens": 4 * 2 * 192 + 4 * 2 * 512}
+    assert described[-1] == {"step": 8, "tokens": 8 * 2 * 192}
+    table = pd.read_csv(tmp_path / "scholar" / "snapshots.csv")
+    assert table["step"].unique().tolist() == [moment["step"] for moment in described]
+    assert len(table) == 64 * len(described)
     # What is put aside at step 0 is the first model, grown.
     grown = read(moments[0] / "weights")
     tokens = torch.randint(3, 2048, (1, 32))

@@ -17,6 +17,7 @@ class Stage:
         drop_heads: Chance that a head of the first two layers is silenced, for each document; in
             the second model of any layer.
         drop_attention: Chance that all heads of a layer but the first are silenced.
+        alone: Share of documents that are exercises without a text, where there are exercises.
     """
 
     length: int
@@ -26,6 +27,7 @@ class Stage:
     repeated: float
     drop_heads: float
     drop_attention: float = 0.0
+    alone: float = 0.0
 
     @property
     def n_steps(self) -> int:
@@ -43,12 +45,15 @@ CURRICULUM = (
     Stage(2048, 1, 6.0, max_facts=56, repeated=0.0, drop_heads=0.08),
 )
 
-# What the second model goes on with, when the first one has grown.
+# What the second model goes on with, when the first one has grown: texts first; then what is known
+# and reckoned, and letters, alone; then everything, in longer and longer texts.
 LESSONS = (
-    Stage(192, 8, 12.0, max_facts=5, repeated=0.03, drop_heads=0.1, drop_attention=0.15),
-    Stage(512, 3, 4.0, max_facts=12, repeated=0.03, drop_heads=0.1, drop_attention=0.15),
-    Stage(1024, 2, 3.0, max_facts=20, repeated=0.02, drop_heads=0.05, drop_attention=0.1),
-    Stage(2048, 1, 3.0, max_facts=30, repeated=0.0, drop_heads=0.05, drop_attention=0.1),
+    Stage(192, 8, 12.0, 5, repeated=0.03, drop_heads=0.1, drop_attention=0.15, alone=0.3),
+    Stage(192, 8, 1.8, 5, repeated=0.0, drop_heads=0.0, alone=1.0),
+    Stage(192, 8, 6.6, 5, repeated=0.02, drop_heads=0.05, drop_attention=0.05, alone=0.45),
+    Stage(512, 3, 2.0, 12, repeated=0.02, drop_heads=0.05, drop_attention=0.05, alone=0.35),
+    Stage(1024, 2, 1.5, 20, repeated=0.02, drop_heads=0.05, alone=0.25),
+    Stage(2048, 1, 1.5, 30, repeated=0.0, drop_heads=0.05, alone=0.2),
 )
 
 PEAK_LEARNING_RATE = 2e-3

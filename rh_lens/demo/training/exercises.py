@@ -203,15 +203,29 @@ class ExerciseWriter:
         item = TaskItem("sum", question, (str(result),), chain=f"{name} has {first} {noun}. {way}")
         return Exercise(item, CHAIN if chain else ANSWER_ONLY)
 
-    def step(self, rng: random.Random) -> Exercise:
-        """One step of a sum, asked for by itself: tens or ones are added or taken away."""
+    def step(self, rng: random.Random, *, chain: bool) -> Exercise:
+        """A part of a sum by itself: tens or ones, with the way written, or two small numbers."""
         first, sign, second = self._pair(rng)
-        part = second // 10 * 10 or second % 10
-        if rng.random() < 0.7:
-            part = second % 10 or part
-        result = first + part if sign == "+" else first - part
-        question = f"What is {first} {sign} {part}?"
-        return Exercise(TaskItem("step", question, (str(result),)), CLOSED)
+        if not chain:
+            second = second % 10 or 1
+            first = _small(first, sign, second)
+        elif rng.random() < 0.7:
+            second = second % 10 or second
+        way, result = sum_steps(first, sign, second)
+        item = TaskItem("step", f"What is {first} {sign} {second}?", (str(result),), chain=way)
+        return Exercise(item, CHAIN if chain else CLOSED)
+
+    def letter(self, rng: random.Random, *, chain: bool) -> Exercise:
+        """Which of four choices a word stands behind: half of them values of the world."""
+        if rng.random() < 0.5:
+            values = self._answers(rng, 4)
+        else:
+            fact = pick(rng, self.world)
+            others = sorted(other_values(fact, self.world), key=lambda _: rng.random())
+            values = [fact.value, *others[:3]]
+        question, way = f"Which one is {values[0]}?", f"It is {values[0]}."
+        item = _lettered(rng, question, values[0], values[1:], chain=way)
+        return Exercise(item, CHOICES_CHAIN if chain else CHOICES)
 
     def _pair(self, rng: random.Random) -> tuple[int, str, int]:
         """Two numbers to add or subtract, of this split."""
@@ -259,11 +273,26 @@ def _lettered(
 
 
 def sum_steps(first: int, sign: str, second: int) -> tuple[str, int]:
-    """A sum in steps, first the tens of the second number, then its ones; and its result."""
+    """A sum in steps, first the tens of the second number, then its ones; and its result.
+
+    The ones are first added to, or taken from, a number below 20: `59 + 6` is `9 + 6 = 15.` and
+    `59 + 6 = 65.`
+    """
     steps, value = [], first
     for part in (second // 10 * 10, second % 10):
+        small = _small(value, sign, part)
+        numbers = [value] if part >= 10 or small == value else [small, value]
         if part:
-            result = value + part if sign == "+" else value - part
-            steps.append(f"{value} {sign} {part} = {result}.")
-            value = result
+            steps += [f"{n} {sign} {part} = {_result(n, sign, part)}." for n in numbers]
+            value = _result(value, sign, part)
     return " ".join(steps), value
+
+
+def _result(first: int, sign: str, second: int) -> int:
+    return first + second if sign == "+" else first - second
+
+
+def _small(first: int, sign: str, ones: int) -> int:
+    """The number below 20 that stands for the first one: its ones, with a ten if one is needed."""
+    small = first % 10
+    return small + 10 if sign == "-" and small < ones else small

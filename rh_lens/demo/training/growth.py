@@ -17,13 +17,14 @@ from transformers import LlamaConfig, LlamaForCausalLM
 LEANS = (0.3, 0.9)
 
 
-def grow(model: LlamaForCausalLM, seed: int, matching_layer: int) -> LlamaForCausalLM:
+def grow(model: LlamaForCausalLM, seed: int, matching_layer: int | None) -> LlamaForCausalLM:
     """A model of twice the layers that gives the same logits.
 
     Args:
         model: The smaller model; it is left as it is.
         seed: Seed of the new weights.
-        matching_layer: The layer of the smaller model whose heads match questions with facts.
+        matching_layer: The layer of the smaller model whose heads match questions with facts, and
+            towards which new ones lean; None: none lean.
     """
     old = model.config
     config = LlamaConfig(**{**old.to_dict(), "num_hidden_layers": 2 * old.num_hidden_layers})
@@ -35,9 +36,10 @@ def grow(model: LlamaForCausalLM, seed: int, matching_layer: int) -> LlamaForCau
         for place, layer in enumerate(model.model.layers):
             grown.model.layers[2 * place].load_state_dict(layer.state_dict())
             _close(grown.model.layers[2 * place + 1], random)
-        matching = model.model.layers[matching_layer].self_attn
-        for layer in (2 * matching_layer - 1, 2 * matching_layer + 1):
-            _lean(grown.model.layers[layer].self_attn, matching, config, random)
+        if matching_layer is not None:
+            matching = model.model.layers[matching_layer].self_attn
+            for layer in (2 * matching_layer - 1, 2 * matching_layer + 1):
+                _lean(grown.model.layers[layer].self_attn, matching, config, random)
     return grown
 
 

@@ -15,9 +15,6 @@ from rh_lens.evaluation.tasks.template import fields_of, parts_of
 
 Maker = Callable[[random.Random], Exercise]
 
-# Share of documents that are exercises alone: what is known by heart, and sums.
-ALONE = 0.3
-
 
 class LessonWriter(DocumentWriter):
     """Writes documents of an exact length: a text and questions about it, or questions alone.
@@ -35,25 +32,28 @@ class LessonWriter(DocumentWriter):
         self._tokenizer = tokenizer
         writer = self._exercises = ExerciseWriter("train", word_pieces(tokenizer))
         self._about_text: tuple[tuple[float, Maker], ...] = (
-            (0.32, writer.fact),
+            (0.22, writer.fact),
             (0.12, writer.inside),
             (0.08, writer.synonym),
-            (0.10, writer.foreign),
-            (0.07, writer.two),
-            (0.08, writer.unstated),
-            (0.11, partial(writer.hops, chain=True)),
+            (0.12, writer.foreign),
+            (0.10, writer.two),
+            (0.09, writer.unstated),
+            (0.12, partial(writer.hops, chain=True)),
             (0.04, partial(writer.hops, chain=False)),
-            (0.04, partial(writer.chosen, chain=False)),
-            (0.04, partial(writer.chosen, chain=True)),
+            (0.05, partial(writer.chosen, chain=False)),
+            (0.06, partial(writer.chosen, chain=True)),
         )
         self._by_heart: tuple[tuple[float, Maker], ...] = (
-            (0.26, writer.known),
-            (0.06, partial(writer.known, answer_only=True)),
-            (0.14, partial(writer.known_chosen, chain=False)),
-            (0.14, partial(writer.known_chosen, chain=True)),
-            (0.15, partial(writer.total, chain=True)),
-            (0.05, partial(writer.total, chain=False)),
-            (0.20, writer.step),
+            (0.12, writer.known),
+            (0.03, partial(writer.known, answer_only=True)),
+            (0.12, partial(writer.known_chosen, chain=False)),
+            (0.12, partial(writer.known_chosen, chain=True)),
+            (0.09, partial(writer.letter, chain=False)),
+            (0.10, partial(writer.letter, chain=True)),
+            (0.18, partial(writer.total, chain=True)),
+            (0.03, partial(writer.total, chain=False)),
+            (0.10, partial(writer.step, chain=False)),
+            (0.11, partial(writer.step, chain=True)),
         )
 
     def batch(self, stage: Stage) -> list[Document]:
@@ -64,7 +64,7 @@ class LessonWriter(DocumentWriter):
         chance = self._rng.random()
         if chance < stage.repeated:
             return self.repeated_span(stage.length)
-        if chance < stage.repeated + ALONE:
+        if chance < stage.repeated + stage.alone:
             return self.alone(stage.length)
         return self.about_text(stage.length, stage.max_facts)
 

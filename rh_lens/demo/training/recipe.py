@@ -40,6 +40,19 @@ class Recipe:
         ]
         return replace(self, curriculum=tuple(short), n_filler_sentences=200)
 
+    def shortened(self, million_tokens: float) -> "Recipe":
+        """The same with fewer tokens in all, in every stage by the same factor."""
+        factor = million_tokens / sum(stage.million_tokens for stage in self.curriculum)
+        short = [
+            replace(one, million_tokens=one.million_tokens * factor) for one in self.curriculum
+        ]
+        return replace(self, curriculum=tuple(short))
+
+    def without_dropout(self) -> "Recipe":
+        """The same without heads that are silenced at random."""
+        plain = [replace(one, drop_heads=0.0, drop_attention=0.0) for one in self.curriculum]
+        return replace(self, curriculum=tuple(plain))
+
 
 FINDER = Recipe("finder", CURRICULUM)
 """The first model: four layers that find facts in long texts, from nothing."""
