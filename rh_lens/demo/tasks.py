@@ -176,7 +176,7 @@ def sum_items(n: int = 12, *, seed: int = 0) -> tuple[TaskItem, ...]:
     Examples:
         >>> item = sum_items(1)[0]
         >>> item.answers, item.chain
-        (('59',), 'Vithae has 43 quilts. 43 + 10 = 53. 53 + 6 = 59.')
+        (('59',), 'Vithae has 43 quilts. 43 + 10 = 53. 3 + 6 = 9. 53 + 6 = 59.')
     """
     rng, writer = _drawn("n", n, seed)
     items = []
