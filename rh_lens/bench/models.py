@@ -182,20 +182,25 @@ def bench_prompts(context_length: int, n_needles: int = 1) -> Sequence[NeedlePro
     )
 
 
-def packed_bench_prompts(context_length: int) -> Sequence[NeedlePrompt]:
+def packed_bench_prompts(context_length: int, n_turns: int = N_TURNS) -> Sequence[NeedlePrompt]:
     """Needles that share a synthetic haystack: twelve, four or two, as many as it has places for.
 
-    Each of two turns hides them elsewhere. None where there is no place for two.
+    Each turn hides them elsewhere. None where there is no place for two.
+
+    Args:
+        context_length: Tokens of the longest prompt.
+        n_turns: Turns, at most; there are as many as needles.
 
     Raises:
         TypeError: An argument is of another type.
-        ValueError: The length is out of range.
+        ValueError: The length or the number of turns is out of range.
 
     Examples:
         >>> len(packed_bench_prompts(256)[0].companions)
         3
     """
     require_whole_number("context_length", context_length, at_least=1, at_most=2**20)
+    require_whole_number("n_turns", n_turns, at_least=1, at_most=len(default_needles()))
     for n_together in N_TOGETHER:
         with suppress(ValueError):
             grid = build_packed_grid(
@@ -206,7 +211,7 @@ def packed_bench_prompts(context_length: int) -> Sequence[NeedlePrompt]:
                 depths=n_together,
                 allow_repeat=True,
             )
-            return [prompt for prompt in grid if prompt.turn < N_TURNS]
+            return [prompt for prompt in grid if prompt.turn < n_turns]
     return []
 
 

@@ -294,6 +294,7 @@ BENCH = [
         b.packed_bench_prompts,
         lambda t: {"context_length": 64},
         context_length=whole(1),
+        n_turns=whole(1),
     ),
     entry(
         b.bench_prompts,
@@ -309,6 +310,21 @@ BENCH = [
         quick=FLAG,
         n_repeats=whole(1, 10**6),
         done=entries(empty=False),
+    ),
+    entry(
+        b.benchmark_finding,
+        lambda t: {"device": torch.device("cpu"), "quick": True},
+        lazy=True,
+        device=DEVICE,
+        quick=FLAG,
+        done=entries(empty=False),
+    ),
+    entry(
+        b.agreement,
+        lambda t: {"full": t.result.scores, "found": t.result.scores},
+        full=wrong(None, 3, "x", [1]),
+        found=wrong(3, "x", [1]),
+        threshold=number(),
     ),
     entry(
         b.run_benchmark,
@@ -328,6 +344,7 @@ BENCH = [
         key=wrong(None, 3),
         rows=entries(empty=False),
         conditions=entries(empty=False),
+        finding=entries(empty=False),
     ),
     entry(
         b.read_timed_rows,
@@ -335,6 +352,7 @@ BENCH = [
         path=PATH + made(lambda t: t.score_file, piece="head_scores"),
         key=wrong(None, 3),
     ),
+    entry(b.finding_table, rows=entries(empty=False)),
     entry(b.conditions_table, rows=entries(empty=False)),
     entry(b.to_dataframe, rows=entries(empty=False)),
     entry(

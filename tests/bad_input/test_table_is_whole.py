@@ -15,6 +15,7 @@ AblationPlan
 AblationTables
 Acceptance
 ActivityPrediction
+Agreement
 Alternatives
 Answer
 AnswerMap
@@ -59,6 +60,7 @@ EffectPrediction
 Emergence
 Estimate
 FedAnswers
+FindingRow
 Generation
 GridChoice
 HaystackKind
@@ -138,6 +140,7 @@ TaskCurve
 TaskResult
 TaskTables
 ThresholdSensitivity
+TimedRows
 TrainableHeads
 Trial
 UntilStatement

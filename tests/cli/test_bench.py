@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rh_lens import bench as timings
-from rh_lens.bench import ConditionsRow, Row
+from rh_lens.bench import Agreement, ConditionsRow, FindingRow, Row, TimedRows
 from rh_lens.cli import bench, main
 from rh_lens.runs import reserve_file
 
@@ -16,6 +16,10 @@ def row(length):
     return Row("bundled", "accepted", length, "a", 10, length / 3, (0.5, 1.0, 2.0), None, True)
 
 
+FINDING = [
+    FindingRow("bundled", "generate", 600, 30, 681600, 120.0, 1.0, None),
+    FindingRow("bundled", "packed, enough", 12, 12, 1250, 0.5, 0.1, Agreement(0.9, 4, 3, 4)),
+]
 FORKS = ConditionsRow("bundled", "accepted", 2016, 20, 1 / 3, (1.0, 1.5, 2.0))
 
 
@@ -33,6 +37,9 @@ def timed(monkeypatch):
     monkeypatch.setattr(
         timings, "benchmark_conditions", lambda *args, done, **options: [] if done else [FORKS]
     )
+    monkeypatch.setattr(
+        timings, "benchmark_finding", lambda *args, done, **options: [] if done else [FINDING]
+    )
     return lengths
 
 
@@ -41,7 +48,9 @@ def test_the_table_is_saved_and_printed(timed, tmp_path, capsys):
     table = pd.read_csv(tmp_path / "bench.csv")
     assert table["tokens"].tolist() == [1, 2, 3]
     assert table["time / (a)"].tolist() == ["1.00 (0.50-2.00)"] * 3
-    assert "bundled" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "bundled" in printed
+    assert "3 of 4, 1 other" in printed
 
 
 def test_the_times_are_there_for_programs(timed, capsys):
@@ -51,6 +60,8 @@ def test_the_times_are_there_for_programs(timed, capsys):
     assert found["rows"][2]["seconds"] == 1.0
     assert found["quick"] is True
     assert len(found["conditions"]) == 1
+    assert [one["same"] for one in found["finding"]] == [None, False]
+    assert found["finding"][1]["agreement"]["correlation"] == 0.9
 
 
 def test_after_a_kill_nothing_is_timed_again(timed, tmp_path, monkeypatch, capsys):
@@ -71,8 +82,8 @@ def test_after_a_kill_nothing_is_timed_again(timed, tmp_path, monkeypatch, capsy
     assert timed == [1, 2, 3]
     assert pd.read_csv(out)["tokens"].tolist() == [1, 2, 3]
     key = json.loads((tmp_path / "bench.csv.json").read_text())["key"]
-    rows, forks = timings.read_timed_rows(tmp_path / "bench.csv.json", key)
-    assert (rows, forks) == ([row(1), row(2), row(3)], [FORKS])
+    timed_rows = timings.read_timed_rows(tmp_path / "bench.csv.json", key)
+    assert timed_rows == TimedRows((row(1), row(2), row(3)), (FORKS,), tuple(FINDING))
 
 
 def test_times_of_another_benchmark_are_not_mixed_in(timed, tmp_path, capsys):
@@ -105,5 +116,5 @@ def test_on_a_full_disk_all_is_timed_and_printed_then_the_error(
     assert main(["bench", "--out", str(tmp_path / "bench.csv")]) == 2
     printed, error = capsys.readouterr()
     assert timed == [1, 2, 3]
-    assert printed.count("bundled") == 4
+    assert printed.count("bundled") == 6
     assert "found: no space left on device" in error
