@@ -32,16 +32,16 @@ class LessonWriter(DocumentWriter):
         self._tokenizer = tokenizer
         writer = self._exercises = ExerciseWriter("train", word_pieces(tokenizer))
         self._about_text: tuple[tuple[float, Maker], ...] = (
-            (0.22, writer.fact),
-            (0.12, writer.inside),
-            (0.08, writer.synonym),
-            (0.12, writer.foreign),
-            (0.10, writer.two),
-            (0.09, writer.unstated),
+            (0.17, writer.fact),
+            (0.15, writer.inside),
+            (0.06, writer.synonym),
+            (0.17, writer.foreign),
+            (0.15, writer.two),
+            (0.07, writer.unstated),
             (0.12, partial(writer.hops, chain=True)),
-            (0.04, partial(writer.hops, chain=False)),
-            (0.05, partial(writer.chosen, chain=False)),
-            (0.06, partial(writer.chosen, chain=True)),
+            (0.03, partial(writer.hops, chain=False)),
+            (0.03, partial(writer.chosen, chain=False)),
+            (0.05, partial(writer.chosen, chain=True)),
         )
         self._by_heart: tuple[tuple[float, Maker], ...] = (
             (0.12, writer.known),
