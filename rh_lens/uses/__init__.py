@@ -20,9 +20,11 @@ from rh_lens.uses.contrast import (
 )
 from rh_lens.uses.contrast_processor import ContextContrast, HeadContrast
 from rh_lens.uses.contrast_quality import ContrastQuality, contrast_quality
+from rh_lens.uses.decoding_ways import DECODING_WAYS
 from rh_lens.uses.headwise_attention import headwise_attention
 from rh_lens.uses.headwise_cache import HeadwiseCache, cache_bytes
 from rh_lens.uses.lora import lora_heads
+from rh_lens.uses.memory_cases import MEMORY_KINDS, memory_cases
 from rh_lens.uses.model_shape import AttentionShape, attention_shape
 from rh_lens.uses.monitor import BASELINES, HEAD_FEATURES, answer_features, monitored_answers
 from rh_lens.uses.plain_heads import silent_heads
@@ -46,7 +48,9 @@ from rh_lens.uses.windows import (
 __all__ = [
     "BASELINES",
     "CASE_KINDS",
+    "DECODING_WAYS",
     "HEAD_FEATURES",
+    "MEMORY_KINDS",
     "QUESTION_KINDS",
     "AnswerMonitor",
     "AnswerWatch",
@@ -89,6 +93,7 @@ __all__ = [
     "group_scores",
     "headwise_attention",
     "lora_heads",
+    "memory_cases",
     "monitor_quality",
     "monitored_answers",
     "ndcg",

@@ -1,9 +1,9 @@
 """Questions about documents, with the one place that the answer is to be cited from."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 
 import numpy as np
 from jaxtyping import Int
@@ -25,7 +25,7 @@ class CitationCase:
     """A question about a document.
 
     Args:
-        kind: One of `CASE_KINDS`, or of `QUESTION_KINDS`.
+        kind: One of `CASE_KINDS`, `MEMORY_KINDS` or `QUESTION_KINDS`.
         document: The text.
         needle: What is asked for.
         answer_span: Half-open characters of the answer in its own sentence; None where the
@@ -65,28 +65,48 @@ def citation_cases(
         [('plain', True), ('distractors', True), ('echo', True), ('contradiction', True),
          ('unanswerable', False), ('near miss', False)]
     """
-    require_type("haystack", haystack, Haystack, remedy="Make one with synthetic_haystack.")
     chosen = require_list("needles", needles, Needle, at_least=1)
-    require_whole_number("n_characters", n_characters, at_least=1)
     require_seed("seed", seed)
     generator = random.Random(seed)
+    prose_around = stretches(haystack, n_characters, generator)
+    cases = []
+    for needle in chosen:
+        prose = next(prose_around)
+        for kind in CASE_KINDS:
+            others = _others(kind, needle)
+            if others is not None:
+                hidden = [*others, *([] if kind in _WITHOUT_NEEDLE else [needle.text])]
+                cases.append(hidden_case(kind, needle, hidden, prose, generator))
+    return cases
+
+
+def stretches(
+    haystack: Haystack, n_characters: int, generator: random.Random
+) -> Iterator[list[str]]:
+    """Stretches of prose as lists of sentences, each from a random one on, without end.
+
+    Args:
+        haystack: The prose.
+        n_characters: Least characters of each.
+        generator: Draws where they begin.
+
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: The haystack is shorter, or the number is out of range.
+    """
+    require_type("haystack", haystack, Haystack, remedy="Make one with synthetic_haystack.")
+    require_whole_number("n_characters", n_characters, at_least=1)
     text = " ".join(haystack.documents)
     if len(text) < n_characters:
         raise ValueError(
             f"Expected a haystack of {n_characters} characters or more; found {len(text)}. Pass a "
             "longer one, or lower n_characters."
         )
-    cases, gaps = [], sentence_gaps(text)
-    for needle in chosen:
-        prose = _prose(text, gaps, n_characters, generator)
-        for kind in CASE_KINDS:
-            others = _others(kind, needle)
-            if others is not None:
-                cases.append(_case(kind, needle, others, prose, generator))
-    return cases
+    gaps = sentence_gaps(text)
+    return (_stretch(text, gaps, n_characters, generator) for _ in count())
 
 
-def _prose(
+def _stretch(
     text: str, gaps: Int[np.ndarray, "gap 2"], n_characters: int, generator: random.Random
 ) -> list[str]:
     """Whole sentences from a random one on."""
@@ -113,15 +133,27 @@ def _others(kind: str, needle: Needle) -> list[str] | None:
     return [one.text[:start] + needle.answer + one.text[stop:]]
 
 
-def _case(
-    kind: str, needle: Needle, others: list[str], prose: list[str], generator: random.Random
+def hidden_case(
+    kind: str,
+    needle: Needle,
+    hidden: Sequence[str],
+    prose: Sequence[str],
+    generator: random.Random,
 ) -> CitationCase:
-    hidden = [*others, *([] if kind in _WITHOUT_NEEDLE else [needle.text])]
+    """A case whose document hides some sentences in random places among prose.
+
+    Args:
+        kind: What it is called.
+        needle: What is asked for.
+        hidden: The sentences; the needle's own is that with the answer.
+        prose: The others, in order.
+        generator: Draws the places.
+    """
     sentences = list(prose)
     for one in hidden:
         sentences.insert(generator.randint(0, len(sentences)), one)
     document = " ".join(sentences)
-    if kind in _WITHOUT_NEEDLE:
+    if needle.text not in hidden:
         return CitationCase(kind, document, needle, None)
     at = document.index(needle.text)
     start, stop = needle.answer_characters

@@ -39,7 +39,8 @@ from rh_lens.runtime.tokens import TokensLike, as_tokens
 Strength: TypeAlias = Literal["entropy", "static"]
 """How strong a contrast is at each token: the next token's entropy, or always alike."""
 
-_Read: TypeAlias = Callable[[int], tuple[Tensor, Tensor]]
+ReadTwice: TypeAlias = Callable[[int], tuple[Tensor, Tensor]]
+"""Logits behind a token: the base's, and those of what is contrasted with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,7 +290,7 @@ def _two_rows(
         return logits[at[0]], logits[at[1]]
 
     with model.hooks(fwd_hooks=hooks_on_rows(owners)):
-        return _answered(answer, read, alpha, by)
+        return answered_by_contrast(answer, read, alpha, by)
 
 
 def _two_contexts(
@@ -317,11 +318,20 @@ def _two_contexts(
         base, other = map(partial(step, token=token), readers)
         return base, other
 
-    return _answered(answer, read, alpha, by)
+    return answered_by_contrast(answer, read, alpha, by)
 
 
-def _answered(answer: GenerationUnderWay, read: _Read, alpha: float, by: Strength) -> Contrasted:
-    """The answer of a contrast, token by token."""
+def answered_by_contrast(
+    answer: GenerationUnderWay, read: ReadTwice, alpha: float, by: Strength
+) -> Contrasted:
+    """The answer of a contrast, token by token.
+
+    Args:
+        answer: The answer, not begun.
+        read: Reads each token that was said, the prompt's last one first.
+        alpha: Factor of the strength.
+        by: What the strength depends on.
+    """
     strengths = []
     while answer.is_open():
         (token,) = answer.next_tokens()

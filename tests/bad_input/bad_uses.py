@@ -34,6 +34,7 @@ from rh_lens import uses as u
 from rh_lens.demo import DEMO_MODEL_FOLDER
 from rh_lens.demo.tasks import example_task
 from rh_lens.heads import Head
+from rh_lens.prompts import Needle, evaluation_needles
 
 HF_MODEL = wrong(None, "demo", 3, torch.nn.Linear(2, 2), piece="model")
 SCORES = TENSOR + bad(torch.zeros(3), torch.zeros(0, 2), torch.zeros(2, 2, 2))
@@ -210,10 +211,13 @@ USES = [
         u.contrast_quality,
         lambda t: {"model": t.model, "cases": cases(t)[:1], "heads": "L2H4", "progress": False},
         model=HF_MODEL,
+        tokenizer=TOKENIZER,
         cases=entries(),
         heads=NO_SUCH_HEADS,
+        ways=wrong(None, 3, "x", {}, {"greedy": 0}, {"greedy": ["x"]}, {"amplified": [None]})
+        + bad({"greedy": []}, {"DeCoRe static": [-1]}, {"amplified": [NAN]})
+        + bad({"DeCoRe": [1]}, piece="Did you mean"),
         weakened=wrong(None, 3, "x", [None], ["x"]) + bad([], [NAN]),
-        amplified=number(),
         template=instance("{context} {question}"),
         max_new_tokens=SMALL,
         progress=FLAG,
@@ -278,6 +282,14 @@ USES = [
         lambda t: {"haystack": t.haystack, "needles": t.needles, "n_characters": 100},
         haystack=instance("text"),
         needles=entries(),
+        n_characters=SMALL + bad(10**9, piece="characters"),
+        seed=SEED,
+    ),
+    entry(
+        u.memory_cases,
+        lambda t: {"haystack": t.haystack, "facts": evaluation_needles()[:1], "n_characters": 100},
+        haystack=instance("text"),
+        facts=entries() + made(lambda t: [Needle("a", "b", "b")], piece="distractor"),
         n_characters=SMALL + bad(10**9, piece="characters"),
         seed=SEED,
     ),

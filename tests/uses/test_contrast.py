@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,10 +13,18 @@ from transformers import AutoModelForCausalLM
 
 from rh_lens.demo import DEMO_MODEL_FOLDER, load_demo_model
 from rh_lens.interventions import scale_heads, zero_ablation
-from rh_lens.prompts import build_grid, evaluation_needles, synthetic_haystack
+from rh_lens.prompts import (
+    Distractor,
+    Needle,
+    build_grid,
+    evaluation_needles,
+    synthetic_haystack,
+)
 from rh_lens.runtime import greedy_decode, inference, open_context, stop_rule
 from rh_lens.runtime.generation import GenerationUnderWay
 from rh_lens.uses import (
+    DECODING_WAYS,
+    MEMORY_KINDS,
     ContextContrast,
     HeadContrast,
     citation_cases,
@@ -24,9 +33,11 @@ from rh_lens.uses import (
     contrast_decode,
     contrast_quality,
     contrast_strength,
+    memory_cases,
     silent_heads,
 )
 from rh_lens.uses.contrast import _two_contexts
+from rh_lens.uses.contrast_quality import judged
 
 HEADS = ["L2H2", "L2H3", "L2H4", "L2H5"]
 HAYSTACK = synthetic_haystack(seed=3, n_sentences=60)
@@ -151,6 +162,67 @@ def test_where_rows_cannot_stand_side_by_side_there_are_two_passes(
     plain = greedy_decode(bridge, random_tokens, stop=stop_rule(bridge.tokenizer), max_new_tokens=3)
     assert found.strength[0] > 1
     assert len(found.generation.said) == len(plain.said) == 3
+
+
+def fact(island: str, known: str, said: str) -> Needle:
+    """What a model may know, and a sentence that says something else."""
+    text = f"The metal of {island} is"
+    other = Distractor(f"{text} {said}.", said)
+    return Needle(
+        f"What is the metal of {island}?", f"{text} {known}.", known, distractors=(other,)
+    )
+
+
+def test_a_document_contradicts_what_is_known_or_leaves_it_out() -> None:
+    facts = [fact("Aru", "tin", "gold"), fact("Bek", "gold", "lead"), fact("Cim", "iron", "tin")]
+    cases = memory_cases(HAYSTACK, facts, n_characters=100)
+    assert [case.kind for case in cases] == [*MEMORY_KINDS] * 3
+    for one, said, silent in zip(facts, cases[::2], cases[1::2], strict=True):
+        start, stop = said.answer_span
+        assert said.document[start:stop] == one.distractors[0].answer == said.needle.answer
+        assert said.needle.distractors[0].answer == one.answer
+        assert one.text not in said.document
+        # Another fact stands there, with neither of the two answers.
+        assert silent.answer_span is None
+        assert silent.document.count("The metal of") == 1
+        assert not any(
+            f"is {word}." in silent.document for word in (one.answer, said.needle.answer)
+        )
+    with pytest.raises(ValueError, match="a distractor each"):
+        memory_cases(HAYSTACK, [replace(facts[0], distractors=())], n_characters=100)
+
+
+def test_answers_are_from_the_document_from_memory_refusals_or_neither() -> None:
+    cases = memory_cases(HAYSTACK, [fact("Aru", "tin", "gold"), fact("Bek", "iron", "lead")])[:2]
+    said = ("It is Gold.", "Tin.", "not stated.", "The eating house.", "gold, not tin")
+    told = [[judged(case, text) for text in said] for case in cases]
+    names = [[[name for name, true in row.items() if true] for row in rows] for rows in told]
+    assert names[0] == [["right"], ["other"], ["refused"], ["neither"], ["right", "other"]]
+    # Where the document does not say it, nothing of it is right.
+    assert names[1] == [["neither"], ["other"], ["refused"], ["neither"], ["other"]]
+
+
+def test_bridge_and_plain_model_answer_alike_in_every_way(model, plain_model) -> None:
+    cases = citation_cases(HAYSTACK, evaluation_needles()[:1], n_characters=150)[:1]
+    ways = {name: [0.5] for name in DECODING_WAYS if name != "greedy"}
+    options = {"weakened": [0.1, 0.3], "max_new_tokens": 4, "progress": False, "ways": ways}
+    one = contrast_quality(model, cases, HEADS, **options).rows
+    two = contrast_quality(
+        plain_model.float(), cases, HEADS, tokenizer=model.tokenizer, **options
+    ).rows
+    assert one["text"].tolist() == two["text"].tolist()
+    assert one["text"].nunique() > 1
+    assert one["strength"].eq(0.5).all()
+
+
+def test_bonus_and_unknown_ways(model, plain_model) -> None:
+    cases = citation_cases(HAYSTACK, evaluation_needles()[:1], n_characters=150)[:1]
+    quiet = {"max_new_tokens": 4, "progress": False, "weakened": [1.0]}
+    ways = {"greedy": [0.0], "attention bonus": [0.0]}
+    found = contrast_quality(model, cases, HEADS, ways=ways, **quiet).rows
+    assert found["text"].nunique() == 1
+    with pytest.raises(ValueError, match="edits attention; found a Hugging Face model"):
+        contrast_quality(plain_model, cases, HEADS, ways=ways, tokenizer=model.tokenizer, **quiet)
 
 
 @pytest.mark.slow
