@@ -1,6 +1,7 @@
 """`rh-lens rank`: passages in the order of the attention that retrieval heads pay them."""
 
 import argparse
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from rh_lens.heads import Head
     from rh_lens.prompts import DocumentPrompt, Template
     from rh_lens.runtime import Bridge
-    from rh_lens.uses import RankingCase, RankingQuality
+    from rh_lens.uses import RankingCase, RankingLog, RankingQuality
 
 # Half of the passages of a query that is made from a needle are made to mislead.
 _N_MADE = 10
@@ -58,7 +59,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="seed of controls and needle passages",
     )
-    add("--out", type=path, metavar="DIR", help="results; default: a new folder in rh_lens_runs")
+    add("--out", type=path, metavar="DIR", help="results; default: a new folder in rh_lens_runs. "
+        "A command that was stopped there goes on")  # fmt: skip
     output.add_quiet(parser)
     output.add_json(parser)
 
@@ -83,13 +85,16 @@ def _run(args: argparse.Namespace) -> int:
         description["model"] = describe_model(model, args.model)
         require_run_of(args.scores, description["model"])
         require_scores_of(scores, model)
+        log = _log(args, out, methods, template, description)
         found = ranking_quality(
             model,
             cases,
             methods,
             k=args.k,
             recall_ks=args.recall_at,
-            bm25=find_spec("bm25s") is not None,
+            bm25=log.key["bm25"],
+            done=log.queries,
+            on_query=log.add,
             progress=output.shows_progress(args),
             null_query=None if args.null_query == "none" else args.null_query,
             template=template,
@@ -151,6 +156,33 @@ def _fitting(
             )
         prompts.append(prompt)
     return prompts
+
+
+def _log(
+    args: argparse.Namespace,
+    out: Path,
+    methods: dict[str, Any],
+    template: "Template",
+    description: dict[str, Any],
+) -> "RankingLog":
+    """What queries gave before, if this is the same command again, be it with more queries."""
+    from rh_lens.uses import RankingLog
+
+    key = {
+        "weights": description["model"]["weights_sha256"],
+        "dtype": args.dtype,
+        "template": template.text,
+        "null_query": args.null_query,
+        "heads": {
+            name: None if heads is None else [head.label for head in heads]
+            for name, heads in methods.items()
+        },
+        "bm25": find_spec("bm25s") is not None,
+    }
+    log = RankingLog(out, key)
+    if log.queries:
+        print(f"rh-lens: {len(log.queries)} queries are read in {out}", file=sys.stderr)
+    return log
 
 
 def _told(args: argparse.Namespace, heads: "tuple[Head, ...]") -> str:

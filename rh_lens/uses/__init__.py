@@ -33,6 +33,7 @@ from rh_lens.uses.question_cases import QUESTION_KINDS, question_cases
 from rh_lens.uses.ranking import PassageAttention, passage_attention, rank_passages
 from rh_lens.uses.ranking_cases import RankingCase, needle_cases
 from rh_lens.uses.ranking_files import read_beir, read_ranking
+from rh_lens.uses.ranking_log import RankingLog
 from rh_lens.uses.ranking_quality import RankingQuality, ndcg, ranking_quality, recall_at
 from rh_lens.uses.risk import AnswerMonitor, fit_monitor, monitor_quality
 from rh_lens.uses.sources import cite
@@ -69,6 +70,7 @@ __all__ = [
     "PassageAttention",
     "PreferencePairs",
     "RankingCase",
+    "RankingLog",
     "RankingQuality",
     "SourceSpan",
     "Strength",

@@ -1,8 +1,11 @@
 """How well passages are ordered: by chosen heads, by all heads, and by words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import pandas as pd
 import torch
@@ -13,10 +16,12 @@ from transformers import PreTrainedModel
 
 from rh_lens.checks import (
     refusal,
+    require_callable,
     require_flag,
     require_list,
     require_number,
     require_tensor,
+    require_type,
     require_whole_number,
 )
 from rh_lens.evaluation import mean_interval
@@ -26,6 +31,9 @@ from rh_lens.runtime import Bridge
 from rh_lens.uses.bm25 import bm25_scores
 from rh_lens.uses.ranking import passage_attention
 from rh_lens.uses.ranking_cases import RankingCase
+
+RankedQuery: TypeAlias = dict[str, list[float]]
+"""Scores of a query's passages by each way, as JSON values."""
 
 
 def ndcg(scores: Float[Tensor, " passage"], gains: Float[Tensor, " passage"], k: int = 10) -> float:
@@ -135,6 +143,8 @@ def ranking_quality(
     k: int = 10,
     recall_ks: Sequence[int] = (1, 3),
     bm25: bool = False,
+    done: Mapping[str, RankedQuery] = MappingProxyType({}),
+    on_query: Callable[[str, RankedQuery], object] | None = None,
     progress: bool = True,
     **options: Any,
 ) -> RankingQuality:
@@ -147,6 +157,10 @@ def ranking_quality(
         k: Places that count for nDCG.
         recall_ks: Places that count for recall.
         bm25: Whether to order by words as well, under the name "BM25"; needs bm25s.
+        done: Queries that were read before, with the same model, heads and options: what `on_query`
+            was given.
+        on_query: Called with a query's name, a hash of it and its passages, and with the scores of
+            each way as soon as it is read.
         progress: Whether to show a progress bar.
         options: See `passage_attention`; each prompt is read once for all sets of heads.
 
@@ -170,21 +184,48 @@ def ranking_quality(
         require_whole_number("recall_ks", one, at_least=1)
     require_flag("bm25", bm25)
     require_flag("progress", progress)
+    require_type("done", done, Mapping)
+    if on_query is not None:
+        require_callable("on_query", on_query)
     rows, given = [], []
     for case in tqdm(cases, desc="queries", disable=not progress):
-        found = passage_attention(model, case.query, case.passages, **options)
-        scores = {name: found.scores(heads) for name, heads in methods.items()}
-        if bm25:
-            scores["BM25"] = bm25_scores(case.query, case.passages)
+        name = _name(case)
+        scores = done.get(name)
+        if scores is None:
+            scores = _scores(model, case, methods, bm25, options)
+            if on_query is not None:
+                on_query(name, scores)
         gains = torch.tensor(case.gains, dtype=torch.float64)
-        for name, own in scores.items():
+        for method, values in scores.items():
+            own = torch.tensor(values, dtype=torch.float64)
             recalls = {f"recall_at_{n}": recall_at(own, gains, n) for n in recall_ks}
             rows.append(
-                {"method": name, "query": case.name, "ndcg": ndcg(own, gains, k), **recalls}
+                {"method": method, "query": case.name, "ndcg": ndcg(own, gains, k), **recalls}
             )
-            columns = {"passage": range(len(own)), "score": own.tolist(), "gain": case.gains}
-            given.append(pd.DataFrame({"method": name, "query": case.name} | columns))
+            columns = {"passage": range(len(own)), "score": values, "gain": case.gains}
+            given.append(pd.DataFrame({"method": method, "query": case.name} | columns))
     return RankingQuality(pd.DataFrame(rows), k, pd.concat(given, ignore_index=True))
+
+
+def _name(case: RankingCase) -> str:
+    """A query with its passages in few characters."""
+    text = json.dumps([case.query, case.passages], ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _scores(
+    model: PreTrainedModel | Bridge,
+    case: RankingCase,
+    methods: Mapping[str, HeadsLike | None],
+    bm25: bool,
+    options: Mapping[str, Any],
+) -> RankedQuery:
+    """Scores of the passages by each way."""
+    found = passage_attention(model, case.query, case.passages, **options)
+    scores = {name: found.scores(heads).tolist() for name, heads in methods.items()}
+    if bm25:
+        scores["BM25"] = bm25_scores(case.query, case.passages).tolist()
+    return scores
 
 
 def _in_order(

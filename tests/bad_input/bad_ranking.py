@@ -81,6 +81,8 @@ RANKING = [
         k=SMALL,
         recall_ks=wrong(None, 3, "x", ["1"]) + bad([], [0]),
         bm25=FLAG,
+        done=wrong(None, 3, "x", [1]),
+        on_query=wrong(3, "x"),
         progress=FLAG,
     ),
     entry(

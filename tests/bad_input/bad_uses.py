@@ -393,6 +393,12 @@ USES = [
         key=wrong(None, 3, "x", [1]),
     ),
     entry(
+        u.RankingLog,
+        lambda t: {"folder": t.folder, "key": {}},
+        folder=PATH,
+        key=wrong(None, 3, "x", [1]),
+    ),
+    entry(
         u.save_ablated,
         lambda t: {"model": t.model, "heads": t.heads, "folder": "silent"},
         model=HF_MODEL,

@@ -40,6 +40,11 @@ def test_queries_of_a_file_are_ranked_and_saved(scores, tmp_path, capsys):
     words = ["rank", scores, data, "--heads", "3", "--controls", "1", "--k", "2", "--json"]
     assert main([*words, "--recall-at", "1", "--quiet", "--out", str(tmp_path / "out")]) == 0
     found = json.loads(capsys.readouterr().out)
+    # The same again reads no query a second time.
+    assert main([*words, "--recall-at", "1", "--quiet", "--out", str(tmp_path / "out")]) == 0
+    again = capsys.readouterr()
+    assert json.loads(again.out) == found
+    assert "1 queries are read" in again.err
     assert found["heads"] == ["L2H4", "L2H2", "L2H3"]
     best = {row["method"]: (row["ndcg"], row["recall_at_1"]) for row in found["ranking"]}
     assert best["retrieval heads"] == (1, 1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from good_things import Things
@@ -17,6 +18,7 @@ from rh_lens.prompts import BASE_TEMPLATE, evaluation_needles, synthetic_haystac
 from rh_lens.uses import (
     PassageAttention,
     RankingCase,
+    RankingLog,
     bm25_scores,
     ndcg,
     needle_cases,
@@ -27,6 +29,7 @@ from rh_lens.uses import (
     read_ranking,
     recall_at,
 )
+from rh_lens.uses.ranking_quality import RankedQuery
 
 PASSAGES = ["the quiet violet lantern.", "why the boats left", "the old stone bridge."]
 QUERY = "what is it?"
@@ -120,6 +123,38 @@ def test_the_bundled_models_retrieval_heads_find_the_passage(things: Things) -> 
     ranked = rank_passages(things.model, cases[0].query, cases[0].passages, heads)
     assert cases[0].gains[ranked["passage"].iloc[0]] == 1
     assert repr(found).startswith("RankingQuality(3 queries; nDCG@10: retrieval 1.00")
+
+
+def test_a_stopped_ranking_reads_only_what_is_new(
+    tiny_model: Callable[[str], TinyModel], tmp_path: Path
+) -> None:
+    """Killed after its second query it reads the third only, and ends as if never stopped."""
+    model, methods = tiny_model("llama").bridge, {"one": [Head(0, 1)], "all": None}
+    cases = [
+        RankingCase(f"where {word}?", tuple(PASSAGES), (0.0, 1.0, 0.0), word) for word in "abc"
+    ]
+    log, key = RankingLog(tmp_path, {"heads": ["L0H1"]}), {"heads": ["L0H1"]}
+
+    def stop_at_the_second(name: str, found: RankedQuery) -> None:
+        log.add(name, found)
+        if len(log.queries) == 2:
+            raise KeyboardInterrupt
+
+    options = {"recall_ks": [1], "progress": False}
+    with pytest.raises(KeyboardInterrupt):
+        ranking_quality(model, cases, methods, on_query=stop_at_the_second, **options)
+    again, new = RankingLog(tmp_path, key), []
+    done = {"done": again.queries, "on_query": lambda name, found: new.append(name)}
+    resumed = ranking_quality(model, cases, methods, **done, **options)
+    assert len(new) == 1
+    whole = ranking_quality(model, cases, methods, **options)
+    pd.testing.assert_frame_equal(resumed.table, whole.table)
+    pd.testing.assert_frame_equal(resumed.scores, whole.scores)
+    with pytest.raises(ValueError, match=r"Expected queries .* differ in heads\. Name another"):
+        RankingLog(tmp_path, {"heads": ["L0H2"]})
+    (tmp_path / "ranked.json").write_text('{"key": {}, "queries": {"a": {"all": ["x"]}}}')
+    with pytest.raises(ValueError, match="found ValueError: could not convert"):
+        RankingLog(tmp_path, {})
 
 
 def beir(folder: Path) -> Path:
