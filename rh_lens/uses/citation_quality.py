@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rh_lens.checks import require_flag, require_list, require_number
 from rh_lens.evaluation import mean_interval
@@ -21,6 +22,7 @@ from rh_lens.runtime import Bridge, attention_layers, must_fire, teacher_force
 from rh_lens.uses.citation_cases import CitationCase
 from rh_lens.uses.cited_answer import CitedAnswer, cited_answer
 from rh_lens.uses.copied_tokens import bare, mean_votes
+from rh_lens.uses.listened_answers import fed_answer, is_plain, tokenizer_of
 from rh_lens.uses.sources import cite
 
 METHODS = ("retrieval heads", "mean of all heads", "same words")
@@ -80,12 +82,13 @@ class CitationQuality:
 
 
 def citation_quality(
-    model: Bridge,
+    model: PreTrainedModel | Bridge,
     cases: Iterable[CitationCase],
     heads: HeadsLike,
     *,
     weights: Sequence[float] | None = None,
     least_support: float = 0.25,
+    tokenizer: PreTrainedTokenizerBase | None = None,
     template: Template = BASE_TEMPLATE,
     max_new_tokens: int = 32,
     progress: bool = True,
@@ -98,18 +101,20 @@ def citation_quality(
     shares most of them, the first of several.
 
     Args:
-        model: A TransformerBridge.
-        cases: From `citation_cases`.
+        model: A TransformerBridge, or a Hugging Face model for causal language modelling.
+        cases: From `citation_cases` or `question_cases`.
         heads: Retrieval heads, best found with other needles.
         weights: Of the heads, as in `cite`.
         least_support: As in `cite`.
+        tokenizer: As in `cite`.
         template: As in `cite`.
         max_new_tokens: Longest answer.
         progress: Whether to show a progress bar.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: There is no case or no such head, or a number is out of range.
+        TypeError: An argument has the wrong type, or a Hugging Face model comes without tokenizer.
+        ValueError: There is no case or no such head, a number is out of range, or a Hugging Face
+            model can't be read in pieces.
 
     Examples:
         >>> cases = citation_cases(haystack, evaluation_needles()[:2])[:2]
@@ -117,15 +122,17 @@ def citation_quality(
         >>> found.loc[0, "method"], float(found.loc[0, "precision"])
         ('retrieval heads', 1.0)
     """
+    tokenizer = tokenizer_of(model, tokenizer)
     cases = require_list("cases", cases, CitationCase, at_least=1)
     require_flag("progress", progress)
     rows: list[dict[str, Any]] = []
     for index, case in enumerate(tqdm(cases, desc="citing", disable=not progress)):
         ours = cite(
             model, case.document, case.needle.question, heads=heads, weights=weights,
-            least_support=least_support, template=template, max_new_tokens=max_new_tokens,
+            least_support=least_support, tokenizer=tokenizer, template=template,
+            max_new_tokens=max_new_tokens,
         )  # fmt: skip
-        every = _by_mean_attention(model, ours)
+        every = _by_mean_attention(model, tokenizer, ours)
         words = _same_words(ours.text, case.document)
         found = zip(
             METHODS,
@@ -173,14 +180,22 @@ def _visible(document: str, places: Iterable[Span]) -> set[int]:
     return {at for place in places for at in range(*place) if not document[at].isspace()}
 
 
-def _by_mean_attention(model: Bridge, answer: CitedAnswer) -> CitedAnswer:
+def _by_mean_attention(
+    model: PreTrainedModel | Bridge, tokenizer: PreTrainedTokenizerBase, answer: CitedAnswer
+) -> CitedAnswer:
     """The same answer with the sources that attention of all heads together points at."""
-    asked, tokenizer = answer.asked, model.tokenizer
+    asked = answer.asked
     pieces = answer.tokens[["step", "token_id", "token", "start", "stop"]]
     if not len(pieces):
         return cited_answer(asked, answer.text, pieces, [], answer.heads, 0.0)
     said = torch.tensor(pieces["token_id"].to_list())
-    votes = mean_votes(mean_attention(model, asked.prompt.tokens, said), asked.span)
+    if is_plain(model):
+        _, _, attentions = fed_answer(model, asked.prompt, said)
+        layers = torch.stack([weights[0].mean(dim=0).float().cpu() for weights in attentions])
+        rows = layers.mean(dim=0)[:, : len(asked.prompt.tokens)]
+    else:
+        rows = mean_attention(model, asked.prompt.tokens, said)
+    votes = mean_votes(rows, asked.span)
     texts = [tokenizer.decode([one]) for one in asked.prompt.tokens.tolist()]
     checked = [
         (at, support) if bare(texts[at or 0]) == bare(token) else (None, 0.0)

@@ -296,7 +296,8 @@ USES = [
     entry(
         u.citation_quality,
         lambda t: {"model": t.model, "cases": cases(t)[:1], "heads": ["L2H2"], "progress": False},
-        **CITING,
+        **CITING | {"model": HF_MODEL},
+        tokenizer=TOKENIZER,
         cases=entries(),
         progress=FLAG,
     ),

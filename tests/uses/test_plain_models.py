@@ -17,6 +17,7 @@ from rh_lens.uses import (
     answer_features,
     ask_document,
     citation_cases,
+    citation_quality,
     cite,
     contrastive_pairs,
     monitored_answers,
@@ -65,6 +66,17 @@ def test_a_plain_model_cites_what_its_bridge_cites(models) -> None:
     assert found.spans == cite(bridge, DOCUMENT, CAT, heads=HEADS).spans
     assert found.spans[0].text == "Baron Turnip"
     assert plain.config._attn_implementation == "sdpa"
+
+
+def test_cited_places_are_as_good_as_on_the_bridge(models) -> None:
+    """Of heads, of the mean of all heads, and of the words."""
+    bridge, plain = models
+    cases = citation_cases(synthetic_haystack(n_sentences=60), evaluation_needles()[:1])[2:4]
+    options = {"progress": False, "max_new_tokens": 6}
+    before = citation_quality(bridge, cases, HEADS, **options).rows
+    found = citation_quality(plain, cases, HEADS, tokenizer=bridge.tokenizer, **options).rows
+    same(before, found, atol=0)
+    assert before["precision"].nunique() > 1
 
 
 def test_weakened_answers_are_those_of_the_bridge(models) -> None:
