@@ -29,6 +29,7 @@ from rh_lens import (
     load_needles,
     synthetic_haystack,
 )
+from rh_lens.demo import load_demo_model
 from rh_lens.demo.training.corpus import FactWriter
 from rh_lens.demo.training.world import other_values, world_facts
 from rh_lens.detection import closed_book_check
@@ -64,7 +65,8 @@ def main() -> None:
     args = _arguments()
     warnings.filterwarnings("ignore")
     began, quiet = time.process_time(), {"progress": False}
-    model = load_model(args.model)
+    prefix, _, bundled = args.model.partition("demo:")
+    model = load_model(args.model) if prefix or not bundled else load_demo_model(bundled)
     template = load_template(args.template, model.tokenizer)
     heads = retrieval_heads(model, args.heads)
     print(f"Retrieval heads: {', '.join(head.label for head in heads)}.")
@@ -74,12 +76,16 @@ def main() -> None:
     known = [one.needle for one in verdicts if one.known]
     print(f"{len(known)} of {len(verdicts)} facts are known without a document.\n")
     options: dict[str, Any] = {"template": template, "max_new_tokens": 20, **quiet}
-    sets = [(about_memory(known), args.weakened)] if known else []
-    for cases, factors in (*sets, (strange(max(args.questions // 2, 1)), [1.0])):
-        found = contrast_quality(model, cases, heads, ways=WAYS, weakened=factors, **options)
-        table = found.summary()
-        for (kind, factor), rows in table.groupby(["kind", "weakened"], sort=False):
-            print(markdown(str(kind), float(factor), rows), flush=True)
+    # With weak heads, of each way one strength is enough.
+    fewer = {way: strengths[:1] for way, strengths in WAYS.items()}
+    parts = [(strange(args.questions), WAYS, 1.0)]
+    if known:
+        others = [(about_memory(known), fewer, factor) for factor in args.weakened]
+        parts = [(about_memory(known), WAYS, 1.0), *others, *parts]
+    for cases, ways, factor in parts:
+        found = contrast_quality(model, cases, heads, ways=ways, weakened=[factor], **options)
+        for kind, rows in found.summary().groupby("kind", sort=False):
+            print(markdown(str(kind), factor, rows), flush=True)
     print(f"{time.process_time() - began:.0f} CPU seconds.")
 
 
@@ -89,10 +95,10 @@ def _arguments() -> argparse.Namespace:
     add("--model", default="demo:scholar", help="a name, a folder or demo:NAME")
     add("--facts", default="world", help="world (which the model scholar knows), capitals, or a "
         "file of needles with a distractor each, the sentence that contradicts them")  # fmt: skip
-    add("--questions", type=int, default=36, help="about what is known; half as many others")
+    add("--questions", type=int, default=24, help="of each kind")
     add("--heads", type=int, default=8, help="at most as many, the best")
-    add("--weakened", type=float, nargs="+", default=[1.0],
-        help="factors on the heads' outputs, where memory is asked for")  # fmt: skip
+    add("--weakened", type=float, nargs="*", default=[0.3],
+        help="factors on the heads' outputs for more tables on what is known")  # fmt: skip
     add("--template", default="base", help="of prompts; one that says to answer \"not stated\" "
         "where the text does not say it makes models refuse that were not trained to")  # fmt: skip
     return parser.parse_args()

@@ -1,8 +1,10 @@
 """Contrasts: their formula, their identities, and two implementations that agree."""
 
 import math
+import runpy
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -233,3 +235,17 @@ def test_a_contrast_brings_back_what_weak_heads_have_lost(model) -> None:
     right = found.summary().set_index("method")["right"]
     assert right["greedy"] == 0
     assert right["DeCoRe entropy"] == 1
+
+
+@pytest.mark.slow
+def test_the_tutorial_prints_a_table_of_each_kind(monkeypatch, capsys) -> None:
+    """With a model that knows nothing of the world: what is known can't be asked for."""
+    script = Path(__file__).parents[2] / "tutorials" / "decode_against_memory.py"
+    monkeypatch.setattr("sys.argv", [str(script), "--model", "demo:finder", "--questions", "1"])
+    runpy.run_path(str(script), run_name="__main__")
+    out = capsys.readouterr().out
+    assert "0 of 1 facts are known without a document." in out
+    assert "**The document answers** (1 questions)" in out
+    assert "**The document does not answer** (1 questions)" in out
+    rows = [line.split(" | ") for line in out.splitlines() if line.startswith("| greedy")]
+    assert rows[0][2] == "1.00 [0.00, 1.00]"
