@@ -12,6 +12,7 @@ from rh_lens.checks import require_list, require_type, require_whole_number
 from rh_lens.runtime.architecture import Bridge, FwdHooks, input_device, require_bridge
 from rh_lens.runtime.exclusive import exclusive_use
 from rh_lens.runtime.hooks import reading_in_pieces, require_hooks, without_hooks
+from rh_lens.runtime.pass_memory import hand_back_freed, pattern_bytes
 from rh_lens.runtime.sdpa import sdpa_attention
 from rh_lens.runtime.strategy import Strategy, configured_strategy
 from rh_lens.runtime.tokens import as_tokens
@@ -221,6 +222,8 @@ class Context:
         if self.strategy.takes_positions and "position_ids" not in options:
             end = self.n_read + len(tokens)
             options["position_ids"] = torch.arange(self.n_read, end, device=self._device)[None]
+        n_bytes = pattern_bytes(self.model, len(tokens), self.n_read + len(tokens))
+        hand_back_freed(self._device, n_bytes)
         with exclusive_use(self.model), reading_in_pieces():
             logits, cache = self.model(
                 ids,

@@ -51,7 +51,7 @@ def most_own_rows(max_new_tokens: int, *, drafts: bool) -> int:
 
 def pattern_bytes(model: Bridge, n_rows: int, n_keys: int) -> int:
     """Bytes of one layer's attention pattern, as the softmax makes it: in fp32."""
-    return 4 * architecture_of(model).n_heads * n_rows * n_keys
+    return 4 * int(model.cfg.n_heads) * n_rows * n_keys
 
 
 def most_eager_rows(model: Bridge, n_keys: int) -> int:

@@ -19,7 +19,6 @@ from rh_lens.runtime.context import Context, prefill_attention, shared_prefix
 from rh_lens.runtime.generation import Asked, Generation, GenerationUnderWay
 from rh_lens.runtime.inference import inference
 from rh_lens.runtime.pass_memory import (
-    hand_back_freed,
     handing_back,
     most_eager_rows,
     pattern_bytes,
@@ -247,7 +246,6 @@ def _run_pass(
     rows = _Rows.of(n_prompt, context.n_read, [branch.columns for branch in branches], tokens)
     device = input_device(context.model)
     n_bytes = pattern_bytes(context.model, *rows.visible.shape)
-    hand_back_freed(device, n_bytes)
     own = [
         OwnRows(
             branch.hooks,

@@ -10,7 +10,13 @@ import pytest
 from running import NEVER, grid
 from test_questions import N_CONTEXT, turns
 
-from rh_lens.runtime import PLAIN_EXECUTION, answer_prompts, estimate_run, require_memory
+from rh_lens.runtime import (
+    PLAIN_EXECUTION,
+    answer_prompts,
+    context,
+    estimate_run,
+    require_memory,
+)
 from rh_lens.runtime.pass_memory import cache_bytes, most_eager_rows, pattern_bytes
 
 
@@ -74,6 +80,15 @@ def test_a_pass_has_fewer_rows_where_its_pattern_would_be_large(llama):
     # From here on the cache counts: a sixteenth of 384 bytes a key, over 16 bytes a key and row.
     assert cache_bytes(llama, 10**6) == 384 * 10**6
     assert most_eager_rows(llama, 10**6) == 1
+
+
+def test_before_each_pass_freed_memory_may_go_by_the_size_of_its_pattern(llama, monkeypatch):
+    """A prompt of 71 tokens: 70 are read together, then the last and three of the answer."""
+    asked = []
+    monkeypatch.setattr(context, "hand_back_freed", lambda device, n_bytes: asked.append(n_bytes))
+    prompts = grid()[:1]
+    list(answer_prompts(llama, prompts, max_new_tokens=4, stop=NEVER, execution=PLAIN_EXECUTION))
+    assert asked[-5:] == [16 * 70 * 70, *(16 * n_keys for n_keys in (71, 72, 73, 74))]
 
 
 @pytest.mark.slow
