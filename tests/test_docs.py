@@ -15,7 +15,14 @@ PAGES = sorted(DOCS.glob("**/*.md"))
 READERS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 READY = DOCS / "api" / "index.md"  # run by `ready_names`
 # Made of files elsewhere when the documentation is built.
-MADE = {"index.md", "api/names.md", "contributing.md", "changelog.md", "model_card.md"}
+MADE = {
+    "index.md",
+    "api/names.md",
+    "contributing.md",
+    "changelog.md",
+    "model_card.md",
+    "scholar_card.md",
+}
 
 
 def name_of(path):

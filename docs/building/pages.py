@@ -22,7 +22,10 @@ REPEATED = {
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
     "model_card.md": "rh_lens/demo/weights/README.md",
+    "scholar_card.md": "rh_lens/demo/scholar/README.md",
 }
+# Pictures of these pages.
+PICTURES = {"training.png": "rh_lens/demo/scholar/training.png"}
 # Where a link from one of these files leads on the site.
 LINKS = {
     "docs/": "",
@@ -54,6 +57,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     texts["CITATION.cff"] = read("CITATION.cff")
     for page, text in texts.items():
         files.append(File.generated(config, page, content=text))
+    for page, source in PICTURES.items():
+        files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
     return files
 
 

@@ -60,7 +60,7 @@ def agreement(
 
     Examples:
         >>> agreement(result.scores, result.scores).heads
-        '7 of 7'
+        '4 of 4'
     """
     require_type("full", full, RetrievalScores, remedy="Take result.scores.")
     require_number("threshold", threshold)
