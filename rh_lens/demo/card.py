@@ -75,8 +75,12 @@ def _exact(folder: Path, evaluation: Mapping[str, Any]) -> str:
     exact = evaluation.get("exact answers")
     if not exact:
         return ""
+    told = f"{evaluation.get('n_prompts')} prompts a haystack."
+    if counts := [n for shares in exact.values() for n in shares.get("n by length", {}).values()]:
+        told = f"""{min(counts):.0f} to {max(counts):.0f} distinct prompts a length and haystack
+(short texts have few places)."""
     what = f"""Share of held-out prompts that greedy decoding answers exactly: every token of the
-needle's answer, a full stop and the end of sequence. {evaluation["n_prompts"]} prompts a haystack.
+needle's answer, a full stop and the end of sequence. {told}
 Names, words and numbers of the needles and of the synthetic haystack occur nowhere in training;
 that haystack holds about four other facts of the same form (one or two in 128 tokens). The pydoc
 haystack is prose that ships with Python; no such text was seen in training."""
@@ -97,7 +101,9 @@ def _tasks(folder: Path, evaluation: Mapping[str, Any]) -> str:
     told = f"Below their goal: {', '.join(missed)}." if missed else "Each reaches its goal."
     return f"""## Tasks
 
-Items of held-out names, words and numbers, but where knowledge is asked for. {told}
+Items of held-out names, words and numbers, but where knowledge is asked for.
+
+{_filled(told)}
 
 {task_table(tasks)}"""
 

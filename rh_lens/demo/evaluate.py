@@ -3,7 +3,7 @@
 import argparse
 import importlib.util
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def exact_answers(model: Bridge, prompts: Sequence[NeedlePrompt]) -> list[bool]:
 
 
 def exact_shares(model: Bridge, haystack: HaystackKind) -> dict[str, dict[str, float]]:
-    """Share of exact answers by prompt length and by requested depth."""
+    """Share of exact answers by prompt length and by requested depth, and prompts by length."""
     prompts = held_out_prompts(
         model.tokenizer,
         context_lengths=LENGTHS,
@@ -57,7 +57,9 @@ def exact_shares(model: Bridge, haystack: HaystackKind) -> dict[str, dict[str, f
         haystack=haystack,
     )
     exact = exact_answers(model, prompts)
+    counts = Counter(str(prompt.context_length) for prompt in prompts)
     return {
+        "n by length": {length: float(count) for length, count in counts.items()},
         "by length": _shares(prompts, exact, lambda prompt: str(prompt.context_length)),
         "by depth": _shares(prompts, exact, lambda prompt: f"{prompt.requested_depth:.1f}"),
     }
@@ -108,7 +110,6 @@ def evaluate(folder: Path, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     for part, measure in measures.items():
         if part in parts or (part == "scores" and "ablation" in parts and part not in found):
             found[part] = measure()
-            found["n_prompts"] = len(LENGTHS) * N_DEPTHS * N_NEEDLES
             text = json.dumps(found, indent=1, allow_nan=False) + "\n"
             with replacing(kept) as temporary:
                 temporary.write_text(text, encoding="utf-8")

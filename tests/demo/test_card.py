@@ -132,7 +132,7 @@ def test_parts_are_measured_alone_and_kept(tmp_path, monkeypatch):
     # What is there is of weights that were not hashed alike, and is not taken over.
     found = evaluate.evaluate(folder, ["ablation"])
     assert asked == ["scores", "ablation"]
-    assert set(found) == {"model", "scores", "ablation", "n_prompts"}
+    assert set(found) == {"model", "scores", "ablation"}
     found = evaluate.evaluate(folder, ["tasks"])
     assert asked == ["scores", "ablation", "tasks"]
     assert found == json.loads((folder / "evaluation.json").read_text())
