@@ -1,8 +1,8 @@
 """Items of every kind of task from the bundled model's own grammar, so that all runs offline.
 
-The bundled model reads: it finds one of several facts of a document. It was trained on nothing
-else. The other kinds run on it too, and it fails at them: they are for trying things out, and for
-a model that can do more.
+The first bundled model reads: it finds one of several facts of a document, and was trained on
+nothing else. The other kinds run on it too, and it fails at them; the second, `scholar`, answers
+them.
 """
 
 import random
@@ -121,7 +121,7 @@ def chain_items(
 ) -> tuple[TaskItem, ...]:
     """Two hops over facts of a document, with the written way: who, and where that one lives.
 
-    The bundled model was not trained to take two steps, and fails.
+    The first bundled model was not trained to take two steps, and fails; `scholar` was.
 
     Args:
         n_documents: Documents, with one question each.
@@ -163,7 +163,7 @@ def chain_items(
 def sum_items(n: int = 12, *, seed: int = 0) -> tuple[TaskItem, ...]:
     """Word problems of one addition or subtraction, with the written way, as in GSM8K.
 
-    The bundled model can't reckon, and fails.
+    The first bundled model can't reckon, and fails; `scholar` can.
 
     Args:
         n: Items.

@@ -78,8 +78,9 @@ class Exercise:
 class ExerciseWriter:
     """Writes exercises with the words, names and numbers of one split.
 
-    What has to be known (the world, synonyms, the second language, tables of sums) is the same in
-    both splits; pairs of numbers are not.
+    What has to be known (the world, synonyms, the second language, tables of sums) is the same
+    in both splits; pairs of numbers in word problems are not, though the small steps of their
+    sums are.
 
     Args:
         split: Which words may occur.
