@@ -1,13 +1,13 @@
 """Measure a demo model on held-out prompts: `python -m rh_lens.demo.evaluate FOLDER`."""
 
 import argparse
-import importlib.util
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rh_lens.demo.abilities import evaluate_tasks
 from rh_lens.demo.bundled import DEMO_MODEL_FOLDER
 from rh_lens.demo.card import write_card
 from rh_lens.demo.card_tables import THRESHOLD
@@ -103,7 +103,7 @@ def evaluate(folder: Path, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     found["model"] = described
     measures: dict[str, Callable[[], Any]] = {
         "exact answers": lambda: {kind: exact_shares(model, kind) for kind in HAYSTACKS},
-        "tasks": lambda: _tasks(model),
+        "tasks": lambda: evaluate_tasks(model),
         "scores": lambda: _scores(model),
         "ablation": lambda: ablation_table(model, found["scores"]["position"]),
     }
@@ -123,14 +123,6 @@ def _scores(model: Bridge) -> dict[str, Any]:
         "n_trials": len(result.trials),
         "position": result.scores.mean().tolist(),
     }
-
-
-def _tasks(model: Bridge) -> dict[str, Any]:
-    """What `rh_lens.demo.abilities` measures of each task; nothing where there is no such file."""
-    name = "rh_lens.demo.abilities"
-    if importlib.util.find_spec(name) is None:
-        return {}
-    return dict(importlib.import_module(name).evaluate_tasks(model))
 
 
 def _shares(

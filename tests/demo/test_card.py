@@ -126,7 +126,7 @@ def test_parts_are_measured_alone_and_kept(tmp_path, monkeypatch):
         return lambda *_: asked.append(name) or value
 
     scores = {"n_accepted": 1, "n_trials": 2, "position": [[0.0]]}
-    monkeypatch.setattr(evaluate, "_tasks", measured("tasks", TASKS))
+    monkeypatch.setattr(evaluate, "evaluate_tasks", measured("tasks", TASKS))
     monkeypatch.setattr(evaluate, "_scores", measured("scores", scores))
     monkeypatch.setattr(evaluate, "ablation_table", measured("ablation", {"rows": []}))
     # What is there is of weights that were not hashed alike, and is not taken over.
@@ -137,11 +137,6 @@ def test_parts_are_measured_alone_and_kept(tmp_path, monkeypatch):
     assert asked == ["scores", "ablation", "tasks"]
     assert found == json.loads((folder / "evaluation.json").read_text())
     assert found["scores"] == scores
-
-
-def test_without_abilities_there_are_no_tasks(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert evaluate._tasks(None) == {}
 
 
 def test_the_picture_of_a_training_is_small(tmp_path):
