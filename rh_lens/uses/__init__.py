@@ -10,14 +10,8 @@ from rh_lens.uses.cited_answer import CitedAnswer, SourceSpan
 from rh_lens.uses.compression import CompressionCurve, compression_curve
 from rh_lens.uses.compression_log import CacheLog
 from rh_lens.uses.context_need import context_need
-from rh_lens.uses.contrast import (
-    Contrasted,
-    Strength,
-    context_aware_decode,
-    contrast,
-    contrast_decode,
-    contrast_strength,
-)
+from rh_lens.uses.contrast import Strength, contrast, contrast_strength
+from rh_lens.uses.contrast_decoding import Contrasted, context_aware_decode, contrast_decode
 from rh_lens.uses.contrast_processor import ContextContrast, HeadContrast
 from rh_lens.uses.contrast_quality import ContrastQuality, contrast_quality
 from rh_lens.uses.decoding_ways import DECODING_WAYS

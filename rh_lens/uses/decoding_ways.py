@@ -16,7 +16,7 @@ from rh_lens.prompts import Template
 from rh_lens.runtime import Bridge, FwdHooks, eos_token_ids, greedy_decode, stop_rule
 from rh_lens.runtime.generation import GenerationUnderWay
 from rh_lens.uses.asked_document import AskedDocument
-from rh_lens.uses.contrast import context_aware_decode, contrast_decode
+from rh_lens.uses.contrast_decoding import context_aware_decode, contrast_decode
 from rh_lens.uses.listened_answers import is_plain, usual_stop
 from rh_lens.uses.plain_contrast import PlainSide, plain_contrast
 from rh_lens.uses.plain_heads import head_columns

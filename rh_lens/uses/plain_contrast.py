@@ -10,7 +10,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from rh_lens.runtime.generation import GenerationUnderWay
-from rh_lens.uses.contrast import Contrasted, Strength, answered_by_contrast
+from rh_lens.uses.contrast import Strength
+from rh_lens.uses.contrast_decoding import Contrasted, answered_by_contrast
 from rh_lens.uses.plain_heads import Columns, scaled_columns
 from rh_lens.uses.plain_reader import PlainReader
 

@@ -38,7 +38,7 @@ from rh_lens.uses import (
     memory_cases,
     silent_heads,
 )
-from rh_lens.uses.contrast import _two_contexts
+from rh_lens.uses.contrast_decoding import _two_contexts
 from rh_lens.uses.contrast_quality import judged
 
 HEADS = ["L2H2", "L2H3", "L2H4", "L2H5"]

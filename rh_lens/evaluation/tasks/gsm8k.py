@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from rh_lens.checks import shown
 from rh_lens.evaluation.tasks.extraction import last_number
 from rh_lens.evaluation.tasks.loading import as_task, with_chain
-from rh_lens.evaluation.tasks.records import Placed, Source, read_records
+from rh_lens.evaluation.tasks.record import Placed
+from rh_lens.evaluation.tasks.records import Source, read_records
 from rh_lens.evaluation.tasks.scoring import as_number, same_number
 from rh_lens.evaluation.tasks.task import Task
 from rh_lens.evaluation.tasks.template import ANSWER_ONLY

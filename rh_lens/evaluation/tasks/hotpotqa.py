@@ -6,7 +6,8 @@ from typing import Any
 from rh_lens.checks import shown
 from rh_lens.evaluation.tasks.extraction import first_line
 from rh_lens.evaluation.tasks.loading import as_task
-from rh_lens.evaluation.tasks.records import Placed, Record, Source, read_records
+from rh_lens.evaluation.tasks.record import Placed, Record
+from rh_lens.evaluation.tasks.records import Source, read_records
 from rh_lens.evaluation.tasks.scoring import exact_match, hotpot_f1
 from rh_lens.evaluation.tasks.task import Task
 from rh_lens.evaluation.tasks.template import READING

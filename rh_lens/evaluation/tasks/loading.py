@@ -13,7 +13,7 @@ from rh_lens.evaluation.tasks.extraction import (
     last_number,
 )
 from rh_lens.evaluation.tasks.item import TaskItem
-from rh_lens.evaluation.tasks.records import Placed
+from rh_lens.evaluation.tasks.record import Placed
 from rh_lens.evaluation.tasks.scoring import TaskScore
 from rh_lens.evaluation.tasks.task import Task
 from rh_lens.evaluation.tasks.template import (

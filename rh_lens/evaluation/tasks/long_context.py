@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from rh_lens.evaluation.tasks.extraction import first_line, whole_text
 from rh_lens.evaluation.tasks.loading import as_task
-from rh_lens.evaluation.tasks.records import Placed, Source, named_by_text, read_records
+from rh_lens.evaluation.tasks.record import Placed
+from rh_lens.evaluation.tasks.records import Source, named_by_text, read_records
 from rh_lens.evaluation.tasks.scoring import contains_all, contains_any, exact_match, token_f1
 from rh_lens.evaluation.tasks.task import Task
 from rh_lens.evaluation.tasks.template import READING, WHOLE

@@ -8,7 +8,8 @@ from rh_lens.checks import require_choice, shown
 from rh_lens.evaluation.tasks.extraction import choice_letter
 from rh_lens.evaluation.tasks.item import LETTERS
 from rh_lens.evaluation.tasks.loading import as_task
-from rh_lens.evaluation.tasks.records import Placed, Record, Source, read_csv, read_records
+from rh_lens.evaluation.tasks.record import Placed, Record
+from rh_lens.evaluation.tasks.records import Source, read_csv, read_records
 from rh_lens.evaluation.tasks.scoring import same_letter
 from rh_lens.evaluation.tasks.task import Answering, Task
 from rh_lens.evaluation.tasks.template import CHOICES

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from rh_lens.evaluation.tasks.extraction import first_line, stated_answer
 from rh_lens.evaluation.tasks.loading import as_task
-from rh_lens.evaluation.tasks.records import Placed, Record, Source, read_records
+from rh_lens.evaluation.tasks.record import Placed, Record
+from rh_lens.evaluation.tasks.records import Source, read_records
 from rh_lens.evaluation.tasks.scoring import exact_match, token_f1
 from rh_lens.evaluation.tasks.task import Task
 from rh_lens.evaluation.tasks.template import READING, READING_OR_NOT
