@@ -15,6 +15,7 @@ from rh_lens.demo.card_tables import (
     group_table,
     missed_goals,
     moment_rows,
+    occasion_table,
     score_table,
     seed_likeness,
     seed_table,
@@ -121,7 +122,20 @@ def _scores(folder: Path, evaluation: Mapping[str, Any]) -> str:
 
 {score_table(position)}
 
-{group_table(position)}"""
+{group_table(position)}{_occasions(scores)}"""
+
+
+def _occasions(scores: Mapping[str, Any]) -> str:
+    if "occasions" not in scores:
+        return ""
+    what = """When they copy: the mean score in prompts of each length and by what the answer has (a
+number; a name and no number; neither), and the share of those prompts of which the head copies
+anything. In brackets the number of prompts."""
+    return f"""
+
+{_filled(what)}
+
+{occasion_table(scores["position"], scores["occasions"])}"""
 
 
 def _silencing(folder: Path, evaluation: Mapping[str, Any]) -> str:

@@ -85,6 +85,28 @@ def group_table(position: Sequence[Sequence[float]]) -> str:
     return markdown(["score", "heads", "share", "retrieval heads, best first"], rows)
 
 
+def occasion_table(
+    position: Sequence[Sequence[float]], occasions: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Scores of the retrieval heads, best first, in each group of prompts, and how often active."""
+    header = ["head", "all", *(f"{name} ({group['n']})" for name, group in occasions.items())]
+    found = sorted(
+        (-score, Head(layer, head))
+        for layer, scores in enumerate(position)
+        for head, score in enumerate(scores)
+        if score >= THRESHOLD
+    )
+    rows = []
+    for negative, head in found:
+        cells = [
+            f"{group['position'][head.layer][head.head]:.2f}, "
+            f"{group['active'][head.layer][head.head]:.0%}"
+            for group in occasions.values()
+        ]
+        rows.append([head.label, f"{-negative:.2f}", *cells])
+    return markdown(header, rows)
+
+
 def silencing_rows(rows: Sequence[Mapping[str, Any]]) -> str:
     """Answers at each number of silenced heads: exact ones, how others fail, and controls."""
     kinds = [one for one in ERROR_TYPES if any(row.get("errors", {}).get(one) for row in rows)]

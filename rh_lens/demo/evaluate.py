@@ -12,6 +12,7 @@ from rh_lens.demo.bundled import DEMO_MODEL_FOLDER
 from rh_lens.demo.card import write_card
 from rh_lens.demo.card_tables import THRESHOLD
 from rh_lens.demo.load import load_demo_model
+from rh_lens.demo.occasions import occasion_scores
 from rh_lens.demo.silencing import silencing_table
 from rh_lens.demo.training.held_out import HaystackKind, held_out_prompts
 from rh_lens.demo.training_picture import plot_training
@@ -122,6 +123,7 @@ def _scores(model: Bridge) -> dict[str, Any]:
         "n_accepted": len(result.accepted),
         "n_trials": len(result.trials),
         "position": result.scores.mean().tolist(),
+        "occasions": occasion_scores(result),
     }
 
 
