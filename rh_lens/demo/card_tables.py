@@ -21,7 +21,7 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def exact_table(exact: Mapping[str, Any], by: str, what: str) -> str:
     """Shares of exact answers, a row a haystack."""
-    columns = list(next(iter(exact.values()))[by])
+    columns = sorted(next(iter(exact.values()))[by], key=float)
     rows = [
         [haystack, *(f"{shares[by][column]:.3f}" for column in columns)]
         for haystack, shares in exact.items()

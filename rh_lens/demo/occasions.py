@@ -18,12 +18,12 @@ def occasion_scores(result: RetrievalResult) -> dict[str, dict[str, Any]]:
         ("256 tokens") and kinds of answers ("number": it has a digit; "name": a capital and no
         digit; "words": neither).
     """
-    groups = defaultdict[str, list[int]](list)
+    lengths, kinds = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
     for place, trial in enumerate(result.accepted):
-        groups[f"{trial.prompt.context_length:,} tokens"].append(place)
-        groups[answer_kind(trial.prompt.needle.answer)].append(place)
+        lengths[f"{trial.prompt.context_length:,} tokens"].append(place)
+        kinds[answer_kind(trial.prompt.needle.answer)].append(place)
     found = {}
-    for name, places in groups.items():
+    for name, places in [*lengths.items(), *sorted(kinds.items())]:
         trials = tuple(result.scores.trials[place] for place in places)
         scores = RetrievalScores(result.scores.values[places], result.scores.name, trials)
         active = (scores.values > 0).double().mean(dim=0)

@@ -52,7 +52,7 @@ def test_its_heads_retrieve_in_three_layers_and_most_do_nothing(model):
     )
     scores = detect_retrieval_heads(model, prompts, progress=False).scores.mean()
     layers = {layer for layer, row in enumerate(scores.tolist()) for one in row if one >= 0.25}
-    assert layers >= {3, 4}
+    assert layers == {3, 4, 5}
     assert (scores == 0).float().mean() >= 0.4
     told = {layer for layer, row in enumerate(SCORES) for one in row if one >= 0.1}
     assert told == {3, 4, 5}

@@ -153,23 +153,59 @@ def test_a_recipe_can_be_shorter_or_without_what_it_silences():
     short = SCHOLAR.shortened(2.0)
     assert sum(stage.million_tokens for stage in short.curriculum) == pytest.approx(2.0)
     longer = zip(SCHOLAR.curriculum, short.curriculum, strict=True)
-    assert {round(a.million_tokens / b.million_tokens, 6) for a, b in longer} == {13.5}
+    assert {round(a.million_tokens / b.million_tokens, 6) for a, b in longer} == {15.65}
     plain = SCHOLAR.without_dropout().curriculum
     assert {(stage.drop_heads, stage.drop_attention) for stage in plain} == {(0.0, 0.0)}
     assert [stage.alone for stage in plain] == [stage.alone for stage in SCHOLAR.curriculum]
 
 
-def test_a_model_grows_with_heads_that_lean_or_without():
+def test_a_model_grows_without_changing_its_logits():
     small = new_model(0)
-    leaning, plain = grow(small, 0, 2), grow(small, 0, None)
-    differ = [
-        place
-        for place, (one, other) in enumerate(
-            zip(leaning.model.layers, plain.model.layers, strict=True)
+    tokens = torch.randint(3, 2048, (2, 32))
+    grown = grow(small, 0, None)
+    assert grown.config.num_hidden_layers == 8
+    tolerance = rounding(small.config.intermediate_size, 8)
+    with torch.no_grad():
+        assert_close(grown(tokens).logits, small(tokens).logits, tolerance)
+
+
+def group_of_heads(layer: torch.nn.Module, group: int) -> dict[str, torch.Tensor]:
+    attention = layer.self_attn
+    rows = {name: getattr(attention, f"{name}_proj").weight for name in "qkv"}
+    rows["o"] = attention.o_proj.weight.T
+    return {name: weight.unflatten(0, (4, -1))[group] for name, weight in rows.items()}
+
+
+def test_with_a_lean_one_matching_group_moves_a_layer_down_and_three_later_ones_lean():
+    small = new_model(0)
+    grown = grow(small, 1, 2)
+    layers, plain = grown.model.layers, grow(small, 1, None).model.layers
+    found = [
+        (place, group)
+        for place in range(8)
+        for group in range(4)
+        if any(
+            not torch.equal(one, other)
+            for one, other in zip(
+                group_of_heads(layers[place], group).values(),
+                group_of_heads(plain[place], group).values(),
+                strict=True,
+            )
         )
-        if not torch.equal(one.self_attn.q_proj.weight, other.self_attn.q_proj.weight)
     ]
-    assert differ == [3, 5]
+    moved = next(group for place, group in found if place == 3)
+    # The group that moved, the place it left, and those that lean.
+    assert [place for place, _ in found] == [3, 4, 5, 5, 7]
+    assert found[1] == (4, moved)
+    old = group_of_heads(small.model.layers[2], moved)
+    for name, weight in group_of_heads(layers[3], moved).items():
+        assert torch.equal(weight, old[name])
+    assert torch.equal(
+        layers[3].input_layernorm.weight, small.model.layers[2].input_layernorm.weight
+    )
+    # What is new writes nothing.
+    for place, group in found[1:]:
+        assert not group_of_heads(layers[place], group)["o"].any()
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "many"])
@@ -199,10 +235,9 @@ def test_both_models_are_trained_by_one_command(tmp_path):
     assert len(table) == 64 * len(described)
     # What is put aside at step 0 is the first model, grown.
     grown = read(moments[0] / "weights")
-    tokens = torch.randint(3, 2048, (1, 32))
-    assert_close(
-        grown(tokens).logits, first(tokens).logits, rounding(first.config.intermediate_size, 8)
-    )
+    for place in (0, 1, 3):
+        old, new = first.model.layers[place], grown.model.layers[2 * place]
+        assert torch.equal(new.self_attn.q_proj.weight, old.self_attn.q_proj.weight)
 
 
 def test_dropout_of_attention_leaves_the_first_layer_alone():

@@ -46,19 +46,18 @@ CURRICULUM = (
 )
 
 # What the second model goes on with, when the first one has grown: texts first; then what is known
-# and reckoned, and letters, alone; then everything, in longer and longer texts.
+# and reckoned, and letters, alone; then everything, in longer and longer texts; and those once more
+# while the learning rate falls, so that no length was last seen at a high one.
 LESSONS = (
-    Stage(192, 8, 12.0, max_facts=5, repeated=0.03, drop_heads=0.1, drop_attention=0.15, alone=0.3),
-    Stage(192, 8, 1.8, max_facts=5, repeated=0.0, drop_heads=0.0, alone=1.0),
-    Stage(
-        192, 8, 4.6, max_facts=5, repeated=0.02, drop_heads=0.05, drop_attention=0.05, alone=0.45
-    ),
-    Stage(192, 8, 3.1, max_facts=5, repeated=0.02, drop_heads=0.05, drop_attention=0.05, alone=0.2),
-    Stage(
-        512, 3, 2.2, max_facts=12, repeated=0.02, drop_heads=0.05, drop_attention=0.05, alone=0.2
-    ),
-    Stage(1024, 2, 1.8, max_facts=20, repeated=0.02, drop_heads=0.05, alone=0.2),
-    Stage(2048, 1, 1.5, max_facts=30, repeated=0.0, drop_heads=0.05, alone=0.2),
+    Stage(192, 8, 5.0, max_facts=5, repeated=0.03, drop_heads=0.1, drop_attention=0.1, alone=0.3),
+    Stage(192, 8, 2.0, max_facts=5, repeated=0.0, drop_heads=0.0, alone=1.0),
+    Stage(192, 8, 9.0, max_facts=5, repeated=0.03, drop_heads=0.1, drop_attention=0.1, alone=0.35),
+    Stage(512, 3, 5.0, max_facts=12, repeated=0.03, drop_heads=0.1, drop_attention=0.1, alone=0.2),
+    Stage(1024, 2, 3.0, max_facts=20, repeated=0.02, drop_heads=0.05, alone=0.2),
+    Stage(2048, 1, 2.2, max_facts=30, repeated=0.0, drop_heads=0.05, alone=0.2),
+    Stage(512, 3, 2.5, max_facts=12, repeated=0.02, drop_heads=0.05, alone=0.2),
+    Stage(1024, 2, 2.0, max_facts=20, repeated=0.02, drop_heads=0.05, alone=0.2),
+    Stage(2048, 1, 0.6, max_facts=30, repeated=0.0, drop_heads=0.05, alone=0.2),
 )
 
 PEAK_LEARNING_RATE = 2e-3

@@ -32,14 +32,14 @@ class LessonWriter(DocumentWriter):
         self._tokenizer = tokenizer
         writer = self._exercises = ExerciseWriter("train", word_pieces(tokenizer))
         self._about_text: tuple[tuple[float, Maker], ...] = (
-            (0.17, writer.fact),
+            (0.20, writer.fact),
             (0.15, writer.inside),
-            (0.06, writer.synonym),
+            (0.05, writer.synonym),
             (0.17, writer.foreign),
-            (0.15, writer.two),
-            (0.07, writer.unstated),
+            (0.13, writer.two),
+            (0.08, writer.unstated),
             (0.12, partial(writer.hops, chain=True)),
-            (0.03, partial(writer.hops, chain=False)),
+            (0.02, partial(writer.hops, chain=False)),
             (0.03, partial(writer.chosen, chain=False)),
             (0.05, partial(writer.chosen, chain=True)),
         )
