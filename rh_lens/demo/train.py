@@ -190,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--without", nargs="+", choices=("lean", "dropout"), default=(),
-        help="leave out the second model's heads that lean at step 0, or heads silenced at random",
+        help="leave out heads of the second model that move or lean at step 0, or are silenced",
     )  # fmt: skip
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)

@@ -49,7 +49,7 @@ def grow(model: LlamaForCausalLM, seed: int, matching_layer: int | None) -> Llam
 def _spread(
     layers: nn.ModuleList, matching: int, config: LlamaConfig, random: torch.Generator
 ) -> None:
-    """Let heads that match also stand in the layer before; heads of later ones lean."""
+    """Move one matching group to the layer before; groups of later layers lean to the other."""
     attention = layers[matching].self_attn
     stays, moves = _matching_groups(attention, config)
     _move(layers[matching], layers[matching - 1], moves, config, random)
