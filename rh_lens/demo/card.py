@@ -21,6 +21,7 @@ from rh_lens.demo.card_tables import (
     seed_table,
     silencing_rows,
     task_table,
+    varied_table,
 )
 from rh_lens.demo.training_picture import PICTURE
 
@@ -91,7 +92,16 @@ haystack is prose that ships with Python; no such text was seen in training."""
 
 {exact_table(exact, "by length", "tokens")}
 
-{exact_table(exact, "by depth", "depth")}"""
+{exact_table(exact, "by depth", "depth")}{_varied(evaluation)}"""
+
+
+def _varied(evaluation: Mapping[str, Any]) -> str:
+    varied = evaluation.get("varied answers")
+    if not varied:
+        return ""
+    what = f"""Prompts of a length above share 20 needles and a text, so that a cell says little of
+other needles. Here each has a needle and a synthetic text of its own, {varied["n"]} a length."""
+    return f"\n\n{_filled(what)}\n\n{varied_table(varied)}"
 
 
 def _tasks(folder: Path, evaluation: Mapping[str, Any]) -> str:

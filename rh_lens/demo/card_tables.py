@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rh_lens.analysis import Emergence, similarities
-from rh_lens.evaluation import ERROR_TYPES
+from rh_lens.evaluation import ERROR_TYPES, mean_interval
 from rh_lens.heads import Head
 
 THRESHOLD, STRONG = 0.1, 0.5
@@ -27,6 +27,19 @@ def exact_table(exact: Mapping[str, Any], by: str, what: str) -> str:
         for haystack, shares in exact.items()
     ]
     return markdown([what, *columns], rows)
+
+
+def varied_table(varied: Mapping[str, Any]) -> str:
+    """Shares of exact answers to prompts that share nothing, with their intervals."""
+    n, shares = varied["n"], varied["by length"]
+    columns = sorted(shares, key=float)
+    rights = [round(shares[column] * n) for column in columns]
+    intervals = [mean_interval([1.0] * r + [0.0] * (n - r), range(n)) for r in rights]
+    rows = [
+        ["exact", *(f"{one.mean:.2f}" for one in intervals)],
+        ["95 % interval", *(f"{one.low:.2f}-{one.high:.2f}" for one in intervals)],
+    ]
+    return markdown(["tokens", *columns], rows)
 
 
 def task_table(tasks: Mapping[str, Any]) -> str:

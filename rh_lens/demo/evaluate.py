@@ -29,8 +29,10 @@ MAX_ANSWER = 32
 N_DEPTHS, N_NEEDLES = 11, 20
 # Seeds used for nothing else; training has seed 0 unless told otherwise.
 EXACT_SEED, SCORE_SEED = 20_001, 30_001
+# Prompts a length that share neither needle nor text, and the first seed of theirs.
+N_VARIED, VARIED_SEED = 60, 80_001
 EVALUATION = "evaluation.json"
-PARTS = ("exact answers", "tasks", "scores", "ablation")
+PARTS = ("exact answers", "varied answers", "tasks", "scores", "ablation")
 """What is measured, in this order."""
 
 HAYSTACKS: tuple[HaystackKind, ...] = ("synthetic", "pydoc")
@@ -63,6 +65,34 @@ def exact_shares(model: Bridge, haystack: HaystackKind) -> dict[str, dict[str, f
         "n by length": {length: float(count) for length, count in counts.items()},
         "by length": _shares(prompts, exact, lambda prompt: str(prompt.context_length)),
         "by depth": _shares(prompts, exact, lambda prompt: f"{prompt.requested_depth:.1f}"),
+    }
+
+
+def varied_prompts(model: Bridge, length: int) -> list[NeedlePrompt]:
+    """Held-out prompts of a length that share neither needle nor text, at depths in turn."""
+    return [
+        prompt
+        for place in range(N_VARIED)
+        for prompt in held_out_prompts(
+            model.tokenizer,
+            context_lengths=(length,),
+            depths=(place % N_DEPTHS / (N_DEPTHS - 1),),
+            n_needles=1,
+            seed=VARIED_SEED + 10_000 * place,
+        )
+    ]
+
+
+def varied_shares(model: Bridge) -> dict[str, Any]:
+    """Share of exact answers by length to prompts that are independent draws.
+
+    In a grid, all prompts of a length share the needles and a text.
+    """
+    prompts = [prompt for length in LENGTHS for prompt in varied_prompts(model, length)]
+    exact = exact_answers(model, prompts)
+    return {
+        "n": N_VARIED,
+        "by length": _shares(prompts, exact, lambda prompt: str(prompt.context_length)),
     }
 
 
@@ -104,6 +134,7 @@ def evaluate(folder: Path, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     found["model"] = described
     measures: dict[str, Callable[[], Any]] = {
         "exact answers": lambda: {kind: exact_shares(model, kind) for kind in HAYSTACKS},
+        "varied answers": lambda: varied_shares(model),
         "tasks": lambda: evaluate_tasks(model),
         "scores": lambda: _scores(model),
         "ablation": lambda: ablation_table(model, found["scores"]["position"]),

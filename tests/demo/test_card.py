@@ -48,6 +48,20 @@ def folder(tmp_path):
     return found
 
 
+def test_prompts_that_share_nothing_have_intervals_of_shares(folder):
+    path = folder / "evaluation.json"
+    evaluation = json.loads(path.read_text())
+    shares = {"by length": {"2016": 0.9}, "by depth": {"0.0": 0.9}}
+    evaluation["exact answers"] = {"synthetic": shares}
+    evaluation["varied answers"] = {"n": 20, "by length": {"2016": 0.5, "128": 1.0}}
+    path.write_text(json.dumps(evaluation))
+    text = card(folder)
+    assert "a needle and a synthetic text of its own, 20 a length" in text
+    # Ends of Jeffreys's interval of 10 of 20 with the t quantile of 19; 0.025 ** (1 / 20).
+    assert "| tokens | 128 | 2016 |\n| --- | --- | --- |\n| exact | 1.00 | 0.50 |" in text
+    assert "| 95 % interval | 0.83-1.00 | 0.28-0.72 |" in text
+
+
 def test_each_part_is_there_if_its_file_is(folder):
     text = card(folder)
     assert text.startswith("# The bundled model scholar\n")

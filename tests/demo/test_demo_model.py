@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rh_lens.demo import DEMO_MODEL_FOLDER, load_demo_model
 from rh_lens.demo.card import card
-from rh_lens.demo.evaluate import exact_answers
+from rh_lens.demo.evaluate import N_VARIED, exact_answers, varied_prompts
 from rh_lens.demo.training.held_out import held_out_prompts
 from rh_lens.detection import detect_retrieval_heads
 from rh_lens.heads import Head
@@ -153,3 +153,11 @@ def test_how_prompts_are_read_changes_no_token_and_no_source(model, prompts, res
     same = ["trial", "step", "layer", "head", "source", "token_id"]
     assert result.events.table[same].equals(found.events.table[same])
     assert torch.equal(result.scores.mean(), found.scores.mean())
+
+
+def test_varied_prompts_share_neither_needle_nor_text(model):
+    prompts = varied_prompts(model, 128)
+    assert len(prompts) == N_VARIED
+    assert len({prompt.needle.question for prompt in prompts}) == N_VARIED
+    assert len({prompt.haystack_sha256 for prompt in prompts}) == N_VARIED
+    assert len({prompt.requested_depth for prompt in prompts}) == 11
