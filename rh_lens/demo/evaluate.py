@@ -29,7 +29,7 @@ MAX_ANSWER = 32
 N_DEPTHS, N_NEEDLES = 11, 20
 # Seeds used for nothing else; training has seed 0 unless told otherwise.
 EXACT_SEED, SCORE_SEED = 20_001, 30_001
-# Prompts a length that share neither needle nor text, and the first seed of theirs.
+# Prompts a length that share neither needle nor text, and the seed of the first.
 N_VARIED, VARIED_SEED = 60, 80_001
 EVALUATION = "evaluation.json"
 PARTS = ("exact answers", "varied answers", "tasks", "scores", "ablation")

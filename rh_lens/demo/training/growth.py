@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaDecoderLayer
 
-# Weights of the old heads' queries and keys in new ones that lean towards them: between these.
+# Weights of the old heads' queries in new ones that lean towards them, between these; keys are
+# added whole.
 LEANS = (0.3, 0.9)
 # New layers after the matching one, by how many layers later, and their groups that lean.
 LEANING_GROUPS = {1: 2, 3: 1}
