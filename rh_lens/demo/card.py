@@ -77,12 +77,11 @@ def _exact(folder: Path, evaluation: Mapping[str, Any]) -> str:
     exact = evaluation.get("exact answers")
     if not exact:
         return ""
-    told = f"{evaluation.get('n_prompts')} prompts a haystack."
-    if counts := [n for shares in exact.values() for n in shares.get("n by length", {}).values()]:
-        told = f"""{min(counts):.0f} to {max(counts):.0f} distinct prompts a length and haystack
-(short texts have few places)."""
+    counts = [n for shares in exact.values() for n in shares["n by length"].values()]
+    n_needles = next(iter(exact.values()))["n needles"]
     what = f"""Share of held-out prompts that greedy decoding answers exactly: every token of the
-needle's answer, a full stop and the end of sequence. {told}
+needle's answer, a full stop and the end of sequence. {min(counts)} to {max(counts)} distinct
+prompts a length and haystack, of the same {n_needles} needles (short texts have few places).
 Names, words and numbers of the needles and of the synthetic haystack occur nowhere in training;
 that haystack holds about four other facts of the same form (one or two in 128 tokens). The pydoc
 haystack is prose that ships with Python; no such text was seen in training."""
@@ -92,15 +91,16 @@ haystack is prose that ships with Python; no such text was seen in training."""
 
 {exact_table(exact, "by length", "tokens")}
 
-{exact_table(exact, "by depth", "depth")}{_varied(evaluation)}"""
+{exact_table(exact, "by depth", "depth")}{_varied(evaluation, n_needles)}"""
 
 
-def _varied(evaluation: Mapping[str, Any]) -> str:
+def _varied(evaluation: Mapping[str, Any], n_needles: int) -> str:
     varied = evaluation.get("varied answers")
     if not varied:
         return ""
-    what = f"""Prompts of a length above share 20 needles and a text, so that a cell says little of
-other needles. Here each has a needle and a synthetic text of its own, {varied["n"]} a length."""
+    what = f"""Prompts of a length above share {n_needles} needles and a text, so that a cell says
+little of other needles. Here each has a needle and a synthetic text of its own, {varied["n"]} a
+length."""
     return f"\n\n{_filled(what)}\n\n{varied_table(varied)}"
 
 
@@ -152,21 +152,15 @@ def _silencing(folder: Path, evaluation: Mapping[str, Any]) -> str:
     ablation = evaluation.get("ablation")
     if not ablation:
         return ""
-    n_needles = ablation.get("n_needles", 5)
-    length = ablation.get("length", 512)
-    kinds = ""
-    if any("errors" in row for row in ablation["rows"]):
-        kinds = """ How the others fail: the shares of all answers that retrieved too little, by
-kind; what retrieved enough and is not exact is in none of these columns."""
-    controls = ""
-    if any("n_as_harmful" in row for row in ablation["rows"]):
-        controls = ", and how many left as few answers or fewer"
-    what = f"""Exact answers to {ablation["n_prompts"]} held-out prompts of {length} tokens,
-about {n_needles} needles, with the heads silenced (z := 0), one more in each row.{kinds}
-Beside them as many other heads of the same layers, no retrieval head among them: distinct sets,
-mean and lowest{controls}. The needle is the unit: over {n_needles} of them, a share of one half is
-known to {_half_width(n_needles):.2f} either way (95 %). The others of a layer are quiet heads; as
-loud ones do harm too."""
+    n_needles = ablation["n_needles"]
+    what = f"""Exact answers to {ablation["n_prompts"]} held-out prompts of {ablation["length"]}
+tokens, about {n_needles} needles, with the heads silenced (z := 0), one more in each row. How the
+others fail: the shares of all answers that retrieved too little, by kind; what retrieved enough and
+is not exact is in none of these columns. Beside them as many other heads of the same layers, no
+retrieval head among them: distinct sets, mean and lowest, and how many left as few answers or
+fewer. The needle is the unit: over {n_needles} of them, a share of one half is known to
+{_half_width(n_needles):.2f} either way (95 %). The others of a layer are quiet heads; as loud ones
+do harm too."""
     return f"""## Without its heads
 
 {_filled(what)}

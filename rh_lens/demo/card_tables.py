@@ -31,9 +31,9 @@ def exact_table(exact: Mapping[str, Any], by: str, what: str) -> str:
 
 def varied_table(varied: Mapping[str, Any]) -> str:
     """Shares of exact answers to prompts that share nothing, with their intervals."""
-    n, shares = varied["n"], varied["by length"]
-    columns = sorted(shares, key=float)
-    rights = [round(shares[column] * n) for column in columns]
+    n, exact = varied["n"], varied["exact"]
+    columns = sorted(exact, key=float)
+    rights = [exact[column] for column in columns]
     intervals = [mean_interval([1.0] * r + [0.0] * (n - r), range(n)) for r in rights]
     rows = [
         ["exact", *(f"{one.mean:.2f}" for one in intervals)],
@@ -122,22 +122,19 @@ def occasion_table(
 
 def silencing_rows(rows: Sequence[Mapping[str, Any]]) -> str:
     """Answers at each number of silenced heads: exact ones, how others fail, and controls."""
-    kinds = [one for one in ERROR_TYPES if any(row.get("errors", {}).get(one) for row in rows)]
-    tested = any("n_as_harmful" in row for row in rows)
-    header = ["K", "silenced last", "exact", *kinds, "control sets", "mean", "lowest"]
+    kinds = [one for one in ERROR_TYPES if any(row["errors"][one] for row in rows)]
+    controls = ["control sets", "mean", "lowest", "as harmful"]
     cells, before = [], 0
     for row in rows:
-        errors = [f"{row['errors'][one]:.3f}" if "errors" in row else "" for one in kinds]
-        control = ["0" if row["k"] else "", "", ""]
+        errors = [f"{row['errors'][one]:.3f}" for one in kinds]
+        control = ["0" if row["k"] else "", "", "", ""]
         if row.get("n_draws"):
             shares = [f"{row[name]:.3f}" for name in ("control_mean", "control_min")]
-            control = [str(row["n_draws"]), *shares]
-        if tested:
-            control.append(str(row.get("n_as_harmful", "")))
+            control = [str(row["n_draws"]), *shares, str(row["n_as_harmful"])]
         last = ", ".join(row["heads"][before:]) or "none"
         cells.append([str(row["k"]), last, f"{row['exact']:.3f}", *errors, *control])
         before = row["k"]
-    return markdown([*header, *["as harmful"] * tested], cells)
+    return markdown(["K", "silenced last", "exact", *kinds, *controls], cells)
 
 
 def moment_rows(emergence: Emergence) -> str:

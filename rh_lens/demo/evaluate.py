@@ -49,8 +49,8 @@ def exact_answers(model: Bridge, prompts: Sequence[NeedlePrompt]) -> list[bool]:
     return exact
 
 
-def exact_shares(model: Bridge, haystack: HaystackKind) -> dict[str, dict[str, float]]:
-    """Share of exact answers by prompt length and by requested depth, and prompts by length."""
+def exact_shares(model: Bridge, haystack: HaystackKind) -> dict[str, Any]:
+    """Share of exact answers by prompt length and by requested depth; prompts and needles."""
     prompts = held_out_prompts(
         model.tokenizer,
         context_lengths=LENGTHS,
@@ -60,9 +60,9 @@ def exact_shares(model: Bridge, haystack: HaystackKind) -> dict[str, dict[str, f
         haystack=haystack,
     )
     exact = exact_answers(model, prompts)
-    counts = Counter(str(prompt.context_length) for prompt in prompts)
     return {
-        "n by length": {length: float(count) for length, count in counts.items()},
+        "n needles": N_NEEDLES,
+        "n by length": dict(Counter(str(prompt.context_length) for prompt in prompts)),
         "by length": _shares(prompts, exact, lambda prompt: str(prompt.context_length)),
         "by depth": _shares(prompts, exact, lambda prompt: f"{prompt.requested_depth:.1f}"),
     }
@@ -83,17 +83,17 @@ def varied_prompts(model: Bridge, length: int) -> list[NeedlePrompt]:
     ]
 
 
-def varied_shares(model: Bridge) -> dict[str, Any]:
-    """Share of exact answers by length to prompts that are independent draws.
+def varied_counts(model: Bridge) -> dict[str, Any]:
+    """How many prompts that are independent draws are answered exactly, by length.
 
     In a grid, all prompts of a length share the needles and a text.
     """
     prompts = [prompt for length in LENGTHS for prompt in varied_prompts(model, length)]
     exact = exact_answers(model, prompts)
-    return {
-        "n": N_VARIED,
-        "by length": _shares(prompts, exact, lambda prompt: str(prompt.context_length)),
-    }
+    counts = Counter(
+        str(prompt.context_length) for prompt, hit in zip(prompts, exact, strict=True) if hit
+    )
+    return {"n": N_VARIED, "exact": {str(length): counts[str(length)] for length in LENGTHS}}
 
 
 def head_scores(model: Bridge) -> RetrievalResult:
@@ -134,7 +134,7 @@ def evaluate(folder: Path, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     found["model"] = described
     measures: dict[str, Callable[[], Any]] = {
         "exact answers": lambda: {kind: exact_shares(model, kind) for kind in HAYSTACKS},
-        "varied answers": lambda: varied_shares(model),
+        "varied answers": lambda: varied_counts(model),
         "tasks": lambda: evaluate_tasks(model),
         "scores": lambda: _scores(model),
         "ablation": lambda: ablation_table(model, found["scores"]["position"]),

@@ -52,11 +52,14 @@ def test_prompts_that_share_nothing_have_intervals_of_shares(folder):
     path = folder / "evaluation.json"
     evaluation = json.loads(path.read_text())
     shares = {"by length": {"2016": 0.9}, "by depth": {"0.0": 0.9}}
-    evaluation["exact answers"] = {"synthetic": shares}
-    evaluation["varied answers"] = {"n": 20, "by length": {"2016": 0.5, "128": 1.0}}
+    grid = {"n needles": 12, "n by length": {"2016": 110}, **shares}
+    evaluation["exact answers"] = {"synthetic": grid}
+    evaluation["varied answers"] = {"n": 20, "exact": {"2016": 10, "128": 20}}
     path.write_text(json.dumps(evaluation))
     text = card(folder)
-    assert "a needle and a synthetic text of its own, 20 a length" in text
+    assert "110 to 110 distinct prompts" in text
+    assert "share 12 needles and a text" in text
+    assert "a needle and a synthetic text of its own, 20 a length" in " ".join(text.split())
     # Ends of Jeffreys's interval of 10 of 20 with the t quantile of 19; 0.025 ** (1 / 20).
     assert "| tokens | 128 | 2016 |\n| --- | --- | --- |\n| exact | 1.00 | 0.50 |" in text
     assert "| 95 % interval | 0.83-1.00 | 0.28-0.72 |" in text
@@ -134,6 +137,10 @@ def test_numbers_of_silenced_heads_grow_in_steps():
 def test_parts_are_measured_alone_and_kept(tmp_path, monkeypatch):
     folder = tmp_path / "model"
     shutil.copytree(DEMO_MODEL_FOLDER, folder)
+    kept = folder / "evaluation.json"
+    others = json.loads(kept.read_text())
+    others["model"]["weights_sha256"] = "of other weights"
+    kept.write_text(json.dumps(others))
     asked = []
 
     def measured(name, value):
@@ -143,13 +150,13 @@ def test_parts_are_measured_alone_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "evaluate_tasks", measured("tasks", TASKS))
     monkeypatch.setattr(evaluate, "_scores", measured("scores", scores))
     monkeypatch.setattr(evaluate, "ablation_table", measured("ablation", {"rows": []}))
-    # What is there is of weights that were not hashed alike, and is not taken over.
+    # What is there is of other weights, and is not taken over.
     found = evaluate.evaluate(folder, ["ablation"])
     assert asked == ["scores", "ablation"]
     assert set(found) == {"model", "scores", "ablation"}
     found = evaluate.evaluate(folder, ["tasks"])
     assert asked == ["scores", "ablation", "tasks"]
-    assert found == json.loads((folder / "evaluation.json").read_text())
+    assert found == json.loads(kept.read_text())
     assert found["scores"] == scores
 
 
