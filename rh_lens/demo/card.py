@@ -81,7 +81,7 @@ def _exact(folder: Path, evaluation: Mapping[str, Any]) -> str:
     n_needles = next(iter(exact.values()))["n needles"]
     what = f"""Share of held-out prompts that greedy decoding answers exactly: every token of the
 needle's answer, a full stop and the end of sequence. {min(counts)} to {max(counts)} distinct
-prompts a length and haystack, of the same {n_needles} needles (short texts have few places).
+prompts a length and haystack, about {n_needles} needles each (short texts have few places).
 Names, words and numbers of the needles and of the synthetic haystack occur nowhere in training;
 that haystack holds about four other facts of the same form (one or two in 128 tokens). The pydoc
 haystack is prose that ships with Python; no such text was seen in training."""

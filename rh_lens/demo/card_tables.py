@@ -33,8 +33,8 @@ def varied_table(varied: Mapping[str, Any]) -> str:
     """Shares of exact answers to prompts that share nothing, with their intervals."""
     n, exact = varied["n"], varied["exact"]
     columns = sorted(exact, key=float)
-    rights = [exact[column] for column in columns]
-    intervals = [mean_interval([1.0] * r + [0.0] * (n - r), range(n)) for r in rights]
+    hits = [[1.0] * exact[column] + [0.0] * (n - exact[column]) for column in columns]
+    intervals = [mean_interval(one, range(n)) for one in hits]
     rows = [
         ["exact", *(f"{one.mean:.2f}" for one in intervals)],
         ["95 % interval", *(f"{one.low:.2f}-{one.high:.2f}" for one in intervals)],
