@@ -4,7 +4,7 @@ import argparse
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
@@ -20,7 +20,7 @@ from rh_lens.demo.training.architecture import MAX_LENGTH, VOCABULARY, new_model
 from rh_lens.demo.training.curriculum import stage_at
 from rh_lens.demo.training.growth import grow
 from rh_lens.demo.training.initialise import MATCHING_LAYER
-from rh_lens.demo.training.recipe import FINDER, MOMENTS, SCHOLAR, Recipe
+from rh_lens.demo.training.recipe import FINDER, SCHOLAR, Recipe
 from rh_lens.demo.training.tokenizer import train_tokenizer
 from rh_lens.demo.training.trainer import Trainer
 from rh_lens.files import open_to_append
@@ -33,18 +33,16 @@ STEPS_PER_LOG = 100
 N_LINES, QUICK_LINES = 40_000, 2_000
 
 
-def train(trainer: Trainer, folder: Path, *, moments: Sequence[float] = ()) -> None:
+def train(trainer: Trainer, folder: Path, *, moments: Collection[int] = ()) -> None:
     """Run the curriculum from where the trainer is, with checkpoints and a log in `folder`.
 
     Args:
         trainer: What is trained.
         folder: Where its files go.
-        moments: Shares of the run, in [0, 1], at which the weights are put aside, in
-            `snapshots/STEP/weights`.
+        moments: Steps at which the weights are put aside, in `snapshots/STEP/weights`.
     """
     log: list[dict[str, float]] = []
-    marks = {round(share * trainer.n_steps) for share in moments}
-    if trainer.step == 0 and 0 in marks:
+    if trainer.step == 0 and 0 in moments:
         put_aside(trainer, folder)
     steps = range(trainer.step, trainer.n_steps)
     bar = tqdm(steps, initial=trainer.step, total=trainer.n_steps, desc="training", unit="step")
@@ -58,7 +56,7 @@ def train(trainer: Trainer, folder: Path, *, moments: Sequence[float] = ()) -> N
             with open_to_append(folder / "training_log.jsonl") as file:
                 file.write(line.encode())
             log.clear()
-        if trainer.step in marks:
+        if trainer.step in moments:
             put_aside(trainer, folder)
         if trainer.step % STEPS_PER_CHECKPOINT == 0 or last:
             trainer.save(folder / CHECKPOINT)
@@ -133,7 +131,7 @@ def _trained(
         compiled=args.compile,
     )
     go_on(trainer, folder)
-    train(trainer, folder, moments=MOMENTS if args.snapshots else ())
+    train(trainer, folder, moments=trainer.recipe.moments if args.snapshots else ())
     save_weights(tokenizer, trainer.model, folder / "weights")
     return folder / "weights"
 
@@ -149,7 +147,7 @@ def _changed(args: argparse.Namespace, recipe: Recipe) -> Recipe:
 
 def _described(trainer: Trainer) -> dict[str, int]:
     """Where a training is, for its log."""
-    length = stage_at(trainer.step - 1, trainer.recipe.curriculum).length
+    length = stage_at(trainer.step - 1, trainer.recipe.stages).length
     return {"step": trainer.step, "length": length, "tokens": trainer.n_tokens}
 
 
@@ -186,7 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--million-tokens",
         type=_positive,
         metavar="N",
-        help="fewer tokens, in every stage alike; what comes out is not measured",
+        help="fewer tokens, in every stage alike, none in closing ones; what comes out is not "
+        "measured",
     )
     parser.add_argument(
         "--without", nargs="+", choices=("lean", "dropout"), default=(),

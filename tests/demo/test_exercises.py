@@ -8,13 +8,14 @@ import pytest
 from transformers import AutoTokenizer
 
 from rh_lens.demo import DEMO_MODEL_FOLDER
+from rh_lens.demo.training.corpus import FactWriter
 from rh_lens.demo.training.curriculum import Stage
 from rh_lens.demo.training.exercises import UNSTATED, ExerciseWriter, sum_steps
 from rh_lens.demo.training.lessons import LessonWriter
 from rh_lens.demo.training.wording import SYNONYMS, second_language
 from rh_lens.demo.training.world import ISLAND_ATTRIBUTES, other_values, world_facts
 from rh_lens.evaluation.tasks import CHAIN, CHOICES, CHOICES_CHAIN, LETTERS, READING
-from rh_lens.prompts.words import ATTRIBUTES, split_of
+from rh_lens.prompts.words import ATTRIBUTES, select, split_of
 
 N = 60
 STAGE = Stage(192, 2, 0.001, max_facts=4, repeated=0.1, drop_heads=0.0, alone=0.5)
@@ -217,3 +218,66 @@ def test_a_stage_says_how_many_documents_are_exercises_alone(tokenizer, alone, e
     texts = [tokenizer.decode(document.tokens) for document in writer.batch(stage)]
     # Every exercise without a text begins a document of its own.
     assert sum(text.count("<s>") > 1 for text in texts) / 12 == expected
+
+
+def test_a_stage_says_how_many_documents_hold_plain_facts_only(tokenizer):
+    def batch(**kwargs):
+        writer = LessonWriter(tokenizer, random.Random(5), n_filler_sentences=50)
+        stage = Stage(256, 40, 0.001, max_facts=4, repeated=0.0, drop_heads=0.0, **kwargs)
+        return [tokenizer.decode(document.tokens) for document in writer.batch(stage)]
+
+    # Of all kinds of exercises, only others than facts ask for two at once or offer letters.
+    others = re.compile(r"What are the|\nA\. | lives in ")
+    assert not any(others.search(text) for text in batch(plain=1.0))
+    assert sum(bool(others.search(text)) for text in batch()) >= 15
+
+
+def test_texts_may_ask_mostly_for_what_is_weakest(tokenizer):
+    writer = LessonWriter(tokenizer, random.Random(6), n_filler_sentences=50)
+    shares = {}
+    for weak in (False, True):
+        texts = [writer.about_text(384, 6, weak=weak).tokens for _ in range(150)]
+        asked = "".join(map(tokenizer.decode, texts))
+        shares[weak] = asked.count("Question: What are the") / asked.count("Question:")
+    # 0.13 and 0.20 of some 400 exercises.
+    assert shares[False] == pytest.approx(0.13, abs=0.05)
+    assert shares[True] == pytest.approx(0.20, abs=0.05)
+
+
+def test_words_of_their_own_are_few_and_none_is_held_out():
+    usual = FactWriter("train")
+    own = usual.of_blended_words(random.Random(7))
+    words = {word for kind in own.prose.words.values() for word in kind} | set(own.attributes)
+    held_out = {word for kind in FactWriter("held-out").prose.words.values() for word in kind}
+    assert not words & (held_out | set(select(ATTRIBUTES, "held-out")))
+    assert all(split_of(word) == "train" for word in words)
+    sizes = {kind: len(usual.prose.words[kind]) // 7 for kind in usual.prose.words}
+    assert {kind: len(found) for kind, found in own.prose.words.items()} == sizes
+    # Each begins as one word and ends as another, so that hardly any is a usual word.
+    known = {word for kind in usual.prose.words.values() for word in kind}
+    assert len(words & known) <= 3
+
+
+def test_a_stage_says_how_many_documents_have_words_of_their_own(tokenizer):
+    usual = FactWriter("train").prose.words
+
+    def share(blended):
+        writer = LessonWriter(tokenizer, random.Random(8), n_filler_sentences=500)
+        stage = Stage(192, 30, 0.001, max_facts=3, repeated=0.0, drop_heads=0.0, blended=blended)
+        texts = [tokenizer.decode(document.tokens) for document in writer.batch(stage)]
+        found = (re.findall(r"\bthe (\w+) of", text) for text in texts)
+        known = {*usual["noun"], *usual["trade"]}
+        return sum(any(word in known for word in words) for words in found) / 30
+
+    assert share(0.0) >= 0.6
+    assert share(1.0) <= 0.15
+
+
+def test_a_second_language_is_asked_in_words_that_were_taught():
+    """Its word for an attribute can't be told from a text, as synonyms can't."""
+    taught = set(select(ATTRIBUTES, "train"))
+    language = second_language()
+    for exercise in drawn(ExerciseWriter("held-out").foreign):
+        said = " ".join([*exercise.statements, exercise.item.question])
+        assert not any(language.words[one] in said.split() for one in set(ATTRIBUTES) - taught)
+        assert any(word in said.split() for word in map(language.words.get, taught))

@@ -63,7 +63,7 @@ def test_its_training_can_be_looked_at():
     assert isinstance(found, Emergence)
     table = found.moment_table()
     assert table["step"].iloc[0] == 0
-    n_steps = sum(stage.n_steps for stage in SCHOLAR.curriculum)
+    n_steps = sum(stage.n_steps for stage in SCHOLAR.stages)
     assert table["step"].iloc[-1] == n_steps
     assert 14 <= len(table) <= 18
     assert len(found.to_dataframe()) == 64 * len(table)

@@ -17,7 +17,7 @@ from rh_lens.demo.training.curriculum import Stage
 from rh_lens.demo.training.growth import grow
 from rh_lens.demo.training.head_dropout import HeadDropout
 from rh_lens.demo.training.loss import answer_starts, exact_share
-from rh_lens.demo.training.recipe import SCHOLAR, Recipe
+from rh_lens.demo.training.recipe import SCHOLAR, Closing, Recipe
 from rh_lens.demo.training.trainer import Trainer
 
 TINY = (
@@ -151,12 +151,43 @@ def test_an_answer_is_exact_when_each_of_its_tokens_is_right():
 
 def test_a_recipe_can_be_shorter_or_without_what_it_silences():
     short = SCHOLAR.shortened(2.0)
-    assert sum(stage.million_tokens for stage in short.curriculum) == pytest.approx(2.0)
+    assert sum(stage.million_tokens for stage in short.stages) == pytest.approx(2.0)
     longer = zip(SCHOLAR.curriculum, short.curriculum, strict=True)
     assert {round(a.million_tokens / b.million_tokens, 6) for a, b in longer} == {15.65}
-    plain = SCHOLAR.without_dropout().curriculum
+    plain = SCHOLAR.without_dropout().stages
     assert {(stage.drop_heads, stage.drop_attention) for stage in plain} == {(0.0, 0.0)}
-    assert [stage.alone for stage in plain] == [stage.alone for stage in SCHOLAR.curriculum]
+    assert [stage.alone for stage in plain] == [stage.alone for stage in SCHOLAR.stages]
+
+
+def test_closings_begin_with_a_new_optimiser_and_a_new_rise_of_its_rate(tokenizer):
+    closings = (Closing(TINY[:1], 1e-3), Closing(TINY[1:], 2e-3))
+    recipe = Recipe("tiny", TINY, n_filler_sentences=50, closings=closings)
+    trainer = Trainer(tokenizer, new_model(0), 0, recipe)
+    assert (trainer.n_steps, recipe.first_steps) == (20, (10, 16, 20))
+    seen = []
+    for _ in range(18):
+        trainer.train_step()
+        steps = {float(state["step"]) for state in trainer.optimizer.state.values()}
+        seen.append((*steps, trainer.optimizer.param_groups[0]["lr"]))
+    assert [steps for steps, _ in seen] == [*range(1, 11), *range(1, 7), 1, 2]
+    # All are shorter than the warm-up, so that the rate only rises, three times.
+    rates = [*(2e-5 * n for n in range(1, 11)), *(1e-5 * n for n in range(1, 7)), 2e-5, 4e-5]
+    assert [rate for _, rate in seen] == pytest.approx(rates)
+    assert trainer.n_tokens == 6 * 192 + 4 * 256 + 6 * 192 + 2 * 256
+
+
+def test_the_rate_of_a_closing_falls_from_the_warm_up_on():
+    first, second, end = SCHOLAR.first_steps
+    assert SCHOLAR.learning_rate(first - 1) == pytest.approx(5e-5, rel=1e-3)
+    assert SCHOLAR.learning_rate(first) == 1e-5
+    assert SCHOLAR.learning_rate(first + 99) == 1e-3
+    middle = SCHOLAR.learning_rate((first + second) // 2)
+    assert middle == pytest.approx((1e-3 + 5e-5) / 2, rel=1e-3)
+    assert SCHOLAR.learning_rate(second - 1) == pytest.approx(5e-5, rel=1e-3)
+    assert SCHOLAR.learning_rate(second + 99) == 6e-4
+    assert SCHOLAR.learning_rate(end - 1) == pytest.approx(5e-5, rel=1e-3)
+    assert {0, first, second, end} <= SCHOLAR.moments
+    assert len(SCHOLAR.moments) == 17
 
 
 def test_a_model_grows_without_changing_its_logits():
@@ -229,7 +260,7 @@ def test_both_models_are_trained_by_one_command(tmp_path):
     moments = sorted((tmp_path / "scholar" / SNAPSHOTS).iterdir())
     described = [json.loads((moment / "moment.json").read_text()) for moment in moments]
     assert described[0] == {"step": 0, "tokens": 0}
-    assert described[-1] == {"step": 8, "tokens": 8 * 2 * 192}
+    assert described[-1] == {"step": 16, "tokens": 16 * 2 * 192}
     table = pd.read_csv(tmp_path / "scholar" / "snapshots.csv")
     assert table["step"].unique().tolist() == [moment["step"] for moment in described]
     assert len(table) == 64 * len(described)

@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Sequence
+from functools import partial
 
 from rh_lens.prompts.needle import Needle
 from rh_lens.prompts.synthetic import ProseWriter, capitalise
-from rh_lens.prompts.words import ATTRIBUTES, Split, pick, select
+from rh_lens.prompts.words import ATTRIBUTES, Split, pick, select, split_of
 
 # Statement and question: {s} the subject, {a} the attribute, {v} the answer, which comes last.
 FORMS: tuple[tuple[str, str], ...] = (
@@ -77,6 +78,22 @@ class FactWriter:
         self.attributes = select(ATTRIBUTES, split)
         self.pieces = pieces
 
+    def of_blended_words(self, rng: random.Random) -> "FactWriter":
+        """One with fewer words, and of its own: each begins as one of these and ends as another.
+
+        As many as an eighth of all words are, the share that is held out, and as rare in their
+        pieces; names and numbers are drawn as here.
+
+        Args:
+            rng: Source of the words.
+        """
+        writer = FactWriter(self.split, self.pieces)
+        kinds = writer.prose.words
+        blended = partial(blended_words, rng, self.split)
+        writer.prose.words = {kind: blended(words) for kind, words in kinds.items()}
+        writer.attributes = blended(self.attributes)
+        return writer
+
     def subject(self, rng: random.Random) -> str:
         """Whom or what a fact is about."""
         return self.prose.expand(rng, pick(rng, SUBJECTS))
@@ -126,6 +143,17 @@ class FactWriter:
             text = "".join(pick(rng, self.pieces) for _ in range(n_pieces)).strip()
             if text:
                 return text
+
+
+def blended_words(rng: random.Random, split: Split, words: Sequence[str]) -> list[str]:
+    """A seventh as many words of a split: the first half of one and the second of another each."""
+    found: dict[str, None] = {}
+    while len(found) < max(2, len(words) // 7):
+        first, second = pick(rng, words), pick(rng, words)
+        word = first[: (len(first) + 1) // 2] + second[len(second) // 2 :]
+        if split_of(word) == split:
+            found[word] = None
+    return list(found)
 
 
 def scattered(rng: random.Random, sentences: Sequence[str], facts: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """What the demo model is trained on, in which order, at which learning rate."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,9 @@ class Stage:
             the second model of any layer.
         drop_attention: Chance that all heads of a layer but the first are silenced.
         alone: Share of documents that are exercises without a text, where there are exercises.
+        blended: Share of documents with words of their own, in the second model.
+        plain: Share of documents with plain facts only, as the first model's.
+        weak: Whether texts ask mostly for what the second model is weakest at.
     """
 
     length: int
@@ -28,6 +32,9 @@ class Stage:
     drop_heads: float
     drop_attention: float = 0.0
     alone: float = 0.0
+    blended: float = 0.0
+    plain: float = 0.0
+    weak: bool = False
 
     @property
     def n_steps(self) -> int:
@@ -60,10 +67,28 @@ LESSONS = (
     Stage(2048, 1, 0.6, max_facts=30, repeated=0.0, drop_heads=0.05, alone=0.2),
 )
 
+# What the second model closes with: every length and the drills in turn, again and again, half of
+# the texts with words that occur in few others, with plain facts beside what it is weakest at.
+_TEXTS: dict[str, Any] = {"drop_heads": 0.0, "blended": 0.5, "weak": True}
+CLOSING_ROUND = (
+    Stage(192, 8, 0.077, max_facts=5, repeated=0.02, plain=0.2, **_TEXTS),
+    Stage(192, 8, 0.038, max_facts=5, repeated=0.0, drop_heads=0.0, alone=1.0),
+    Stage(512, 3, 0.055, max_facts=12, repeated=0.02, plain=0.3, **_TEXTS),
+    Stage(1024, 2, 0.041, max_facts=20, repeated=0.02, plain=0.4, **_TEXTS),
+    Stage(2048, 1, 0.041, max_facts=30, repeated=0.0, plain=0.5, **_TEXTS),
+)
+# First without silenced heads, then a little with, so that no two heads carry everything.
+CLOSING = 40 * CLOSING_ROUND
+SETTLING = 15 * tuple(
+    one if one.alone else replace(one, drop_heads=0.05, drop_attention=0.05)
+    for one in CLOSING_ROUND
+)
+
 PEAK_LEARNING_RATE = 2e-3
 FINAL_LEARNING_RATE = 5e-5
 WARM_UP_STEPS = 100
-# Share of the steps, at the end, over which the learning rate falls along a cosine.
+# Share of the steps, at the end, over which the learning rate falls along a cosine, unless it is
+# said otherwise.
 DECAY_SHARE = 0.5
 
 
@@ -86,10 +111,22 @@ def stage_at(step: int, curriculum: tuple[Stage, ...] = CURRICULUM) -> Stage:
     raise ValueError(f"Expected a step below {total_steps(curriculum)}; found {step}.")
 
 
-def learning_rate(step: int, n_steps: int, peak: float = PEAK_LEARNING_RATE) -> float:
-    """Learning rate of a step: linear warm-up, constant, then half a cosine down."""
+def learning_rate(
+    step: int,
+    n_steps: int,
+    peak: float = PEAK_LEARNING_RATE,
+    decay_share: float = DECAY_SHARE,
+) -> float:
+    """Learning rate of a step: linear warm-up, constant, then half a cosine down.
+
+    Args:
+        step: The step, from 0 on.
+        n_steps: Steps in all.
+        peak: Highest learning rate.
+        decay_share: Share of the steps, at the end, over which it falls.
+    """
     if step < WARM_UP_STEPS:
         return peak * (step + 1) / WARM_UP_STEPS
-    left = min(1.0, (n_steps - step) / (DECAY_SHARE * n_steps))
+    left = min(1.0, (n_steps - step) / (decay_share * n_steps))
     falling = 0.5 - 0.5 * math.cos(math.pi * left)
     return FINAL_LEARNING_RATE + (peak - FINAL_LEARNING_RATE) * falling

@@ -60,10 +60,7 @@ class DocumentWriter:
         self._ask, self._reply = (
             tokenizer.encode(text, add_special_tokens=False) for text in around
         )
-        self._filler = [
-            self._segmenter.encode([self._filler_sentence()], rng)[0]
-            for _ in range(n_filler_sentences)
-        ]
+        self._filler = self._filler_sentences(n_filler_sentences, rng)
 
     def batch(self, stage: Stage) -> list[Document]:
         """The documents of one optimiser step."""
@@ -122,11 +119,15 @@ class DocumentWriter:
             text.insert(place, fact)
         return text
 
-    def _filler_sentence(self) -> str:
-        before = "\n" if self._rng.random() < PARAGRAPHS else " "
-        if self._rng.random() < SCRAMBLED_FILLER:
-            return f"{before}{self._facts.scrambled(self._rng, 8 + int(self._rng.random() * 24))}."
-        return before + self._facts.prose.sentence(self._rng)
+    def _filler_sentences(self, n: int, rng: random.Random) -> list[list[int]]:
+        """Token ids of filler sentences, drawn and cut by `rng`."""
+        return [self._segmenter.encode([self._filler_sentence(rng)], rng)[0] for _ in range(n)]
+
+    def _filler_sentence(self, rng: random.Random) -> str:
+        before = "\n" if rng.random() < PARAGRAPHS else " "
+        if rng.random() < SCRAMBLED_FILLER:
+            return f"{before}{self._facts.scrambled(rng, 8 + int(rng.random() * 24))}."
+        return before + self._facts.prose.sentence(rng)
 
     def _random_tokens(self, n: int) -> Int[np.ndarray, " pos"]:
         first, n_tokens = self._ordinary.start, len(self._ordinary)

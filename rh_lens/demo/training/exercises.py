@@ -19,7 +19,7 @@ from rh_lens.evaluation.tasks import (
     TaskTemplate,
 )
 from rh_lens.prompts.synthetic import capitalise
-from rh_lens.prompts.words import Split, pick, split_of
+from rh_lens.prompts.words import ATTRIBUTES, Split, pick, select, split_of
 
 UNSTATED = "not stated"
 """What is answered where a text does not say it."""
@@ -44,6 +44,8 @@ INSIDE: tuple[tuple[str, str], ...] = (
     ("Only {v} would do as {a}, {s} said to the others.", "What would do as {a} for {s}?"),
     ("When {s} named {v} as the {a}, nobody laughed.", "What did {s} name as the {a}?"),
 )
+# What the second language is taught words for, and no synonym stands for.
+TRANSLATED = [one for one in select(ATTRIBUTES, "train") if one not in SYNONYMS]
 RELATIONS = ("teacher", "cousin", "neighbour", "doctor", "brother", "uncle", "partner", "guide")
 # What the second hop says of a person: statement and question.
 HOPS: tuple[tuple[str, str], ...] = (
@@ -84,11 +86,11 @@ class ExerciseWriter:
 
     Args:
         split: Which words may occur.
-        pieces: Vocabulary pieces for scrambled answers; without them there are none.
+        facts: Who writes facts, with words of that split; None: one that scrambles no answers.
     """
 
-    def __init__(self, split: Split = "train", pieces: Sequence[str] = ()):
-        self.facts = FactWriter(split, pieces)
+    def __init__(self, split: Split = "train", facts: FactWriter | None = None):
+        self.facts = facts or FactWriter(split)
         self.language, self.world = second_language(), world_facts()
         self._split = split
         self._plain_attributes = [a for a in self.facts.attributes if a not in SYNONYMS]
@@ -120,7 +122,8 @@ class ExerciseWriter:
 
     def foreign(self, rng: random.Random) -> Exercise:
         """A fact said or asked for in the second language, mostly across languages."""
-        subject, attribute, other, answer, wrong = self._two_of_one(rng)
+        # Of a language that is known by heart, as its words for unknown attributes can't be.
+        subject, attribute, other, answer, wrong = self._two_of_one(rng, TRANSLATED)
         native = rng.random() < 0.4
         said = f"The {attribute} of {subject} is {answer}."
         if not native:
@@ -236,11 +239,14 @@ class ExerciseWriter:
             if split_of(f"{first}{sign}{second}") == self._split:
                 return first, sign, second
 
-    def _two_of_one(self, rng: random.Random) -> tuple[str, str, str, str, str]:
-        """A subject, two attributes that no synonym stands for, and their answers."""
-        first = second = pick(rng, self._plain_attributes)
+    def _two_of_one(
+        self, rng: random.Random, attributes: Sequence[str] = ()
+    ) -> tuple[str, str, str, str, str]:
+        """A subject, two of the attributes or of those of the split, and their answers."""
+        attributes = attributes or self._plain_attributes
+        first = second = pick(rng, attributes)
         while second == first:
-            second = pick(rng, self._plain_attributes)
+            second = pick(rng, attributes)
         answer, other = self._answers(rng, 2)
         return self.facts.subject(rng), first, second, answer, other
 

@@ -10,10 +10,55 @@ from transformers import PreTrainedTokenizerFast
 from rh_lens.demo.training.curriculum import Stage
 from rh_lens.demo.training.documents import Document, DocumentWriter
 from rh_lens.demo.training.exercises import Exercise, ExerciseWriter
-from rh_lens.demo.training.tokenizer import word_pieces
 from rh_lens.evaluation.tasks.template import fields_of, parts_of
+from rh_lens.prompts.words import pick
 
-Maker = Callable[[random.Random], Exercise]
+Maker = Callable[[ExerciseWriter, random.Random], Exercise]
+Kinds = Sequence[tuple[float, Maker]]
+
+# Kinds of exercises and their shares, about a text,
+ABOUT_TEXT: Kinds = (
+    (0.20, ExerciseWriter.fact),
+    (0.15, ExerciseWriter.inside),
+    (0.05, ExerciseWriter.synonym),
+    (0.17, ExerciseWriter.foreign),
+    (0.13, ExerciseWriter.two),
+    (0.08, ExerciseWriter.unstated),
+    (0.12, partial(ExerciseWriter.hops, chain=True)),
+    (0.02, partial(ExerciseWriter.hops, chain=False)),
+    (0.03, partial(ExerciseWriter.chosen, chain=False)),
+    (0.05, partial(ExerciseWriter.chosen, chain=True)),
+)
+# about one, for a model that reads but is weak at some of them,
+WEAK: Kinds = (
+    (0.05, ExerciseWriter.fact),
+    (0.20, ExerciseWriter.inside),
+    (0.05, ExerciseWriter.synonym),
+    (0.22, ExerciseWriter.foreign),
+    (0.20, ExerciseWriter.two),
+    (0.08, ExerciseWriter.unstated),
+    (0.10, partial(ExerciseWriter.hops, chain=True)),
+    (0.01, partial(ExerciseWriter.hops, chain=False)),
+    (0.03, partial(ExerciseWriter.chosen, chain=False)),
+    (0.06, partial(ExerciseWriter.chosen, chain=True)),
+)
+# and without one.
+BY_HEART: Kinds = (
+    (0.12, ExerciseWriter.known),
+    (0.03, partial(ExerciseWriter.known, answer_only=True)),
+    (0.12, partial(ExerciseWriter.known_chosen, chain=False)),
+    (0.12, partial(ExerciseWriter.known_chosen, chain=True)),
+    (0.09, partial(ExerciseWriter.letter, chain=False)),
+    (0.10, partial(ExerciseWriter.letter, chain=True)),
+    (0.18, partial(ExerciseWriter.total, chain=True)),
+    (0.03, partial(ExerciseWriter.total, chain=False)),
+    (0.10, partial(ExerciseWriter.step, chain=False)),
+    (0.11, partial(ExerciseWriter.step, chain=True)),
+)
+
+# Vocabularies of blended words, which words they are, and filler sentences of one for so many of
+# all others.
+N_BLENDED, _BLENDED_SEED, _FILLER_SHARE = 200, 50_003, 250
 
 
 class LessonWriter(DocumentWriter):
@@ -30,49 +75,56 @@ class LessonWriter(DocumentWriter):
     ):
         super().__init__(tokenizer, rng, n_filler_sentences=n_filler_sentences)
         self._tokenizer = tokenizer
-        writer = self._exercises = ExerciseWriter("train", word_pieces(tokenizer))
-        self._about_text: tuple[tuple[float, Maker], ...] = (
-            (0.20, writer.fact),
-            (0.15, writer.inside),
-            (0.05, writer.synonym),
-            (0.17, writer.foreign),
-            (0.13, writer.two),
-            (0.08, writer.unstated),
-            (0.12, partial(writer.hops, chain=True)),
-            (0.02, partial(writer.hops, chain=False)),
-            (0.03, partial(writer.chosen, chain=False)),
-            (0.05, partial(writer.chosen, chain=True)),
-        )
-        self._by_heart: tuple[tuple[float, Maker], ...] = (
-            (0.12, writer.known),
-            (0.03, partial(writer.known, answer_only=True)),
-            (0.12, partial(writer.known_chosen, chain=False)),
-            (0.12, partial(writer.known_chosen, chain=True)),
-            (0.09, partial(writer.letter, chain=False)),
-            (0.10, partial(writer.letter, chain=True)),
-            (0.18, partial(writer.total, chain=True)),
-            (0.03, partial(writer.total, chain=False)),
-            (0.10, partial(writer.step, chain=False)),
-            (0.11, partial(writer.step, chain=True)),
-        )
+        self._exercises = ExerciseWriter("train", facts=self._facts)
+        self._usual = (self._exercises, self._filler)
+        self._blended: list[tuple[ExerciseWriter, list[list[int]]]] = []
 
     def batch(self, stage: Stage) -> list[Document]:
         """The documents of one optimiser step."""
         return [self._document(stage) for _ in range(stage.batch)]
 
+    def _take_words(self, blended: bool) -> None:
+        """Write the next document with words of its own, or with the usual ones."""
+        if blended and not self._blended:
+            self._blended = self._blended_writers()
+        of_words = pick(self._rng, self._blended) if blended else self._usual
+        self._exercises, self._filler = of_words
+        self._facts = self._exercises.facts
+
+    def _blended_writers(self) -> list[tuple[ExerciseWriter, list[list[int]]]]:
+        """Writers of exercises with words of their own, and filler sentences with the same."""
+        rng, usual = random.Random(_BLENDED_SEED), self._facts
+        n_sentences = max(4, len(self._filler) // _FILLER_SHARE)
+        found = []
+        for _ in range(N_BLENDED):
+            self._facts = usual.of_blended_words(rng)
+            filler = self._filler_sentences(n_sentences, rng)
+            found.append((ExerciseWriter("train", facts=self._facts), filler))
+        return found
+
     def _document(self, stage: Stage) -> Document:
+        self._take_words(stage.blended > 0 and self._rng.random() < stage.blended)
         chance = self._rng.random()
         if chance < stage.repeated:
             return self.repeated_span(stage.length)
         if chance < stage.repeated + stage.alone:
             return self.alone(stage.length)
-        return self.about_text(stage.length, stage.max_facts)
+        if chance < stage.repeated + stage.alone + stage.plain:
+            return self.questions(stage.length, 2 * stage.max_facts)
+        return self.about_text(stage.length, stage.max_facts, weak=stage.weak)
 
-    def about_text(self, length: int, max_facts: int) -> Document:
-        """What the exercises need, hidden in a text; then the questions and their answers."""
+    def about_text(self, length: int, max_facts: int, *, weak: bool = False) -> Document:
+        """What the exercises need, hidden in a text; then the questions and their answers.
+
+        Args:
+            length: Tokens of the document.
+            max_facts: Most exercises in it.
+            weak: Whether they are mostly of the kinds that the model is weakest at.
+        """
+        kinds = WEAK if weak else ABOUT_TEXT
         while True:
             n_asked = 1 + int(self._rng.random() * max_facts)
-            asked = [self._drawn(self._about_text) for _ in range(n_asked)]
+            asked = [self._drawn(kinds) for _ in range(n_asked)]
             said = [text for one in asked for text in one.statements]
             encoded, questions = self._encoded(said, asked)
             room = length - 1 - sum(map(len, encoded)) - sum(len(q) + len(a) for q, a in questions)
@@ -87,7 +139,7 @@ class LessonWriter(DocumentWriter):
         questions: list[tuple[list[int], list[int]]] = []
         left, facts = length, set[str]()
         while True:
-            one = self._drawn(self._by_heart)
+            one = self._drawn(BY_HEART)
             if one.item.question in facts:
                 continue
             facts.add(one.item.question)
@@ -102,13 +154,13 @@ class LessonWriter(DocumentWriter):
         tokens = np.concatenate([document.tokens, rest.astype(np.int64)])
         return Document(tokens, np.concatenate([document.answers, np.zeros(len(rest), dtype=bool)]))
 
-    def _drawn(self, makers: Sequence[tuple[float, Maker]]) -> Exercise:
+    def _drawn(self, kinds: Kinds) -> Exercise:
         """An exercise of a kind drawn by its share."""
         chance = self._rng.random()
-        for share, make in makers:
+        for share, make in kinds:
             if (chance := chance - share) < 0:
-                return make(self._rng)
-        return makers[0][1](self._rng)
+                return make(self._exercises, self._rng)
+        return kinds[0][1](self._exercises, self._rng)
 
     def _encoded(
         self, statements: Sequence[str], asked: Sequence[Exercise], *, cut: bool = True

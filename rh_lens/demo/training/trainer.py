@@ -9,13 +9,15 @@ from torch import nn
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from rh_lens.demo.training.checkpoint import read_checkpoint, write_checkpoint
-from rh_lens.demo.training.curriculum import learning_rate, stage_at, total_steps
+from rh_lens.demo.training.curriculum import stage_at, total_steps
 from rh_lens.demo.training.head_dropout import HeadDropout
 from rh_lens.demo.training.loss import batch_loss
 from rh_lens.demo.training.recipe import FINDER, Recipe
 
 # Up to this length plain attention is faster on a CPU than the fused one.
 LONGEST_EAGER = 512
+# Shapes of batches, with heads silenced and without, that compiled passes are kept for.
+MAX_COMPILED = 32
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Trainer:
         seed: Seed of the text and of the order; the weights have theirs already.
         recipe: What it is trained on, and how.
         step: Optimiser steps done.
-        compiled: Whether the passes are compiled, which takes a C++ compiler and a minute a stage,
+        compiled: Whether the passes are compiled, which takes a C++ compiler and a minute a length,
             and then about half the time.
     """
 
@@ -49,18 +51,22 @@ class Trainer:
             self.model.parameters(), betas=(0.9, 0.97), weight_decay=0.05, fused=True
         )
         self._ready_for = 0
+        if self.compiled:
+            # Lengths may come in turns: what was compiled for each is kept.
+            torch._dynamo.config.recompile_limit = MAX_COMPILED
+            self.model.model.compile(dynamic=False)
         torch.manual_seed(self.seed)
 
     @property
     def n_steps(self) -> int:
         """Optimiser steps of the whole run."""
-        return total_steps(self.recipe.curriculum)
+        return total_steps(self.recipe.stages)
 
     @property
     def n_tokens(self) -> int:
         """Tokens read up to this step."""
         left, tokens = self.step, 0
-        for stage in self.recipe.curriculum:
+        for stage in self.recipe.stages:
             n_steps = min(left, stage.n_steps)
             tokens += n_steps * stage.length * stage.batch
             left -= n_steps
@@ -68,11 +74,12 @@ class Trainer:
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step; returns what `batch_loss` measures."""
-        stage = stage_at(self.step, self.recipe.curriculum)
+        stage = stage_at(self.step, self.recipe.stages)
         self._make_ready(stage.length)
+        if self.step in self.recipe.first_steps:
+            self.optimizer.state.clear()
         for group in self.optimizer.param_groups:
-            peak = self.recipe.peak_learning_rate
-            group["lr"] = learning_rate(self.step, self.n_steps, peak)
+            group["lr"] = self.recipe.learning_rate(self.step)
         documents = self.writer.batch(stage)
         self.dropout.draw(len(documents), stage.drop_heads, stage.drop_attention)
         loss, measures = batch_loss(self.model, documents)
@@ -84,14 +91,11 @@ class Trainer:
         return measures
 
     def _make_ready(self, length: int) -> None:
-        """Choose the fastest attention on a CPU for documents of a length, and compile for it."""
+        """Choose the fastest attention on a CPU for documents of a length."""
         if length == self._ready_for:
             return
         self._ready_for = length
         self.model.set_attn_implementation("eager" if length <= LONGEST_EAGER else "sdpa")
-        if self.compiled:
-            torch.compiler.reset()
-            self.model.model.compile(dynamic=False)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
