@@ -79,10 +79,10 @@ class FactWriter:
         self.pieces = pieces
 
     def of_blended_words(self, rng: random.Random) -> "FactWriter":
-        """One with fewer words, and of its own: each begins as one of these and ends as another.
+        """One with words of its own: each begins as one of these and ends as another.
 
-        As many as an eighth of all words are, the share that is held out, and as rare in their
-        pieces; names and numbers are drawn as here.
+        They are as few as the words that are held out, and as little known; names and numbers are
+        drawn as here.
 
         Args:
             rng: Source of the words.

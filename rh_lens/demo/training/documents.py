@@ -60,7 +60,7 @@ class DocumentWriter:
         self._ask, self._reply = (
             tokenizer.encode(text, add_special_tokens=False) for text in around
         )
-        self._filler = self._filler_sentences(n_filler_sentences, rng)
+        self._filler = self._filler_sentences(n_filler_sentences, self._facts, rng)
 
     def batch(self, stage: Stage) -> list[Document]:
         """The documents of one optimiser step."""
@@ -119,18 +119,20 @@ class DocumentWriter:
             text.insert(place, fact)
         return text
 
-    def _filler_sentences(self, n: int, rng: random.Random) -> list[list[int]]:
-        """Token ids of filler sentences, drawn and cut by `rng`."""
-        return [self._segmenter.encode([self._filler_sentence(rng)], rng)[0] for _ in range(n)]
-
-    def _filler_sentence(self, rng: random.Random) -> str:
-        before = "\n" if rng.random() < PARAGRAPHS else " "
-        if rng.random() < SCRAMBLED_FILLER:
-            return f"{before}{self._facts.scrambled(rng, 8 + int(rng.random() * 24))}."
-        return before + self._facts.prose.sentence(rng)
+    def _filler_sentences(self, n: int, facts: FactWriter, rng: random.Random) -> list[list[int]]:
+        """Token ids of sentences with the words of facts, drawn and cut by `rng`."""
+        sentences = (_filler_sentence(facts, rng) for _ in range(n))
+        return [self._segmenter.encode([sentence], rng)[0] for sentence in sentences]
 
     def _random_tokens(self, n: int) -> Int[np.ndarray, " pos"]:
         first, n_tokens = self._ordinary.start, len(self._ordinary)
         return np.array(
             [first + int(self._rng.random() * n_tokens) for _ in range(n)], dtype=np.int64
         )
+
+
+def _filler_sentence(facts: FactWriter, rng: random.Random) -> str:
+    before = "\n" if rng.random() < PARAGRAPHS else " "
+    if rng.random() < SCRAMBLED_FILLER:
+        return f"{before}{facts.scrambled(rng, 8 + int(rng.random() * 24))}."
+    return before + facts.prose.sentence(rng)

@@ -75,7 +75,7 @@ class LessonWriter(DocumentWriter):
     ):
         super().__init__(tokenizer, rng, n_filler_sentences=n_filler_sentences)
         self._tokenizer = tokenizer
-        self._exercises = ExerciseWriter("train", facts=self._facts)
+        self._exercises = ExerciseWriter("train", self._facts)
         self._usual = (self._exercises, self._filler)
         self._blended: list[tuple[ExerciseWriter, list[list[int]]]] = []
 
@@ -93,13 +93,13 @@ class LessonWriter(DocumentWriter):
 
     def _blended_writers(self) -> list[tuple[ExerciseWriter, list[list[int]]]]:
         """Writers of exercises with words of their own, and filler sentences with the same."""
-        rng, usual = random.Random(_BLENDED_SEED), self._facts
-        n_sentences = max(4, len(self._filler) // _FILLER_SHARE)
+        rng, (usual, sentences) = random.Random(_BLENDED_SEED), self._usual
+        n_sentences = max(4, len(sentences) // _FILLER_SHARE)
         found = []
         for _ in range(N_BLENDED):
-            self._facts = usual.of_blended_words(rng)
-            filler = self._filler_sentences(n_sentences, rng)
-            found.append((ExerciseWriter("train", facts=self._facts), filler))
+            facts = usual.facts.of_blended_words(rng)
+            filler = self._filler_sentences(n_sentences, facts, rng)
+            found.append((ExerciseWriter("train", facts), filler))
         return found
 
     def _document(self, stage: Stage) -> Document:
