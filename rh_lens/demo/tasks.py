@@ -11,7 +11,8 @@ from typing import Any
 
 from rh_lens.checks import require_choice, require_seed, require_whole_number
 from rh_lens.demo.training.corpus import FactWriter, scattered
-from rh_lens.demo.training.exercises import ExerciseWriter, sum_steps
+from rh_lens.demo.training.exercises import ExerciseWriter
+from rh_lens.demo.training.sums import sum_steps
 from rh_lens.evaluation.tasks import READING, TASKS, Task, TaskItem, load_task
 from rh_lens.prompts.words import invented_name
 

@@ -34,7 +34,7 @@ N_LINES, QUICK_LINES = 40_000, 2_000
 
 
 def train(trainer: Trainer, folder: Path, *, moments: Collection[int] = ()) -> None:
-    """Run the curriculum from where the trainer is, with checkpoints and a log in `folder`.
+    """Run all stages from where the trainer is, with checkpoints and a log in `folder`.
 
     Args:
         trainer: What is trained.

@@ -10,8 +10,9 @@ from transformers import AutoTokenizer
 from rh_lens.demo import DEMO_MODEL_FOLDER
 from rh_lens.demo.training.corpus import FactWriter
 from rh_lens.demo.training.curriculum import Stage
-from rh_lens.demo.training.exercises import UNSTATED, ExerciseWriter, sum_steps
+from rh_lens.demo.training.exercises import UNSTATED, ExerciseWriter
 from rh_lens.demo.training.lessons import LessonWriter
+from rh_lens.demo.training.sums import sum_steps
 from rh_lens.demo.training.wording import SYNONYMS, second_language
 from rh_lens.demo.training.world import ISLAND_ATTRIBUTES, other_values, world_facts
 from rh_lens.evaluation.tasks import CHAIN, CHOICES, CHOICES_CHAIN, LETTERS, READING

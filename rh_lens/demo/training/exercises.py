@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rh_lens.demo.training.corpus import FactWriter
+from rh_lens.demo.training.sums import small_number, sum_steps
 from rh_lens.demo.training.wording import SYNONYMS, second_language
 from rh_lens.demo.training.world import QUESTIONS, WorldFact, other_values, world_facts
 from rh_lens.evaluation.tasks import (
@@ -212,7 +213,7 @@ class ExerciseWriter:
         first, sign, second = self._pair(rng)
         if not chain:
             second = second % 10 or 1
-            first = _small(first, sign, second)
+            first = small_number(first, sign, second)
         elif rng.random() < 0.7:
             second = second % 10 or second
         way, result = sum_steps(first, sign, second)
@@ -277,29 +278,3 @@ def _lettered(
     choices.sort(key=lambda _: rng.random())
     letter = LETTERS[choices.index(answer)]
     return TaskItem("chosen", question, (letter,), choices=tuple(choices), chain=chain)
-
-
-def sum_steps(first: int, sign: str, second: int) -> tuple[str, int]:
-    """A sum in steps, first the tens of the second number, then its ones; and its result.
-
-    The ones are first added to, or taken from, a number below 20: `59 + 6` is `9 + 6 = 15.` and
-    `59 + 6 = 65.`
-    """
-    steps, value = [], first
-    for part in (second // 10 * 10, second % 10):
-        small = _small(value, sign, part)
-        numbers = [value] if part >= 10 or small == value else [small, value]
-        if part:
-            steps += [f"{n} {sign} {part} = {_result(n, sign, part)}." for n in numbers]
-            value = _result(value, sign, part)
-    return " ".join(steps), value
-
-
-def _result(first: int, sign: str, second: int) -> int:
-    return first + second if sign == "+" else first - second
-
-
-def _small(first: int, sign: str, ones: int) -> int:
-    """The number below 20 that stands for the first one: its ones, with a ten if one is needed."""
-    small = first % 10
-    return small + 10 if sign == "-" and small < ones else small

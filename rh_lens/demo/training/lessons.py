@@ -16,33 +16,23 @@ from rh_lens.prompts.words import pick
 Maker = Callable[[ExerciseWriter, random.Random], Exercise]
 Kinds = Sequence[tuple[float, Maker]]
 
-# Kinds of exercises and their shares, about a text,
-ABOUT_TEXT: Kinds = (
-    (0.20, ExerciseWriter.fact),
-    (0.15, ExerciseWriter.inside),
-    (0.05, ExerciseWriter.synonym),
-    (0.17, ExerciseWriter.foreign),
-    (0.13, ExerciseWriter.two),
-    (0.08, ExerciseWriter.unstated),
-    (0.12, partial(ExerciseWriter.hops, chain=True)),
-    (0.02, partial(ExerciseWriter.hops, chain=False)),
-    (0.03, partial(ExerciseWriter.chosen, chain=False)),
-    (0.05, partial(ExerciseWriter.chosen, chain=True)),
+# Kinds of exercises about a text: the share of each; the share where the model is asked mostly for
+# what it is weakest at.
+_ABOUT_TEXT: Sequence[tuple[float, float, Maker]] = (
+    (0.20, 0.05, ExerciseWriter.fact),
+    (0.15, 0.20, ExerciseWriter.inside),
+    (0.05, 0.05, ExerciseWriter.synonym),
+    (0.17, 0.22, ExerciseWriter.foreign),
+    (0.13, 0.20, ExerciseWriter.two),
+    (0.08, 0.08, ExerciseWriter.unstated),
+    (0.12, 0.10, partial(ExerciseWriter.hops, chain=True)),
+    (0.02, 0.01, partial(ExerciseWriter.hops, chain=False)),
+    (0.03, 0.03, partial(ExerciseWriter.chosen, chain=False)),
+    (0.05, 0.06, partial(ExerciseWriter.chosen, chain=True)),
 )
-# about one, for a model that reads but is weak at some of them,
-WEAK: Kinds = (
-    (0.05, ExerciseWriter.fact),
-    (0.20, ExerciseWriter.inside),
-    (0.05, ExerciseWriter.synonym),
-    (0.22, ExerciseWriter.foreign),
-    (0.20, ExerciseWriter.two),
-    (0.08, ExerciseWriter.unstated),
-    (0.10, partial(ExerciseWriter.hops, chain=True)),
-    (0.01, partial(ExerciseWriter.hops, chain=False)),
-    (0.03, partial(ExerciseWriter.chosen, chain=False)),
-    (0.06, partial(ExerciseWriter.chosen, chain=True)),
-)
-# and without one.
+ABOUT_TEXT: Kinds = tuple((share, make) for share, _, make in _ABOUT_TEXT)
+WEAK: Kinds = tuple((share, make) for _, share, make in _ABOUT_TEXT)
+# Kinds without a text.
 BY_HEART: Kinds = (
     (0.12, ExerciseWriter.known),
     (0.03, partial(ExerciseWriter.known, answer_only=True)),
@@ -56,8 +46,8 @@ BY_HEART: Kinds = (
     (0.11, partial(ExerciseWriter.step, chain=True)),
 )
 
-# Vocabularies of blended words, which words they are, and filler sentences of one for so many of
-# all others.
+# Vocabularies of blended words; the seed of their words; and of how many usual filler sentences
+# there is one in each.
 N_BLENDED, _BLENDED_SEED, _FILLER_SHARE = 200, 50_003, 250
 
 
